@@ -1,0 +1,46 @@
+//! The kernels of tidemill: functions over slices that cut text, count keys and sum columns, with
+//! the instruction set chosen at run time. They know nothing of streams, batches or threads.
+//!
+//! Every public kernel `x` has a twin `x_at(level, …)`, which runs it at a given [`Level`] in the
+//! same process; all levels give the same answer. All `unsafe` of tidemill is in this crate.
+//!
+//! ```
+//! use tidemill_kernels::{Split, TextTable};
+//!
+//! let mut words = TextTable::new(1_000);
+//! words.count_lines(b"ebb flow\nebb slack\n", Split::Whitespace).unwrap();
+//! let mut counts = Vec::new();
+//! words.for_each(|word, count| counts.push((String::from_utf8_lossy(word).into_owned(), count)));
+//! counts.sort();
+//! assert_eq!(counts, [("ebb".into(), 2), ("flow".into(), 1), ("slack".into(), 1)]);
+//! ```
+
+mod cut;
+mod extrema;
+pub mod grouped;
+mod isa;
+mod level;
+mod lines;
+mod multiversion;
+mod span;
+mod split;
+mod sum;
+mod table;
+mod text_buffer;
+mod utf8;
+mod white;
+
+pub use extrema::{
+    max_f64, max_f64_at, max_i64, max_i64_at, min_f64, min_f64_at, min_i64, min_i64_at,
+};
+pub use level::Level;
+pub use lines::{count_newlines, count_newlines_at, line_spans, line_spans_at};
+pub use span::Span;
+pub use split::{Split, split_byte, split_byte_at, split_whitespace, split_whitespace_at};
+pub use sum::{sum_f64, sum_f64_at, sum_i64, sum_i64_at};
+pub use table::{TableError, TextTable};
+pub use text_buffer::{BadUtf8, TextBuffer};
+pub use utf8::{is_ascii, is_ascii_at};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Keys to words and words to tags: a key of up to 48 bytes is its own words, zero-padded, and its
+//! tag is 56 bits of hash over a byte for the length, so a key never equals a shorter twin that it
+//! extends by NULs. The seed is random, once per process: tables of one process can be merged, and
+//! nobody outside can choose keys that collide.
+//!
+//! The hash is the folded multiplication of wyhash (Wang Yi) and foldhash (Orson Peters).
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+
+/// Longest key that fits the two words of a short slot.
+pub(super) const SHORT: usize = 16;
+
+/// Longest key that fits the six words of a middle slot.
+pub(super) const MIDDLE: usize = 48;
+
+/// The hash of a key without its lowest byte, which says how long the key is; never zero.
+pub(super) type Tag = u64;
+
+/// The length byte of keys that do not fit a slot.
+const LONG_MARK: u64 = 0xFF;
+
+/// The process's random numbers.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Seed {
+    words: [u64; 4],
+    #[cfg(test)]
+    collide: bool,
+}
+
+impl Seed {
+    pub(super) fn of_process() -> Seed {
+        static WORDS: OnceLock<[u64; 4]> = OnceLock::new();
+        let words = *WORDS.get_or_init(|| {
+            let entropy = RandomState::new();
+            // Odd, so that no multiplication loses a bit.
+            [0, 1, 2, 3].map(|index| entropy.hash_one(index) | 1)
+        });
+        Seed {
+            words,
+            #[cfg(test)]
+            collide: false,
+        }
+    }
+
+    /// A seed under which all keys of one length have one tag.
+    #[cfg(test)]
+    pub(super) fn colliding() -> Seed {
+        Seed { collide: true, ..Seed::of_process() }
+    }
+
+    /// The tag of a key of up to 16 bytes.
+    #[inline(always)]
+    pub(super) fn short(&self, words: [u64; 2], len: usize) -> Tag {
+        self.tag(self.two(words), len as u64 + 1)
+    }
+
+    /// The tag of a key of 17 to 48 bytes.
+    #[inline(always)]
+    pub(super) fn middle(&self, [a, b, c, d, e, f]: [u64; 6], len: usize) -> Tag {
+        let hash = self.more(self.more(self.two([a, b]), [c, d]), [e, f]);
+        self.tag(hash, len as u64 + 1)
+    }
+
+    /// The tag of a longer key.
+    pub(super) fn long(&self, key: &[u8]) -> Tag {
+        let (chunks, _) = key.as_chunks::<16>();
+        let chunks = chunks.iter().chain(key.last_chunk());
+        let hash = chunks.fold(key.len() as u64, |hash, chunk| self.more(hash, words(chunk)));
+        self.tag(hash, LONG_MARK)
+    }
+
+    #[inline(always)]
+    fn two(&self, [a, b]: [u64; 2]) -> u64 {
+        folded_product(a ^ self.words[0], b ^ self.words[1])
+    }
+
+    #[inline(always)]
+    fn more(&self, hash: u64, [a, b]: [u64; 2]) -> u64 {
+        folded_product(hash ^ a ^ self.words[2], b ^ self.words[3])
+    }
+
+    #[inline(always)]
+    fn tag(&self, hash: u64, length_mark: u64) -> Tag {
+        #[cfg(test)]
+        if self.collide {
+            return length_mark;
+        }
+        hash & !0xFF | length_mark
+    }
+}
+
+#[inline(always)]
+fn folded_product(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// The length of a key in a slot, from its tag.
+#[inline(always)]
+pub(super) fn len_of(tag: Tag) -> usize {
+    (tag & 0xFF) as usize - 1
+}
+
+/// The words of `text[start..start + len]`, a key of up to 16 bytes.
+#[inline(always)]
+pub(super) fn load_short(text: &[u8], start: usize, len: usize) -> [u64; 2] {
+    match text[start..].first_chunk() {
+        Some(chunk) => {
+            let [a, b] = words(chunk);
+            [a & KEEP[len][0], b & KEEP[len][1]]
+        }
+        None => load_padded(&text[start..start + len]),
+    }
+}
+
+/// The words of a key of any length up to theirs, zero-padded.
+#[inline]
+pub(super) fn load_padded<const W: usize>(key: &[u8]) -> [u64; W] {
+    let mut words = [0; W];
+    let (chunks, rest) = key.as_chunks::<8>();
+    for (word, chunk) in words.iter_mut().zip(chunks) {
+        *word = u64::from_le_bytes(*chunk);
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        words[chunks.len()] = u64::from_le_bytes(last);
+    }
+    words
+}
+
+#[inline(always)]
+fn words(chunk: &[u8; 16]) -> [u64; 2] {
+    let both = u128::from_le_bytes(*chunk);
+    [both as u64, (both >> 64) as u64]
+}
+
+/// For each length of a short key, the bits of its two words that belong to it.
+static KEEP: [[u64; 2]; SHORT + 1] = {
+    let mut keep = [[0; 2]; SHORT + 1];
+    let mut len = 1;
+    while len <= SHORT {
+        let bits = u128::MAX >> (128 - 8 * len);
+        keep[len] = [bits as u64, (bits >> 64) as u64];
+        len += 1;
+    }
+    keep
+};

@@ -1,0 +1,249 @@
+//! The group table against an ordered map: every use of it, with the process's seed and with one
+//! under which all keys of a length collide.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::text::{each_text, rows};
+use super::{Random, naive};
+use crate::{Level, Span, Split, TableError, TextBuffer, TextTable};
+
+type Model = BTreeMap<Vec<u8>, i64>;
+
+fn model_of(table: &TextTable) -> Model {
+    let mut model = Model::new();
+    table.for_each(|key, value| {
+        assert!(model.insert(key.to_vec(), value).is_none(), "{key:?} twice")
+    });
+    assert_eq!(model.len(), table.len());
+    model
+}
+
+fn counts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Model {
+    let mut model = Model::new();
+    parts.into_iter().for_each(|part| *model.entry(part.to_vec()).or_default() += 1);
+    model
+}
+
+fn tables(level: Level, max_keys: usize) -> [TextTable; 2] {
+    [TextTable::new_at(level, max_keys), TextTable::colliding_at(level, max_keys)]
+}
+
+/// Keys in one text, and their spans.
+fn column<'a>(keys: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, Vec<Span>) {
+    let mut text = Vec::new();
+    let spans = keys.into_iter().map(|key| {
+        text.extend_from_slice(key);
+        Span { start: (text.len() - key.len()) as u32, len: key.len() as u32 }
+    });
+    let spans = spans.collect();
+    (text, spans)
+}
+
+pub(super) fn all(level: Level) {
+    fused_counts(level);
+    keys_of_every_length(level);
+    growth(level);
+    merges(level);
+    limits(level);
+}
+
+fn fused_counts(level: Level) {
+    let mut table = TextTable::new_at(level, 100_000);
+    each_text(|name, text| {
+        let rows = rows(text);
+        for split in [b' ', b'\n', b'\r', 0].map(Split::Byte).into_iter().chain([Split::Whitespace])
+        {
+            let parts = |row| match split {
+                Split::Byte(byte) => naive::split_byte(row, byte),
+                Split::Whitespace => naive::split_whitespace(row),
+            };
+            table.clear();
+            table.count_lines(text, split).unwrap();
+            let expected = counts(naive::lines(text).into_iter().flat_map(parts));
+            let context = || format!("{name} at {level:?}, {split:?}: {}", text.escape_ascii());
+            assert_eq!(model_of(&table), expected, "{}", context());
+            table.clear();
+            table.count_rows(text, &rows, split).unwrap();
+            let expected = counts(rows.iter().flat_map(|row| parts(&text[row.range()])));
+            assert_eq!(model_of(&table), expected, "{}", context());
+        }
+    });
+}
+
+fn keys_of_every_length(level: Level) {
+    // Twins that differ in the last byte, in the first, and by NULs at the end.
+    let keys: Vec<Vec<u8>> = (0..260)
+        .flat_map(|length| {
+            [
+                vec![0; length],
+                vec![b'k'; length],
+                [vec![b'k'; length], vec![b'l']].concat(),
+                [vec![b'l'], vec![b'k'; length]].concat(),
+            ]
+        })
+        .collect();
+    // The last keys of the text end where it does.
+    for last in 0..keys.len() {
+        let (text, spans) = column(keys[..=last].iter().map(Vec::as_slice));
+        if last % 37 != 0 {
+            continue;
+        }
+        for mut table in tables(level, 10_000) {
+            table.count(&text, &spans).unwrap();
+            table.count(&text, &spans).unwrap();
+            let mut expected = counts(keys[..=last].iter().map(Vec::as_slice));
+            expected.values_mut().for_each(|count| *count *= 2);
+            assert_eq!(model_of(&table), expected, "{level:?}");
+            assert!(table.memory_bytes() > 0);
+        }
+    }
+}
+
+fn growth(level: Level) {
+    let keys: Vec<Vec<u8>> = (0..3_000u32)
+        .map(|number| match number % 7 {
+            0 => format!("a key past the first slot size {number}").into_bytes(),
+            1 => format!("{number:060} and one for the arena").into_bytes(),
+            _ => number.to_string().into_bytes(),
+        })
+        .collect();
+    let (text, spans) = column(keys.iter().map(Vec::as_slice));
+    for (table, limit) in tables(level, 10_000).into_iter().zip([keys.len(), 300]) {
+        let mut table = table;
+        let (spans, keys) = (&spans[..limit], &keys[..limit]);
+        let mut ids = vec![7];
+        table.ids(&text, spans, &mut ids).unwrap();
+        let in_order: Vec<u32> = (0..limit as u32).collect();
+        assert_eq!(ids[1..], in_order, "new keys, {level:?}");
+        ids.clear();
+        table.ids(&text, spans, &mut ids).unwrap();
+        assert_eq!(ids, in_order, "known keys, {level:?}");
+        let (mut buffer, mut by_id) = (TextBuffer::new(), Vec::new());
+        table.keys_by_id(&mut buffer, &mut by_id);
+        for (span, key) in by_id.iter().zip(keys) {
+            assert_eq!(buffer.str(*span).as_bytes(), key);
+        }
+        table.clear();
+        assert!(table.is_empty());
+        table.sum(&text, spans, &vec![3; limit]).unwrap();
+        let (mut buffer, mut rows, mut sums) = (TextBuffer::new(), Vec::new(), Vec::new());
+        table.emit(&mut buffer, &mut rows, &mut sums);
+        let emitted: Model =
+            rows.iter().zip(&sums).map(|(row, sum)| (buffer.str(*row).into(), *sum)).collect();
+        assert_eq!(emitted, keys.iter().map(|key| (key.clone(), 3)).collect());
+        let held = table.memory_bytes();
+        for _ in 0..20 {
+            table.clear();
+            table.count(&text, &spans[..5]).unwrap();
+            assert_eq!(model_of(&table), counts(keys[..5].iter().map(Vec::as_slice)));
+        }
+        assert!(table.memory_bytes() < held, "memory of a large batch is given back");
+    }
+}
+
+fn merges(level: Level) {
+    let mut random = Random(5);
+    let mut model = Model::new();
+    let parts: Vec<[TextTable; 2]> = (0..3)
+        .map(|_| {
+            let keys: Vec<Vec<u8>> =
+                (0..200).map(|_| "k".repeat(random.below(70)).into_bytes()).collect();
+            let (text, spans) = column(keys.iter().map(Vec::as_slice));
+            for key in keys {
+                *model.entry(key).or_default() += 1;
+            }
+            tables(level, 1_000).map(|mut table| {
+                table.count(&text, &spans).unwrap();
+                table
+            })
+        })
+        .collect();
+    for (kind, mut merged) in tables(level, 1_000).into_iter().enumerate() {
+        let mut partitions: Vec<TextTable> = (0..5).map(|_| merged.clone()).collect();
+        for part in &parts {
+            merged.merge(&part[kind]).unwrap();
+            for (index, partition) in partitions.iter_mut().enumerate() {
+                partition.merge_partition(&part[kind], index as u32, 5).unwrap();
+            }
+        }
+        assert_eq!(model_of(&merged), model, "{level:?}");
+        let mut together = Model::new();
+        for partition in &partitions {
+            for (key, value) in model_of(partition) {
+                assert!(together.insert(key, value).is_none(), "a key in two partitions");
+            }
+        }
+        assert_eq!(together, model, "{level:?}");
+    }
+}
+
+fn limits(level: Level) {
+    let keys: Vec<String> = (0..100).map(|number| "k".repeat(number)).collect();
+    let (text, spans) = column(keys.iter().map(String::as_bytes));
+    for mut table in tables(level, 60) {
+        assert_eq!(table.count(&text, &spans), Err(TableError::Full { limit: 60 }));
+        assert_eq!((table.len(), table.max_keys()), (60, 60));
+        let mut ids = vec![1];
+        assert!(table.ids(&text, &spans, &mut ids).is_err());
+        assert_eq!(ids, [1]);
+        table.clear();
+        table.count(&text, &spans[40..]).unwrap();
+        assert_eq!(model_of(&table), counts(keys[40..].iter().map(String::as_bytes)));
+    }
+    for mut table in tables(level, 10) {
+        for length in [3, 20, 60] {
+            let key = "k".repeat(length);
+            let (text, spans) = column([key.as_bytes(), b"other"]);
+            let overflow = Err(TableError::Overflow { key: key.as_bytes().into() });
+            table.sum(&text, &spans, &[i64::MAX, 1]).unwrap();
+            assert_eq!(table.sum(&text, &spans, &[1, 1]), overflow);
+            let other = table.clone();
+            assert_eq!(
+                table.merge(&other),
+                Err(TableError::Overflow { key: key.as_bytes().into() })
+            );
+            table.clear();
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn ids_are_in_order_of_first_appearance(
+        keys in prop::collection::vec("[ab\0]{0,3}|a{14,18}|b{46,50}", 0..400),
+    ) {
+        let (text, spans) = column(keys.iter().map(String::as_bytes));
+        for level in Level::available() {
+            for mut table in tables(level, 1_000) {
+                let mut ids = Vec::new();
+                table.ids(&text, &spans, &mut ids).unwrap();
+                let mut seen: Vec<&str> = Vec::new();
+                let expected: Vec<u32> = keys.iter().map(|key| {
+                    let id = seen.iter().position(|other| other == key);
+                    id.unwrap_or_else(|| { seen.push(key); seen.len() - 1 }) as u32
+                }).collect();
+                prop_assert_eq!(&ids, &expected);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_by_key(rows in prop::collection::vec(("[ab]{0,2}|c{15,18}", any::<i32>()), 0..300)) {
+        let (text, spans) = column(rows.iter().map(|row| row.0.as_bytes()));
+        let values: Vec<i64> = rows.iter().map(|row| i64::from(row.1)).collect();
+        let mut expected = Model::new();
+        for (key, value) in &rows {
+            *expected.entry(key.clone().into_bytes()).or_default() += i64::from(*value);
+        }
+        for level in Level::available() {
+            for mut table in tables(level, 1_000) {
+                table.sum(&text, &spans, &values).unwrap();
+                prop_assert_eq!(&model_of(&table), &expected);
+            }
+        }
+    }
+}

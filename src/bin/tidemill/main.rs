@@ -1,0 +1,66 @@
+//! The command `tidemill`: word counts over files, pipes and sockets, made-up input to try them
+//! on, and a demonstration of both.
+//!
+//! Data goes to standard output and everything else to standard error, so that the command can
+//! stand in a pipe; what went wrong is in the exit code.
+
+mod corpus;
+mod demo;
+mod failure;
+mod generate;
+mod log;
+mod output;
+mod parse;
+mod terminal;
+mod wordcount;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Counts words in streams and files: Spark Streaming's model on one machine, on columns.
+#[derive(Parser)]
+#[command(name = "tidemill", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Wordcount(wordcount::Args),
+    Generate(generate::Args),
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  tidemill demo
+  tidemill wordcount --all --format csv server.log > words.csv
+  tidemill wordcount --listen 127.0.0.1:9999 --interval 500ms
+  tidemill generate words --connect 127.0.0.1:9999 --rate 10k
+
+Exit codes:
+  0    all went well, or the reader of the output had enough
+  1    a batch failed, or the output could not be written
+  2    the command line is wrong
+  3    an input or an address could not be opened or read
+  130  interrupted before the end of a file, or a second Ctrl-C (143 for a second SIGTERM)";
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Wordcount(args) => wordcount::run(&args),
+        Command::Generate(args) => generate::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                terminal::tell(message);
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Every limit of the engine, its default, and the reason for it. Nothing that outside data can
+//! grow is without one.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes of one block. Large enough that the work for a block (about 1 ms) outweighs handing it
+/// over, small enough that it stays in a core's L2 cache between the read and the kernels.
+pub const BLOCK_BYTES: usize = 1 << 20;
+
+/// Bytes asked of one read: past 256 KiB a socket's read gets no faster, and the bytes fall out of
+/// the nearest caches before their line ends are searched.
+pub(crate) const READ_BYTES: usize = 256 << 10;
+
+/// A block with less room than this is sealed rather than read into.
+pub(crate) const ROOM_BYTES_MIN: usize = 64 << 10;
+
+/// A block with this much is sealed early when its batch is aggregated as it arrives and nothing
+/// else is queued: it bounds what is left to do at the tick.
+pub(crate) const EAGER_BYTES_MIN: usize = 64 << 10;
+
+/// How long a receiver's thread waits at most before it looks whether it shall stop.
+pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// Bytes of input above which the work on them (about 100 µs) goes parallel: below, waking a second
+/// core costs more than it saves.
+pub(crate) const PARALLEL_BYTES_MIN: usize = 128 << 10;
+
+const _: () = assert!(READ_BYTES * 2 <= BLOCK_BYTES && ROOM_BYTES_MIN <= READ_BYTES);
+
+/// The maxima of one streaming context. Change them with the context builder's `limits`.
+///
+/// ```
+/// use tidemill::prelude::*;
+/// let limits = Limits { distinct_keys: 1_000_000, ..Limits::default() };
+/// let ssc = StreamingContext::builder("small").limits(limits).build()?;
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Blocks of 1 MiB in the pool of each receiver (default 64): its bytes in flight. An empty
+    /// pool stops the reading, and so the sender.
+    pub blocks: usize,
+    /// Bytes of one line (default 256 KiB, at most a quarter of a block). Longer ones are cut or
+    /// rejected, and counted.
+    pub line_bytes: usize,
+    /// Distinct keys that one operator may hold (default 64 Mi); one more fails the batch.
+    pub distinct_keys: usize,
+    /// Batches that were cut and wait for their turn (default 8); then cutting pauses.
+    pub queued_batches: usize,
+    /// Rows that a queue stream holds before its pushes are refused (default 16 Mi).
+    pub queued_rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            blocks: 64,
+            line_bytes: 256 << 10,
+            distinct_keys: 64 << 20,
+            queued_batches: 8,
+            queued_rows: 16 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// Says which limit is outside of its range, and what the range is.
+    pub(crate) fn check(&self) -> Result<()> {
+        // A receiver fills one block while at least one other is being worked on.
+        range("blocks", self.blocks, 2, 1 << 16)?;
+        // Bad UTF-8 may lengthen a line threefold, and a block must hold it with its carry.
+        range("line_bytes", self.line_bytes, 1, BLOCK_BYTES / 4)?;
+        range("distinct_keys", self.distinct_keys, 1, u32::MAX as usize)?;
+        range("queued_batches", self.queued_batches, 1, 1 << 16)?;
+        range("queued_rows", self.queued_rows, 1, u32::MAX as usize)
+    }
+}
+
+fn range(name: &str, value: usize, min: usize, max: usize) -> Result<()> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    let message = format!("limit {name} is {value}, but must be between {min} and {max}");
+    Err(Error::new(ErrorKind::Config, message))
+}

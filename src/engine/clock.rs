@@ -1,0 +1,62 @@
+//! The one place that reads a clock: the wall clock once, at the start, and then a monotonic one.
+//! A clock that jumps does not move batches.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::time::Time;
+
+#[derive(Clone)]
+pub(crate) enum Clock {
+    System { started: Instant, since_epoch: Duration },
+    Manual(Arc<Mutex<Time>>),
+}
+
+impl Clock {
+    pub(crate) fn system() -> Clock {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Clock::System { started: Instant::now(), since_epoch }
+    }
+
+    pub(crate) fn manual() -> Clock {
+        Clock::Manual(Arc::new(Mutex::new(Time::from_millis(0))))
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        match self {
+            Clock::System { started, since_epoch } => {
+                Time::from_millis((*since_epoch + started.elapsed()).as_millis() as u64)
+            }
+            Clock::Manual(now) => *lock(now),
+        }
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        let Clock::Manual(now) = self else { return };
+        let mut now = lock(now);
+        *now = *now + duration;
+    }
+
+    /// Waits on `wake` until it is called or it is `time`, whichever comes first.
+    pub(crate) fn wait<'a, T>(
+        &self,
+        time: Time,
+        guard: MutexGuard<'a, T>,
+        wake: &Condvar,
+    ) -> MutexGuard<'a, T> {
+        let woken = match self {
+            Clock::System { started, since_epoch } => {
+                let due = Duration::from_millis(time.millis()).saturating_sub(*since_epoch);
+                let left = due.saturating_sub(started.elapsed());
+                wake.wait_timeout(guard, left).map(|(guard, _)| guard).map_err(|e| e.into_inner().0)
+            }
+            // Whoever advances the clock wakes.
+            Clock::Manual(_) => wake.wait(guard).map_err(|e| e.into_inner()),
+        };
+        woken.unwrap_or_else(|guard| guard)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

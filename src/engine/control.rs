@@ -1,0 +1,300 @@
+//! What the engine's threads and the program's say to each other: which batches are due, whether
+//! to stop, what went wrong.
+//!
+//! One lock, never held while anything runs. The queue of due batches has a maximum.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::context::ContextState;
+use crate::error::Error;
+use crate::time::Time;
+
+pub(super) struct Control {
+    state: Mutex<State>,
+    /// For the thread that runs batches.
+    work: Condvar,
+    /// For the thread that cuts.
+    tick: Condvar,
+    /// For those who await.
+    news: Condvar,
+    /// Whether a batch is due, to be asked between two blocks without the lock.
+    is_due: AtomicBool,
+    /// The batch loop's thread, which must not wait for itself.
+    batch_loop: OnceLock<ThreadId>,
+}
+
+struct State {
+    context: ContextState,
+    due: VecDeque<Time>,
+    stop: Option<Stop>,
+    /// No batch will be cut any more.
+    has_cut_last: bool,
+    /// A block was sealed since somebody looked.
+    has_blocks: bool,
+    /// A bounded source's blocks are all in use: cut what there is.
+    wants_cut: bool,
+    completed: u64,
+    /// Errors that nobody has awaited yet, the first only: later ones are logged.
+    error: Option<Error>,
+}
+
+/// How to stop.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// What was received is processed.
+    Gracefully,
+    /// The batch that runs is the last one.
+    Now,
+}
+
+/// What the batch loop shall do next.
+pub(super) enum Next {
+    Batch(Time),
+    /// Blocks may have arrived.
+    Blocks,
+    Stop,
+}
+
+/// Why the ticker goes on.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    Batch,
+    Last,
+    Never,
+}
+
+impl Control {
+    pub(super) fn new() -> Control {
+        let state = State {
+            context: ContextState::Initialized,
+            due: VecDeque::new(),
+            stop: None,
+            has_cut_last: false,
+            has_blocks: false,
+            wants_cut: false,
+            completed: 0,
+            error: None,
+        };
+        let (work, tick, news) = (Condvar::new(), Condvar::new(), Condvar::new());
+        Control {
+            state: Mutex::new(state),
+            work,
+            tick,
+            news,
+            is_due: AtomicBool::new(false),
+            batch_loop: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn context_state(&self) -> ContextState {
+        self.lock().context
+    }
+
+    /// Says that this thread is the batch loop's.
+    pub(super) fn enter_loop(&self) {
+        let _ = self.batch_loop.set(std::thread::current().id());
+    }
+
+    pub(super) fn is_loop(&self) -> bool {
+        self.batch_loop.get() == Some(&std::thread::current().id())
+    }
+
+    pub(super) fn enter(&self, context: ContextState) {
+        self.lock().context = context;
+        self.news.notify_all();
+    }
+
+    /// From initialized to active; otherwise gives back the state that stands in the way.
+    pub(super) fn activate(&self) -> Result<(), ContextState> {
+        let mut state = self.lock();
+        match state.context {
+            ContextState::Initialized => {
+                state.context = ContextState::Active;
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Stops a context that never started; false if it did.
+    pub(super) fn stop_before_start(&self) -> bool {
+        let mut state = self.lock();
+        let is_before = state.context == ContextState::Initialized;
+        if is_before {
+            state.context = ContextState::Stopped;
+            self.news.notify_all();
+        }
+        is_before
+    }
+
+    /// Waits until the context has stopped, whatever went wrong.
+    pub(super) fn wait_over(&self) {
+        let is_running = |state: &mut State| state.context != ContextState::Stopped;
+        drop(self.news.wait_while(self.lock(), is_running));
+    }
+
+    pub(super) fn stop(&self, stop: Stop) {
+        let mut state = self.lock();
+        // A stop at once overtakes a graceful one, not the other way.
+        if state.stop != Some(Stop::Now) {
+            state.stop = Some(stop);
+        }
+        if stop == Stop::Now {
+            state.due.clear();
+            self.is_due.store(false, Ordering::Relaxed);
+        }
+        self.work.notify_all();
+        self.tick.notify_all();
+        self.news.notify_all();
+    }
+
+    /// Tells the batch loop that a block was sealed.
+    pub(super) fn notify_blocks(&self) {
+        self.lock().has_blocks = true;
+        self.work.notify_one();
+    }
+
+    /// Tells both loops to look again: a source has ended, or the clock was moved.
+    pub(super) fn notify_all(&self) {
+        self.lock().has_blocks = true;
+        self.work.notify_all();
+        self.tick.notify_all();
+    }
+
+    /// Asks for a batch before its time, since all blocks are in use.
+    pub(super) fn request_cut(&self) {
+        self.lock().wants_cut = true;
+        self.tick.notify_all();
+    }
+
+    /// Tells the ticker that a bounded source may have ended.
+    pub(super) fn notify_ticker(&self) {
+        drop(self.lock());
+        self.tick.notify_all();
+    }
+
+    pub(super) fn is_due(&self) -> bool {
+        self.is_due.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the batch at `time` may be cut.
+    pub(super) fn wait_for_cut(
+        &self,
+        time: Time,
+        clock: &Clock,
+        queued_max: usize,
+        have_ended: impl Fn() -> bool,
+    ) -> Cut {
+        let mut state = self.lock();
+        loop {
+            if state.stop == Some(Stop::Now) {
+                return Cut::Never;
+            }
+            if state.due.len() < queued_max {
+                if state.stop == Some(Stop::Gracefully) || have_ended() {
+                    return Cut::Last;
+                }
+                if std::mem::take(&mut state.wants_cut) || clock.now() >= time {
+                    return Cut::Batch;
+                }
+                state = clock.wait(time, state, &self.tick);
+            } else {
+                state = self.tick.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+            }
+        }
+    }
+
+    /// Waits until another batch may be queued; false when none shall be.
+    pub(super) fn wait_for_room(&self, queued_max: usize) -> bool {
+        let is_full =
+            |state: &mut State| state.due.len() >= queued_max && state.stop != Some(Stop::Now);
+        let waited = self.tick.wait_while(self.lock(), is_full);
+        let state = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
+        state.stop != Some(Stop::Now)
+    }
+
+    /// The batch at `time` was cut.
+    pub(super) fn push_due(&self, time: Time) {
+        let mut state = self.lock();
+        state.due.push_back(time);
+        self.is_due.store(true, Ordering::Relaxed);
+        self.work.notify_one();
+    }
+
+    pub(super) fn set_cut_last(&self) {
+        self.lock().has_cut_last = true;
+        self.work.notify_one();
+    }
+
+    /// Waits for something to do; with `is_busy`, finds it at once.
+    pub(super) fn next(&self, is_busy: bool) -> Next {
+        let mut state = self.lock();
+        loop {
+            if state.stop == Some(Stop::Now) {
+                return Next::Stop;
+            }
+            if let Some(time) = state.due.pop_front() {
+                self.is_due.store(!state.due.is_empty(), Ordering::Relaxed);
+                self.tick.notify_all();
+                return Next::Batch(time);
+            }
+            if state.has_cut_last {
+                return Next::Stop;
+            }
+            // Without blocks a busy source has to wait for the cut.
+            if std::mem::take(&mut state.has_blocks) || (is_busy && !state.wants_cut) {
+                return Next::Blocks;
+            }
+            state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    pub(super) fn complete_batch(&self) {
+        self.lock().completed += 1;
+        self.news.notify_all();
+    }
+
+    pub(super) fn record(&self, error: Error) {
+        let mut state = self.lock();
+        if state.error.is_none() {
+            state.error = Some(error);
+        }
+        self.news.notify_all();
+    }
+
+    /// Waits until so many batches are complete, or the context has stopped.
+    pub(super) fn wait_completed(&self, batches: u64) {
+        let mut state = self.lock();
+        while state.completed < batches && state.context != ContextState::Stopped {
+            state = self.news.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    /// Waits until the context has stopped (true), an error is recorded, or time is up (false).
+    pub(super) fn wait_stopped(&self, timeout: Option<Duration>) -> Result<bool, Error> {
+        let is_waiting =
+            |state: &mut State| state.error.is_none() && state.context != ContextState::Stopped;
+        let state = self.lock();
+        let mut state = match timeout {
+            None => self.news.wait_while(state, is_waiting),
+            Some(timeout) => match self.news.wait_timeout_while(state, timeout, is_waiting) {
+                Ok((state, _)) => Ok(state),
+                Err(poisoned) => Ok(poisoned.into_inner().0),
+            },
+        }
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+        match state.error.take() {
+            Some(error) => Err(error),
+            None => Ok(state.context == ContextState::Stopped),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

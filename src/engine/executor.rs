@@ -1,0 +1,535 @@
+//! Runs batches: takes blocks in as they arrive, and at each batch time brings every node that is
+//! needed to its batch, parents first, and then runs the outputs in the order of their making.
+//!
+//! A failure stays with its node and those below it for this batch; the next batch starts clean.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::fan_out::fan_out;
+use crate::config::PARALLEL_BYTES_MIN;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::{AnyOperator, AnyPartial};
+use crate::plan::{ChainStep, Input, NodeId, Output, Physical, Run, Wide};
+use crate::record::batch::AnyChunk;
+use crate::record::block::SharedText;
+use crate::source::intake::{Intake, Step, panic_text};
+use crate::time::Time;
+
+pub(super) struct Executor {
+    // Fixed.
+    physical: Physical,
+    threads: usize,
+    /// Sources whose blocks are taken in as they arrive.
+    eager: Vec<NodeId>,
+    /// Bounded sources whose blocks have to wait for their batch.
+    bounded: Vec<Arc<Intake>>,
+    // Changing.
+    slots: Vec<Slot>,
+    /// The chunks that an output is given, kept for their memory.
+    chunks: Vec<AnyChunk>,
+}
+
+/// What a node has come to in the current batch.
+struct Slot {
+    state: SlotState,
+    parts: Vec<Part>,
+    /// For wide nodes: one partial for each thread, or one for each chunk where order matters.
+    partials: Vec<Mutex<Partial>>,
+    /// For wide nodes: what was emitted last, to be written again.
+    last: Option<AnyChunk>,
+}
+
+#[derive(Default)]
+enum SlotState {
+    #[default]
+    Absent,
+    Present,
+    Failed(Error),
+}
+
+struct Partial {
+    partial: AnyPartial,
+    is_used: bool,
+    error: Option<Error>,
+}
+
+/// One partition on its way.
+#[derive(Clone)]
+enum Part {
+    /// A block of lines, of which columns are made when somebody wants them.
+    Lines(SharedText, Arc<Intake>),
+    Columns(AnyChunk),
+}
+
+impl Part {
+    fn columns(&self) -> AnyChunk {
+        match self {
+            Part::Lines(block, intake) => intake.decode(block.clone()),
+            Part::Columns(chunk) => chunk.clone(),
+        }
+    }
+
+    /// About how much work there is in it; nobody asks small chunks for more than their presence.
+    fn byte_len(&self) -> usize {
+        match self {
+            Part::Lines(block, _) => block.len(),
+            Part::Columns(_) => PARALLEL_BYTES_MIN / 2,
+        }
+    }
+}
+
+impl Executor {
+    pub(super) fn new(physical: Physical, threads: usize) -> Executor {
+        let (mut eager_sources, mut bounded) = (Vec::new(), Vec::new());
+        for (id, node) in physical.nodes.iter().enumerate() {
+            if let Run::Source { input: Input::Lines(intake), eager, .. } = &node.run {
+                if !eager.is_empty() {
+                    intake.set_eager();
+                    eager_sources.push(id);
+                } else if intake.is_bounded() {
+                    bounded.push(intake.clone());
+                }
+            }
+        }
+        let slots = physical.nodes.iter().map(|node| Slot::new(&node.run, threads)).collect();
+        let (eager, chunks) = (eager_sources, Vec::new());
+        Executor { physical, threads, eager, bounded, slots, chunks }
+    }
+
+    /// Whether there is input that waits for nobody.
+    pub(super) fn has_bounded_input(&self) -> bool {
+        let eager = self.eager.iter().map(|&id| self.intake(id));
+        let mut all = eager.filter(|intake| intake.is_bounded()).chain(&self.bounded);
+        all.any(|intake| !intake.has_ended())
+    }
+
+    /// Why bounded sources have ended, where that was an error.
+    pub(super) fn take_errors(&self, record: &mut impl FnMut(Error)) {
+        for id in 0..self.physical.nodes.len() {
+            if let Run::Source { input: Input::Lines(intake), .. } = &self.physical.nodes[id].run
+                && intake.is_bounded()
+                && let Some(error) = intake.take_error()
+            {
+                record(error);
+            }
+        }
+    }
+
+    /// Takes in the blocks that have arrived, and reads bounded input, until a batch is due or
+    /// there is nothing more. Returns whether a bounded source has filled all its blocks.
+    pub(super) fn take_in(&self, is_due: &(impl Fn() -> bool + Sync)) -> bool {
+        let is_large = self.eager.iter().any(|&id| self.intake(id).is_bounded());
+        if is_large {
+            fan_out(self.threads, &|thread| self.take_in_on(thread, is_due));
+        } else {
+            // One block is not worth waking a second core.
+            let mut taken = 0;
+            while !is_due() && self.take_in_one(0) {
+                taken += 1;
+                if taken > 1 {
+                    fan_out(self.threads, &|thread| self.take_in_on(thread, is_due));
+                }
+            }
+        }
+        let mut is_out_of_blocks = false;
+        for intake in &self.bounded {
+            while !is_due() {
+                match intake.step() {
+                    Step::Sealed | Step::More => {}
+                    Step::Later(_) | Step::Ended => break,
+                    Step::NoBlock if intake.has_sealed() => {
+                        is_out_of_blocks = true;
+                        break;
+                    }
+                    // The program holds all of them.
+                    Step::NoBlock => intake.wait_for_block(),
+                }
+            }
+        }
+        is_out_of_blocks
+    }
+
+    fn take_in_on(&self, thread: usize, is_due: &(impl Fn() -> bool + Sync)) {
+        while !is_due() {
+            if self.take_in_one(thread) {
+                continue;
+            }
+            // Only a source that waits for nobody is read here.
+            let read = self.eager.iter().map(|&id| self.intake(id)).any(|intake| {
+                intake.is_bounded() && matches!(intake.step(), Step::Sealed | Step::More)
+            });
+            if !read {
+                return;
+            }
+        }
+    }
+
+    /// Takes in one block of any source; returns whether there was one.
+    fn take_in_one(&self, thread: usize) -> bool {
+        for &source in &self.eager {
+            if let Some(block) = self.intake(source).pop() {
+                self.push_block(source, &block, thread);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn push_block(&self, source: NodeId, block: &SharedText, thread: usize) {
+        let Run::Source { eager, .. } = &self.physical.nodes[source].run else { return };
+        let part = Part::Lines(block.clone(), self.intake(source).clone());
+        for &id in eager {
+            if let Run::Wide(wide) = &self.physical.nodes[id].run {
+                self.push_part(id, wide, &part, &self.slots[id].partials[thread]);
+            }
+        }
+    }
+
+    fn push_part(&self, id: NodeId, wide: &Wide, part: &Part, partial: &Mutex<Partial>) {
+        let mut partial = lock(partial);
+        let Partial { partial, is_used, error } = &mut *partial;
+        if error.is_some() {
+            return;
+        }
+        *is_used = true;
+        let pushed = run_chain(&wide.steps, part, wide.takes_lines).and_then(|part| {
+            guard(&self.physical.nodes[id].name, || match &part {
+                Part::Lines(block, _) => wide.operator.0.push_lines(partial, block),
+                Part::Columns(chunk) => wide.operator.0.push(partial, chunk),
+            })
+        });
+        *error = pushed.err();
+    }
+
+    /// Runs the batch that was cut at `time`, and hands each error to `record`.
+    pub(super) fn run_batch(
+        &mut self,
+        time: Time,
+        outputs: &mut [Output],
+        record: &mut impl FnMut(Error),
+    ) {
+        for id in 0..self.physical.nodes.len() {
+            let state = self.run_node(id, time);
+            if let SlotState::Failed(error) = &state
+                && !self.has_failed_parent(id)
+            {
+                record(error.clone());
+            }
+            self.slots[id].state = state;
+        }
+        for output in outputs {
+            self.run_output(output, time).unwrap_or_else(&mut *record);
+        }
+        for slot in &mut self.slots {
+            slot.parts.clear();
+            slot.state = SlotState::Absent;
+        }
+    }
+
+    /// Whether the failure is another node's, which was recorded there.
+    fn has_failed_parent(&self, id: NodeId) -> bool {
+        let failed = |&id: &NodeId| matches!(self.slots[id].state, SlotState::Failed(_));
+        match &self.physical.nodes[id].run {
+            Run::Never | Run::Source { .. } => false,
+            Run::Chain { base, .. } => failed(base),
+            Run::Wide(wide) => failed(&wide.base),
+            Run::Union(parents) => parents.iter().any(failed),
+            Run::Transform { parent, .. } => failed(parent),
+        }
+    }
+
+    fn run_node(&mut self, id: NodeId, time: Time) -> SlotState {
+        let parents: &[NodeId] = match &self.physical.nodes[id].run {
+            Run::Never => return SlotState::Absent,
+            Run::Source { .. } => return self.run_source(id),
+            Run::Chain { base, .. } => &[*base],
+            Run::Wide(wide) => &[wide.base],
+            Run::Union(parents) => parents,
+            Run::Transform { parent, .. } => &[*parent],
+        };
+        for &parent in parents {
+            match &self.slots[parent].state {
+                SlotState::Present => {}
+                SlotState::Failed(error) => {
+                    let error = error.clone();
+                    self.reset_partials(id);
+                    return SlotState::Failed(error);
+                }
+                SlotState::Absent => return self.without_batch(id, time),
+            }
+        }
+        let ran = match &self.physical.nodes[id].run {
+            Run::Chain { .. } => self.run_chain_node(id),
+            Run::Wide(_) => self.run_wide(id),
+            Run::Union(parents) => {
+                let parts = parents.iter().flat_map(|&parent| self.slots[parent].parts.clone());
+                Ok(parts.collect())
+            }
+            Run::Transform { .. } => self.run_transform(id, time),
+            Run::Never | Run::Source { .. } => unreachable!("returned above"),
+        };
+        match ran {
+            Ok(parts) => {
+                self.slots[id].parts = parts;
+                SlotState::Present
+            }
+            Err(error) => SlotState::Failed(error.within(&format!("batch {time}"))),
+        }
+    }
+
+    /// What becomes of a node whose parent has no batch: most have none either.
+    fn without_batch(&self, id: NodeId, time: Time) -> SlotState {
+        let node = &self.physical.nodes[id];
+        let needs_batch = match &node.run {
+            Run::Union(_) | Run::Transform { .. } => true,
+            Run::Wide(wide) => wide.operator.0.needs_batch(),
+            Run::Never | Run::Source { .. } | Run::Chain { .. } => false,
+        };
+        if !needs_batch {
+            return SlotState::Absent;
+        }
+        let message = format!("batch {time}: operator {} got no batch from its parent", node.name);
+        SlotState::Failed(Error::new(ErrorKind::Absent, message))
+    }
+
+    fn run_source(&mut self, id: NodeId) -> SlotState {
+        let Run::Source { input, eager, is_shared } = &self.physical.nodes[id].run else {
+            unreachable!("called for sources only");
+        };
+        match input {
+            Input::Queue(queue) => {
+                let Some(chunks) = queue.take() else { return SlotState::Absent };
+                self.slots[id].parts.extend(chunks.into_iter().map(Part::Columns));
+            }
+            Input::Lines(intake) if !eager.is_empty() => {
+                // What the tick cut off; the rest has been taken in.
+                if self.take_in_one(0) && self.take_in_one(0) {
+                    fan_out(self.threads, &|thread| while self.take_in_one(thread) {});
+                }
+                intake.pass_cut();
+            }
+            Input::Lines(intake) => {
+                let mut parts = std::mem::take(&mut self.slots[id].parts);
+                while let Some(block) = intake.pop() {
+                    parts.push(Part::Lines(block, intake.clone()));
+                }
+                intake.pass_cut();
+                if *is_shared {
+                    self.for_each_part(&mut parts, &|part| *part = Part::Columns(part.columns()));
+                }
+                self.slots[id].parts = parts;
+            }
+        }
+        SlotState::Present
+    }
+
+    fn run_chain_node(&mut self, id: NodeId) -> Result<Vec<Part>> {
+        let Run::Chain { base, steps } = &self.physical.nodes[id].run else {
+            unreachable!("called for chains only");
+        };
+        let mut parts: Vec<Result<Part>> =
+            self.slots[*base].parts.iter().cloned().map(Ok).collect();
+        self.for_each_part(&mut parts, &|part| {
+            if let Ok(input) = part {
+                *part = run_chain(steps, input, false);
+            }
+        });
+        parts.into_iter().collect()
+    }
+
+    fn run_wide(&mut self, id: NodeId) -> Result<Vec<Part>> {
+        let Run::Wide(wide) = &self.physical.nodes[id].run else {
+            unreachable!("called for wide nodes only");
+        };
+        let name = &self.physical.nodes[id].name;
+        if !wide.is_eager {
+            let parts = &self.slots[wide.base].parts;
+            let is_ordered = wide.operator.0.is_ordered();
+            if is_ordered {
+                let missing = parts.len().max(1).saturating_sub(self.slots[id].partials.len());
+                let fresh = (0..missing).map(|_| Mutex::new(Partial::new(&wide.operator)));
+                self.slots[id].partials.extend(fresh.collect::<Vec<_>>());
+            }
+            let (parts, partials) = (&self.slots[wide.base].parts, &self.slots[id].partials);
+            let next = AtomicUsize::new(0);
+            let push_parts = |thread: usize| {
+                while let Some(index) = claim(&next, parts.len()) {
+                    let partial = if is_ordered { index } else { thread };
+                    self.push_part(id, wide, &parts[index], &partials[partial]);
+                }
+            };
+            if self.is_large(parts) {
+                fan_out(self.threads, &push_parts);
+            } else {
+                push_parts(0);
+            }
+        }
+        let Slot { partials, last, .. } = &mut self.slots[id];
+        let merged = guard(name, || merge(&wide.operator, partials, last.take()));
+        let Ok(chunk) = &merged else {
+            self.reset_partials(id);
+            return merged.map(|_| Vec::new());
+        };
+        *last = Some(chunk.clone());
+        for partial in partials {
+            let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if std::mem::take(&mut partial.is_used) {
+                wide.operator.0.clear(&mut partial.partial);
+            }
+        }
+        let mut parts = std::mem::take(&mut self.slots[id].parts);
+        parts.push(Part::Columns(chunk.clone()));
+        Ok(parts)
+    }
+
+    /// After a failure nobody knows what a partial holds.
+    fn reset_partials(&mut self, id: NodeId) {
+        let Run::Wide(wide) = &self.physical.nodes[id].run else { return };
+        for partial in &mut self.slots[id].partials {
+            *partial = Mutex::new(Partial::new(&wide.operator));
+        }
+    }
+
+    fn run_transform(&mut self, id: NodeId, time: Time) -> Result<Vec<Part>> {
+        let node = &self.physical.nodes[id];
+        let Run::Transform { parent, f } = &node.run else {
+            unreachable!("called for transforms only");
+        };
+        let chunks = self.slots[*parent].parts.iter().map(Part::columns).collect();
+        let transformed = guard(&node.name, || f(chunks, time))?;
+        Ok(transformed.into_iter().map(Part::Columns).collect())
+    }
+
+    fn run_output(&mut self, output: &mut Output, time: Time) -> Result<()> {
+        let slot = &self.slots[output.parent];
+        if !matches!(slot.state, SlotState::Present) {
+            return Ok(());
+        }
+        self.chunks.clear();
+        self.chunks.extend(slot.parts.iter().map(Part::columns));
+        let chunks = &mut self.chunks;
+        let ran = guard(&output.name, || (output.run)(chunks, time));
+        self.chunks.clear();
+        ran.map_err(|error| error.within(&format!("batch {time}")))
+    }
+
+    /// Calls `work` for each part, on all threads if that is worth it.
+    fn for_each_part<P: Send>(&self, parts: &mut [P], work: &(impl Fn(&mut P) + Sync))
+    where
+        P: PartWeight,
+    {
+        let bytes: usize = parts.iter().map(PartWeight::weight).sum();
+        if parts.len() < 2 || bytes < PARALLEL_BYTES_MIN {
+            return parts.iter_mut().for_each(work);
+        }
+        use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
+        parts.par_iter_mut().for_each(work);
+    }
+
+    fn is_large(&self, parts: &[Part]) -> bool {
+        parts.len() > 1 && parts.iter().map(Part::byte_len).sum::<usize>() >= PARALLEL_BYTES_MIN
+    }
+
+    fn intake(&self, source: NodeId) -> &Arc<Intake> {
+        match &self.physical.nodes[source].run {
+            Run::Source { input: Input::Lines(intake), .. } => intake,
+            _ => unreachable!("only sources of lines are asked for"),
+        }
+    }
+}
+
+/// What a part weighs when work is shared out.
+trait PartWeight {
+    fn weight(&self) -> usize;
+}
+
+impl PartWeight for Part {
+    fn weight(&self) -> usize {
+        self.byte_len()
+    }
+}
+
+impl PartWeight for Result<Part> {
+    fn weight(&self) -> usize {
+        self.as_ref().map_or(0, Part::byte_len)
+    }
+}
+
+impl Slot {
+    fn new(run: &Run, threads: usize) -> Slot {
+        let mut partials = Vec::new();
+        if let Run::Wide(wide) = run
+            && !wide.operator.0.is_ordered()
+        {
+            partials.extend((0..threads).map(|_| Mutex::new(Partial::new(&wide.operator))));
+        }
+        Slot { state: SlotState::Absent, parts: Vec::new(), partials, last: None }
+    }
+}
+
+impl Partial {
+    fn new(operator: &AnyOperator) -> Partial {
+        Partial { partial: operator.0.partial(), is_used: false, error: None }
+    }
+}
+
+/// Merges all partials into the first, in order, and emits it.
+fn merge(
+    operator: &AnyOperator,
+    partials: &mut [Mutex<Partial>],
+    last: Option<AnyChunk>,
+) -> Result<AnyChunk> {
+    let (first, others) = partials.split_first_mut().expect("a wide node has a partial");
+    let first = first.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(error) = first.error.take() {
+        return Err(error);
+    }
+    for other in others {
+        let other = other.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(error) = other.error.take() {
+            return Err(error);
+        }
+        if other.is_used && !first.is_used {
+            std::mem::swap(first, other);
+        } else if other.is_used {
+            operator.0.merge(&mut first.partial, &mut other.partial)?;
+        }
+    }
+    operator.0.emit(&mut first.partial, last)
+}
+
+/// Runs a chain over a part; without steps, lines stay lines if they may.
+fn run_chain(steps: &[ChainStep], part: &Part, keep_lines: bool) -> Result<Part> {
+    if keep_lines {
+        return Ok(part.clone());
+    }
+    let mut chunk = part.columns();
+    for step in steps {
+        chunk = guard(&step.name, || step.operator.apply(&chunk))?;
+    }
+    Ok(Part::Columns(chunk))
+}
+
+/// Runs what may run a user's closure: a panic becomes an error that names the operator.
+fn guard<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(error.within(&format!("operator {name}"))),
+        Err(panic) => {
+            let message = format!("operator {name} panicked: {}", panic_text(&*panic));
+            Err(Error::new(ErrorKind::Closure, message))
+        }
+    }
+}
+
+/// The next index below `end`, if there is one left.
+fn claim(next: &AtomicUsize, end: usize) -> Option<usize> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    (index < end).then_some(index)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

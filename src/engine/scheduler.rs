@@ -1,0 +1,189 @@
+//! The threads of a running context: receivers that fill blocks, the ticker that cuts batches,
+//! and the batch loop that runs them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::context::ContextState;
+use super::control::{Control, Cut, Next, Stop};
+use super::executor::Executor;
+use crate::config::WAIT_MAX;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Input, Output, Physical};
+use crate::source::intake::{Intake, Step};
+use crate::time::Time;
+
+/// What the threads are told at their start.
+pub(super) struct Schedule {
+    pub(super) control: Arc<Control>,
+    pub(super) clock: Clock,
+    pub(super) interval: Duration,
+    pub(super) threads: usize,
+    pub(super) queued_batches_max: usize,
+}
+
+/// Starts all threads; they end by themselves after a stop or the end of all input.
+pub(super) fn start(schedule: Schedule, physical: Physical, outputs: Vec<Output>) -> Result<()> {
+    let inputs = physical.inputs();
+    let Schedule { control, clock, interval, threads, queued_batches_max } = schedule;
+    let receiving = Arc::new(AtomicBool::new(true));
+    let mut receivers = Vec::new();
+    for input in &inputs {
+        if let Input::Lines(intake) = input
+            && !intake.is_bounded()
+        {
+            let (intake, control) = (intake.clone(), control.clone());
+            let receiving = receiving.clone();
+            let name = format!("receiver {}", intake.name());
+            receivers.push(spawn(&name, move || receive(&intake, &control, &receiving))?);
+        }
+    }
+    // Read before anything runs: a test's clock may move as soon as this returns.
+    let first = clock.now().floor(interval) + interval;
+    let ticker = Ticker { control: control.clone(), clock, first, interval, queued_batches_max };
+    spawn("ticker", move || ticker.run(&inputs, receivers, &receiving))?;
+    spawn("batches", move || run_batches(&control, physical, outputs, threads))?;
+    Ok(())
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| {
+        Error::caused(ErrorKind::State, format!("cannot start the thread {name:?}"), error)
+    })
+}
+
+/// A receiver's thread: reads until told to stop, and waits where nothing is to be read.
+fn receive(intake: &Intake, control: &Control, receiving: &AtomicBool) {
+    let mut waiter = intake.waiter();
+    while receiving.load(Ordering::Relaxed) {
+        match intake.step() {
+            Step::Sealed => control.notify_blocks(),
+            Step::More => {}
+            Step::NoBlock => intake.wait_for_block(),
+            Step::Later(duration) => {
+                let duration = duration.min(WAIT_MAX);
+                match &mut waiter {
+                    Some(waiter) => {
+                        if let Err(error) = waiter.wait(duration) {
+                            tracing::warn!(%error, source = intake.name(), "waiting failed");
+                            std::thread::sleep(duration);
+                        }
+                    }
+                    None => std::thread::sleep(duration),
+                }
+            }
+            Step::Ended => {
+                if let Some(error) = intake.take_error() {
+                    control.record(error);
+                }
+                control.notify_all();
+                return;
+            }
+        }
+    }
+}
+
+struct Ticker {
+    control: Arc<Control>,
+    clock: Clock,
+    first: Time,
+    interval: Duration,
+    queued_batches_max: usize,
+}
+
+impl Ticker {
+    /// Cuts a batch at each multiple of the interval; those that come late are all cut, the first
+    /// with what was received and the others empty.
+    fn run(self, inputs: &[Input], receivers: Vec<JoinHandle<()>>, receiving: &AtomicBool) {
+        let mut time = self.first;
+        let have_ended = || !inputs.is_empty() && inputs.iter().all(Input::has_ended);
+        let last = loop {
+            match self.control.wait_for_cut(time, &self.clock, self.queued_batches_max, have_ended)
+            {
+                Cut::Batch => self.cut(inputs, time),
+                last => break last,
+            }
+            time = time + self.interval;
+        };
+        receiving.store(false, Ordering::Relaxed);
+        for receiver in receivers {
+            // It ends within `WAIT_MAX`, or has panicked, which its intake has recorded.
+            let _ = receiver.join();
+        }
+        if last == Cut::Last {
+            self.cut_rest(inputs, time);
+        }
+        self.control.set_cut_last();
+    }
+
+    /// The last batch, and one for each that a queue stream still holds.
+    fn cut_rest(&self, inputs: &[Input], mut time: Time) {
+        self.cut(inputs, time);
+        let has_batches = |input: &Input| match input {
+            Input::Queue(queue) => !queue.is_empty(),
+            Input::Lines(_) => false,
+        };
+        while inputs.iter().any(has_batches) {
+            time = time + self.interval;
+            let cut = self.control.wait_for_room(self.queued_batches_max);
+            if !cut {
+                return;
+            }
+            self.cut(inputs, time);
+        }
+    }
+
+    fn cut(&self, inputs: &[Input], time: Time) {
+        for input in inputs {
+            input.cut();
+        }
+        self.control.push_due(time);
+    }
+}
+
+/// The batch loop's thread: a member of the pool that it enters for large work.
+fn run_batches(control: &Control, physical: Physical, mut outputs: Vec<Output>, threads: usize) {
+    control.enter_loop();
+    // The registration of this thread lasts as long as the thread.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .use_current_thread()
+        .thread_name(|index| format!("tidemill {index}"))
+        .build();
+    let _pool = match pool {
+        Ok(pool) => pool,
+        Err(error) => {
+            control.record(Error::caused(ErrorKind::State, "cannot start the thread pool", error));
+            control.stop(Stop::Now);
+            control.enter(ContextState::Stopped);
+            return;
+        }
+    };
+    let mut executor = Executor::new(physical, threads);
+    loop {
+        match control.next(executor.has_bounded_input()) {
+            Next::Batch(time) => {
+                executor.run_batch(time, &mut outputs, &mut |error| {
+                    tracing::error!(%error, "a batch has failed");
+                    control.record(error);
+                });
+                control.complete_batch();
+            }
+            Next::Blocks => {
+                let is_out_of_blocks = executor.take_in(&|| control.is_due());
+                executor.take_errors(&mut |error| control.record(error));
+                if is_out_of_blocks {
+                    control.request_cut();
+                } else if !executor.has_bounded_input() {
+                    control.notify_ticker();
+                }
+            }
+            Next::Stop => break,
+        }
+    }
+    drop(executor);
+    control.enter(ContextState::Stopped);
+}

@@ -1,0 +1,71 @@
+//! tidemill: Spark Streaming's model on one machine, on columns.
+//!
+//! Receivers fill columnar blocks, and at each batch interval vectorised kernels grind what came
+//! in: word counts, sums and means by key, or closures of your own.
+//!
+//! ```text
+//!  socket, file, queue ─► Receiver ─► Block ──────► Batch ─► Operators ──► Output operation
+//!                         reads into   columns       sealed,   kernels over    bytes out, or
+//!                         the block's  being filled  all of    slices, one     your closure
+//!                         own memory                 (T-i, T]  call a chunk
+//!                         ◄──────── emptied blocks go back to a fixed pool: the back-pressure
+//! ```
+//!
+//! The word count, fed by `nc -lk 9999`:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use tidemill::prelude::*;
+//!
+//! let ssc = StreamingContext::builder("wordcount").batch_interval(Duration::from_secs(1)).build()?;
+//! let lines = ssc.socket_text_stream("127.0.0.1:9999")?;
+//! lines.split_whitespace().count_by_value().print(10);
+//! ssc.start()?;
+//! ssc.await_termination()?;
+//! # Ok::<(), tidemill::Error>(())
+//! ```
+//!
+//! Start with [`StreamingContext`] and [`DStream`]; [`Record`] says what a stream may carry,
+//! [`Receiver`] how to write a source of your own, and [`TestContext`] how to test a program
+//! without sleeping.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod dstream;
+mod engine;
+mod error;
+mod ops;
+mod plan;
+mod record;
+mod sink;
+mod source;
+mod time;
+
+pub use config::{BLOCK_BYTES, Limits};
+pub use dstream::DStream;
+pub use engine::{
+    ContextBuilder, ContextState, StreamingContext, TestContext, TestInput, TestOutput,
+};
+pub use error::{BoxError, Error, ErrorKind, Result};
+#[doc(hidden)]
+pub use ops::AnyOperator;
+pub use ops::{Aggregate, Count, Emitter, Max, Mean, Min, Sum};
+pub use record::{
+    ArrowRecord, Batch, BytesColumn, Columns, Groups, HashGroups, Key, List, ListColumn,
+    OptionColumn, Record, Row, RowColumn, ScalarColumn, Show, TextColumn, TextGroups, TupleColumns,
+    arrow2, shown,
+};
+pub use source::{
+    BadUtf8, BlockWriter, Carry, Files, Follow, LineOptions, Listen, LongLine, QueueHandle, Received,
+    Receiver, Socket, SourceCounts, Stdin, Waiter,
+};
+pub use time::Time;
+
+/// What most programs need: `use tidemill::prelude::*`.
+pub mod prelude {
+    pub use crate::{
+        Batch, BlockWriter, Columns, Count, DStream, Emitter, Limits, Max, Mean, Min, Received,
+        Receiver, Record, Row, StreamingContext, Sum, TestContext, Time,
+    };
+}

@@ -1,0 +1,193 @@
+//! Physical operators: what the streams' plan runs, one file each.
+//!
+//! Narrow operators turn a chunk into a chunk. Wide ones are partial → exchange → merge: partials
+//! take chunks in, on any thread; merging two gives a third; the last one is emitted. No operator
+//! knows a clock, a socket or a thread.
+
+mod aggregate;
+mod count;
+mod count_by_value;
+mod flat_map;
+mod group_by_key;
+mod narrow;
+mod reduce;
+mod reduce_by_key;
+mod text_count;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use tidemill_kernels::Split;
+
+pub(crate) use aggregate::AggregateByKey;
+pub use aggregate::{Aggregate, Count, Max, Mean, Min, Sum};
+pub(crate) use count::CountRows;
+pub(crate) use count_by_value::CountByValue;
+pub use flat_map::Emitter;
+pub(crate) use flat_map::{FlatMap, FlatMapValues};
+pub(crate) use group_by_key::GroupByKey;
+pub(crate) use narrow::{Filter, Map, MapValues, PairWith, SplitText};
+pub(crate) use reduce::Reduce;
+pub(crate) use reduce_by_key::ReduceByKey;
+pub(crate) use text_count::TextCount;
+
+use crate::error::Result;
+use crate::record::batch::AnyChunk;
+use crate::record::block::SharedText;
+
+/// Turns one chunk into one chunk, row by row or by a kernel, without memory of other chunks.
+pub(crate) trait Narrow: Send + Sync + 'static {
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk>;
+
+    /// What it does, if a wide operator may know it and do it in the same pass.
+    fn step(&self) -> Step {
+        Step::Closure
+    }
+}
+
+/// A narrow operator as `explain` and fusion see it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Closure,
+    Split(Split),
+    /// Every row becomes a pair with one value: this one, if it is an `i64`.
+    PairWith(Option<i64>),
+}
+
+/// Takes whole batches in by parts, and gives one batch out.
+pub(crate) trait Operator: Send + Sync + 'static {
+    /// What was taken in so far: by one thread, or of one chunk.
+    type Partial: Send + 'static;
+
+    fn partial(&self) -> Self::Partial;
+
+    /// Takes a chunk in.
+    fn push(&self, partial: &mut Self::Partial, chunk: &AnyChunk) -> Result<()>;
+
+    /// Takes in a block of whole lines, of which no columns were made.
+    fn push_lines(&self, _partial: &mut Self::Partial, _block: &SharedText) -> Result<()> {
+        unreachable!("only for operators that take lines")
+    }
+
+    /// Whether [`push_lines`](Self::push_lines) may be called.
+    fn takes_lines(&self) -> bool {
+        false
+    }
+
+    /// Adds what came later to what came before.
+    fn merge(&self, into: &mut Self::Partial, later: &mut Self::Partial) -> Result<()>;
+
+    /// Gives the result out. `last` is what the operator gave for the batch before, to be written
+    /// again when nobody else holds it.
+    fn emit(&self, partial: &mut Self::Partial, last: Option<AnyChunk>) -> Result<AnyChunk>;
+
+    /// Makes a partial as good as new, and keeps its memory.
+    fn clear(&self, partial: &mut Self::Partial);
+
+    /// Whether the order of the chunks may show in the result.
+    fn is_ordered(&self) -> bool;
+
+    /// Whether nothing of the user's runs in it, so that it may run before the batch is cut.
+    fn is_vectorised(&self) -> bool;
+
+    /// Whether it fails without a batch, where others have no batch either.
+    fn needs_batch(&self) -> bool {
+        false
+    }
+
+    /// The operator that does the step before it and itself in one pass, if there is one.
+    fn fuse(&self, _step: Step) -> Option<AnyOperator> {
+        None
+    }
+}
+
+/// A partial with its type forgotten.
+pub(crate) type AnyPartial = Box<dyn Any + Send>;
+
+/// An operator with its types forgotten.
+#[derive(Clone)]
+pub struct AnyOperator(pub(crate) Arc<dyn Erased>);
+
+impl AnyOperator {
+    pub(crate) fn new(operator: impl Operator) -> AnyOperator {
+        AnyOperator(Arc::new(operator))
+    }
+}
+
+/// [`Operator`] as the executor calls it, one virtual call a chunk.
+pub(crate) trait Erased: Send + Sync {
+    fn partial(&self) -> AnyPartial;
+    fn push(&self, partial: &mut AnyPartial, chunk: &AnyChunk) -> Result<()>;
+    fn push_lines(&self, partial: &mut AnyPartial, block: &SharedText) -> Result<()>;
+    fn takes_lines(&self) -> bool;
+    fn merge(&self, into: &mut AnyPartial, later: &mut AnyPartial) -> Result<()>;
+    fn emit(&self, partial: &mut AnyPartial, last: Option<AnyChunk>) -> Result<AnyChunk>;
+    fn clear(&self, partial: &mut AnyPartial);
+    fn is_ordered(&self) -> bool;
+    fn is_vectorised(&self) -> bool;
+    fn needs_batch(&self) -> bool;
+    fn fuse(&self, step: Step) -> Option<AnyOperator>;
+}
+
+fn typed<O: Operator>(partial: &mut AnyPartial) -> &mut O::Partial {
+    partial.downcast_mut().expect("an operator gets its own partials only")
+}
+
+impl<O: Operator> Erased for O {
+    fn partial(&self) -> AnyPartial {
+        Box::new(Operator::partial(self))
+    }
+
+    fn push(&self, partial: &mut AnyPartial, chunk: &AnyChunk) -> Result<()> {
+        Operator::push(self, typed::<O>(partial), chunk)
+    }
+
+    fn push_lines(&self, partial: &mut AnyPartial, block: &SharedText) -> Result<()> {
+        Operator::push_lines(self, typed::<O>(partial), block)
+    }
+
+    fn takes_lines(&self) -> bool {
+        Operator::takes_lines(self)
+    }
+
+    fn merge(&self, into: &mut AnyPartial, later: &mut AnyPartial) -> Result<()> {
+        Operator::merge(self, typed::<O>(into), typed::<O>(later))
+    }
+
+    fn emit(&self, partial: &mut AnyPartial, last: Option<AnyChunk>) -> Result<AnyChunk> {
+        Operator::emit(self, typed::<O>(partial), last)
+    }
+
+    fn clear(&self, partial: &mut AnyPartial) {
+        Operator::clear(self, typed::<O>(partial));
+    }
+
+    fn is_ordered(&self) -> bool {
+        Operator::is_ordered(self)
+    }
+
+    fn is_vectorised(&self) -> bool {
+        Operator::is_vectorised(self)
+    }
+
+    fn needs_batch(&self) -> bool {
+        Operator::needs_batch(self)
+    }
+
+    fn fuse(&self, step: Step) -> Option<AnyOperator> {
+        Operator::fuse(self, step)
+    }
+}
+
+/// Columns to write a result to: the last ones if nobody else holds them, or new ones.
+fn reuse<C: crate::record::Columns>(last: Option<AnyChunk>) -> Arc<C> {
+    let mut columns = match last.map(AnyChunk::downcast::<C>) {
+        Some(Ok(columns)) => columns,
+        _ => return Arc::new(C::default()),
+    };
+    match Arc::get_mut(&mut columns) {
+        Some(last) => last.clear(),
+        None => columns = Arc::new(C::default()),
+    }
+    columns
+}

@@ -1,0 +1,131 @@
+//! Row by row: map, filter, pairs, and the splitting kernels.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use tidemill_kernels::Split;
+
+use super::{Narrow, Step};
+use crate::error::Result;
+use crate::record::batch::{AnyChunk, columns};
+use crate::record::{Columns, Record, TextColumn};
+
+pub(crate) struct Map<T, U, F>(F, PhantomData<fn(T) -> U>);
+
+impl<T: Record, U: Record, F: Fn(T::Ref<'_>) -> U> Map<T, U, F> {
+    pub(crate) fn new(f: F) -> Self {
+        Map(f, PhantomData)
+    }
+}
+
+impl<T, U, F> Narrow for Map<T, U, F>
+where
+    T: Record,
+    U: Record,
+    F: Fn(T::Ref<'_>) -> U + Send + Sync + 'static,
+{
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        let rows = columns::<T>(chunk);
+        let mut mapped = U::Columns::default();
+        for row in 0..rows.len() {
+            mapped.push_owned(self.0(rows.get(row)));
+        }
+        mapped.freeze();
+        Ok(Arc::new(mapped))
+    }
+}
+
+pub(crate) struct MapValues<K, V, U, F>(F, PhantomData<fn(K, V) -> U>);
+
+impl<K: Record, V: Record, U: Record, F: Fn(V::Ref<'_>) -> U> MapValues<K, V, U, F> {
+    pub(crate) fn new(f: F) -> Self {
+        MapValues(f, PhantomData)
+    }
+}
+
+impl<K, V, U, F> Narrow for MapValues<K, V, U, F>
+where
+    K: Record,
+    V: Record,
+    U: Record,
+    F: Fn(V::Ref<'_>) -> U + Send + Sync + 'static,
+{
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        let rows = columns::<(K, V)>(chunk);
+        let mut mapped = <(K, U) as Record>::Columns::default();
+        for row in 0..rows.len() {
+            let (key, value) = rows.get(row);
+            mapped.members.0.push(key);
+            mapped.members.1.push_owned(self.0(value));
+        }
+        mapped.freeze();
+        Ok(Arc::new(mapped))
+    }
+}
+
+pub(crate) struct Filter<T, F>(F, PhantomData<fn(T)>);
+
+impl<T: Record, F: Fn(T::Ref<'_>) -> bool> Filter<T, F> {
+    pub(crate) fn new(f: F) -> Self {
+        Filter(f, PhantomData)
+    }
+}
+
+impl<T, F> Narrow for Filter<T, F>
+where
+    T: Record,
+    F: Fn(T::Ref<'_>) -> bool + Send + Sync + 'static,
+{
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        let rows = columns::<T>(chunk);
+        let kept = |&row: &u32| self.0(rows.get(row as usize));
+        let kept: Vec<u32> = (0..rows.len() as u32).filter(kept).collect();
+        if kept.len() == rows.len() {
+            return Ok(chunk.clone());
+        }
+        let mut gathered = rows.gather(&kept);
+        gathered.freeze();
+        Ok(Arc::new(gathered))
+    }
+}
+
+/// Lines into words, by a kernel.
+pub(crate) struct SplitText(pub(crate) Split);
+
+impl Narrow for SplitText {
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        let text: &TextColumn = columns::<String>(chunk);
+        Ok(Arc::new(text.split(self.0)))
+    }
+
+    fn step(&self) -> Step {
+        Step::Split(self.0)
+    }
+}
+
+/// Every row as the key of one and the same value.
+pub(crate) struct PairWith<T, V>(V, PhantomData<fn(T)>);
+
+impl<T: Record, V: Record> PairWith<T, V> {
+    pub(crate) fn new(value: V) -> Self {
+        PairWith(value, PhantomData)
+    }
+}
+
+impl<T: Record, V: Record> Narrow for PairWith<T, V> {
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        let rows = columns::<T>(chunk);
+        let mut pairs = <(T, V) as Record>::Columns::default();
+        let all: Vec<u32> = (0..rows.len() as u32).collect();
+        pairs.members.0 = rows.gather(&all);
+        for _ in all {
+            pairs.members.1.push(self.0.to_ref());
+        }
+        pairs.freeze();
+        Ok(Arc::new(pairs))
+    }
+
+    fn step(&self) -> Step {
+        Step::PairWith((&self.0 as &dyn std::any::Any).downcast_ref().copied())
+    }
+}

@@ -1,0 +1,85 @@
+//! The plan: what the program's streams are and how they hang together, before anything runs.
+//!
+//! Nodes stand in the order in which they were made, so parents come before children. The plan is
+//! data; the engine turns it into what runs, once, at the start.
+
+mod explain;
+mod physical;
+
+use std::sync::Arc;
+
+pub(crate) use explain::explain;
+pub(crate) use physical::{ChainStep, Physical, Run, Wide, plan};
+
+use crate::error::Result;
+use crate::ops::{AnyOperator, Narrow};
+use crate::record::batch::AnyChunk;
+use crate::source::intake::Intake;
+use crate::source::queue::Queue;
+use crate::time::Time;
+
+/// Position of a node in its graph.
+pub(crate) type NodeId = usize;
+
+/// All streams of a context, and what is done with them.
+#[derive(Default)]
+pub(crate) struct Graph {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) outputs: Vec<Output>,
+}
+
+/// One stream.
+pub(crate) struct Node {
+    pub(crate) name: String,
+    pub(crate) parents: Vec<NodeId>,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Source(Input),
+    Narrow(Arc<dyn Narrow>),
+    Wide(AnyOperator),
+    Union,
+    Transform(Transform),
+}
+
+/// A function of whole batches.
+pub(crate) type Transform = Arc<dyn Fn(Vec<AnyChunk>, Time) -> Result<Vec<AnyChunk>> + Send + Sync>;
+
+/// Where batches come from.
+#[derive(Clone)]
+pub(crate) enum Input {
+    Lines(Arc<Intake>),
+    Queue(Arc<Queue>),
+}
+
+/// What is done with a stream's batch; it takes the chunks and may give the vector back.
+pub(crate) struct Output {
+    pub(crate) name: String,
+    pub(crate) parent: NodeId,
+    pub(crate) run: Box<dyn FnMut(&mut Vec<AnyChunk>, Time) -> Result<()> + Send>,
+}
+
+impl Graph {
+    pub(crate) fn add(&mut self, name: String, parents: Vec<NodeId>, kind: Kind) -> NodeId {
+        self.nodes.push(Node { name, parents, kind });
+        self.nodes.len() - 1
+    }
+}
+
+impl Input {
+    pub(crate) fn cut(&self) {
+        match self {
+            Input::Lines(intake) => intake.cut(),
+            Input::Queue(queue) => queue.cut(),
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Input::Lines(intake) => intake.has_ended(),
+            Input::Queue(queue) => queue.has_ended(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Blocks: the buffers that receivers fill, and the bounded pool that they come from and go back
+//! to.
+//!
+//! The pool is the engine's back-pressure: it makes at most so many blocks, hands one out only when
+//! nobody looks at it any more, and a receiver that gets none stops reading. A block is
+//! initialised once and then recycled, since reading into fresh pages is several times slower.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tidemill_kernels::TextBuffer;
+
+/// A buffer that is read by many and written by none. The last to drop it frees its block.
+#[derive(Clone)]
+pub(crate) struct SharedText {
+    /// Only `drop` takes it.
+    text: Option<Arc<TextBuffer>>,
+    pool: Option<Arc<BlockPool>>,
+}
+
+/// At most so many blocks, made when first needed.
+pub(crate) struct BlockPool {
+    blocks_max: usize,
+    block_bytes: usize,
+    /// Blocks that are free or being read; one that is being filled is not among them.
+    blocks: Mutex<Blocks>,
+    freed: Condvar,
+    /// Whether somebody waits for a block: spares the readers' drops a lock.
+    awaited: AtomicBool,
+}
+
+#[derive(Default)]
+struct Blocks {
+    idle: Vec<Arc<TextBuffer>>,
+    made: usize,
+}
+
+impl BlockPool {
+    pub(crate) fn new(blocks_max: usize, block_bytes: usize) -> Arc<BlockPool> {
+        let blocks = Mutex::new(Blocks { idle: Vec::with_capacity(blocks_max), made: 0 });
+        let (freed, awaited) = (Condvar::new(), AtomicBool::new(false));
+        Arc::new(BlockPool { blocks_max, block_bytes, blocks, freed, awaited })
+    }
+
+    /// An empty block, if one is free.
+    pub(crate) fn take(&self) -> Option<Arc<TextBuffer>> {
+        self.take_locked(&mut self.lock())
+    }
+
+    /// Waits until a block may be free, or the time has passed.
+    pub(crate) fn wait(&self, timeout: Duration) {
+        let mut blocks = self.lock();
+        self.awaited.store(true, Ordering::SeqCst);
+        // A reader that dropped its block before it saw the flag will not call.
+        if let Some(block) = self.take_locked(&mut blocks) {
+            blocks.idle.push(block);
+            return;
+        }
+        drop(self.freed.wait_timeout(blocks, timeout));
+    }
+
+    /// Shares a filled block with its readers.
+    pub(crate) fn seal(self: &Arc<Self>, block: Arc<TextBuffer>) -> SharedText {
+        self.lock().idle.push(block.clone());
+        SharedText { text: Some(block), pool: Some(self.clone()) }
+    }
+
+    fn take_locked(&self, blocks: &mut Blocks) -> Option<Arc<TextBuffer>> {
+        // The block that was freed last is likely still in a cache.
+        let free = blocks.idle.iter_mut().rposition(|block| Arc::get_mut(block).is_some());
+        if let Some(free) = free {
+            let mut block = blocks.idle.remove(free);
+            Arc::get_mut(&mut block).expect("found unshared under the lock").clear();
+            return Some(block);
+        }
+        if blocks.made == self.blocks_max {
+            return None;
+        }
+        blocks.made += 1;
+        Some(Arc::new(TextBuffer::with_capacity(self.block_bytes)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl From<Arc<TextBuffer>> for SharedText {
+    fn from(text: Arc<TextBuffer>) -> SharedText {
+        SharedText { text: Some(text), pool: None }
+    }
+}
+
+impl Deref for SharedText {
+    type Target = TextBuffer;
+
+    fn deref(&self) -> &TextBuffer {
+        self.text.as_ref().expect("only drop takes it")
+    }
+}
+
+impl Drop for SharedText {
+    fn drop(&mut self) {
+        self.text = None;
+        let Some(pool) = &self.pool else { return };
+        if pool.awaited.swap(false, Ordering::SeqCst) {
+            // Taking the lock makes sure that the waiter waits by now.
+            drop(pool.lock());
+            pool.freed.notify_all();
+        }
+    }
+}
+
+impl fmt::Debug for SharedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedText({} bytes)", self.len())
+    }
+}

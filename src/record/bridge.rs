@@ -1,0 +1,134 @@
+//! Batches as Arrow arrays: the only place that names arrow2.
+//!
+//! A stream's columns lie as Arrow wants them, but for text, whose rows may be anywhere in a block:
+//! one gather brings them in order, here, at the boundary, and nowhere else.
+
+pub use arrow2;
+use arrow2::array::{
+    Array, BinaryArray, BooleanArray, ListArray, NullArray, PrimitiveArray, StructArray, Utf8Array,
+};
+use arrow2::bitmap::Bitmap;
+use arrow2::datatypes::{DataType, Field};
+use arrow2::offset::OffsetsBuffer;
+
+use super::{
+    Batch, BytesColumn, Columns, ListColumn, OptionColumn, Record, ScalarColumn, TextColumn,
+};
+
+/// A record whose columns can be given out as an Arrow array: all but [`Row`](super::Row).
+pub trait ArrowRecord: Record {
+    /// One array of all rows; of a tuple, a struct array with a field for each member.
+    fn to_arrow(columns: &Self::Columns) -> Box<dyn Array>;
+}
+
+impl<T: ArrowRecord> Batch<T> {
+    /// The columns of each partition as an Arrow array; a tuple is a struct array.
+    ///
+    /// ```
+    /// use tidemill::arrow2::array::PrimitiveArray;
+    /// use tidemill::prelude::*;
+    ///
+    /// let batch: Batch<i64> = [1, 2, 3].into_iter().collect();
+    /// let arrays = batch.to_arrow();
+    /// let integers = arrays[0].as_any().downcast_ref::<PrimitiveArray<i64>>().unwrap();
+    /// assert_eq!(integers.values().as_slice(), [1, 2, 3]);
+    /// ```
+    pub fn to_arrow(&self) -> Vec<Box<dyn Array>> {
+        self.partitions().map(T::to_arrow).collect()
+    }
+}
+
+macro_rules! primitives {
+    ($($scalar:ty),*) => {$(
+        impl ArrowRecord for $scalar {
+            fn to_arrow(columns: &ScalarColumn<$scalar>) -> Box<dyn Array> {
+                PrimitiveArray::from_vec(columns.values().to_vec()).boxed()
+            }
+        }
+    )*};
+}
+
+primitives!(i8, i16, i32, i64, u16, u32, u64, f32, f64);
+
+impl ArrowRecord for bool {
+    fn to_arrow(columns: &ScalarColumn<bool>) -> Box<dyn Array> {
+        BooleanArray::from_slice(columns.values()).boxed()
+    }
+}
+
+impl ArrowRecord for () {
+    fn to_arrow(columns: &ScalarColumn<()>) -> Box<dyn Array> {
+        NullArray::new(DataType::Null, columns.len()).boxed()
+    }
+}
+
+// Blocks are below 4 GiB, but many rows may share bytes: offsets are the large kind.
+impl ArrowRecord for String {
+    fn to_arrow(columns: &TextColumn) -> Box<dyn Array> {
+        let rows: Vec<&str> = (0..columns.len()).map(|row| columns.get(row)).collect();
+        Utf8Array::<i64>::from_slice(rows).boxed()
+    }
+}
+
+impl ArrowRecord for Vec<u8> {
+    fn to_arrow(columns: &BytesColumn) -> Box<dyn Array> {
+        let rows: Vec<&[u8]> = (0..columns.len()).map(|row| columns.get(row)).collect();
+        BinaryArray::<i64>::from_slice(rows).boxed()
+    }
+}
+
+impl<T: ArrowRecord> ArrowRecord for Option<T> {
+    fn to_arrow(columns: &OptionColumn<T>) -> Box<dyn Array> {
+        // An absent row takes no place among the values; Arrow wants some value there.
+        let slots: Vec<Option<usize>> = (0..columns.len()).map(|row| columns.slot(row)).collect();
+        let values = T::to_arrow(columns.values());
+        if values.is_empty() {
+            return arrow2::array::new_null_array(values.data_type().clone(), slots.len());
+        }
+        let mut growable =
+            arrow2::array::growable::make_growable(&[values.as_ref()], true, slots.len());
+        for slot in slots {
+            match slot {
+                Some(slot) => growable.extend(0, slot, 1),
+                None => growable.extend_validity(1),
+            }
+        }
+        growable.as_box()
+    }
+}
+
+impl<T: ArrowRecord> ArrowRecord for Vec<T> {
+    fn to_arrow(columns: &ListColumn<T>) -> Box<dyn Array> {
+        let items = T::to_arrow(columns.items());
+        let lengths = (0..columns.len()).map(|row| columns.row(row).1);
+        let field = Field::new("item", items.data_type().clone(), true);
+        let offsets = arrow2::offset::Offsets::try_from_lengths(lengths)
+            .expect("lengths in memory add up to less than an i64 holds");
+        let data_type = DataType::LargeList(Box::new(field));
+        ListArray::<i64>::new(data_type, OffsetsBuffer::from(offsets), items, None::<Bitmap>)
+            .boxed()
+    }
+}
+
+macro_rules! tuples {
+    ($(($($member:ident $index:tt),+))*) => {$(
+        impl<$($member: ArrowRecord),+> ArrowRecord for ($($member,)+) {
+            fn to_arrow(columns: &Self::Columns) -> Box<dyn Array> {
+                let arrays = vec![$($member::to_arrow(&columns.members.$index)),+];
+                let fields = arrays.iter().enumerate().map(|(index, array)| {
+                    Field::new(index.to_string(), array.data_type().clone(), true)
+                });
+                StructArray::new(DataType::Struct(fields.collect()), arrays, None).boxed()
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+}

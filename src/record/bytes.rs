@@ -1,0 +1,64 @@
+//! Bytes: `Vec<u8>` in streams, `&[u8]` in closures; as text, but nobody checks them.
+
+use tidemill_kernels::Span;
+
+use super::block::SharedText;
+use super::slices::Slices;
+use super::{Columns, Record};
+
+/// A column of byte strings: ranges of one buffer.
+#[derive(Debug, Default)]
+pub struct BytesColumn {
+    slices: Slices,
+}
+
+impl BytesColumn {
+    pub(crate) fn shared(values: SharedText, spans: Vec<Span>) -> BytesColumn {
+        BytesColumn { slices: Slices::shared(values, spans) }
+    }
+}
+
+impl Record for Vec<u8> {
+    type Ref<'a> = &'a [u8];
+    type Columns = BytesColumn;
+
+    fn to_ref(&self) -> &[u8] {
+        self
+    }
+
+    fn from_ref(row: &[u8]) -> Vec<u8> {
+        row.to_owned()
+    }
+}
+
+impl Columns for BytesColumn {
+    type Record = Vec<u8>;
+
+    fn len(&self) -> usize {
+        self.slices.len()
+    }
+
+    fn get(&self, row: usize) -> &[u8] {
+        self.slices.get_bytes(row)
+    }
+
+    fn push(&mut self, row: &[u8]) {
+        self.slices.push_bytes(row);
+    }
+
+    fn gather(&self, rows: &[u32]) -> Self {
+        BytesColumn { slices: self.slices.gather(rows) }
+    }
+
+    fn clear(&mut self) {
+        self.slices.clear();
+    }
+
+    fn freeze(&mut self) {
+        self.slices.freeze();
+    }
+
+    fn byte_len(&self) -> usize {
+        self.slices.byte_len()
+    }
+}

@@ -1,0 +1,288 @@
+//! Keys: records that can be grouped by. Grouping is two parts: keys become dense ids, and plain
+//! vectors indexed by id hold whatever is kept for each key.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::OnceLock;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use tidemill_kernels::TextTable;
+
+use super::{Columns, Record, Row, TextColumn};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::{AnyOperator, CountByValue, TextCount};
+
+/// A record with an equality and a hash, so that rows can be grouped by it.
+///
+/// Text, bytes, integers, bool, `Option` and tuples of keys, and [`Row<T>`] of any `T: Hash + Eq`.
+pub trait Key: Record {
+    /// The table that gives each distinct key its dense id.
+    type Groups: Groups<Self>;
+
+    /// Feeds the key to a hasher.
+    fn hash_ref<H: Hasher>(key: Self::Ref<'_>, state: &mut H);
+
+    /// Whether two keys are equal.
+    fn same(left: Self::Ref<'_>, right: Self::Ref<'_>) -> bool;
+
+    /// The operator that counts equal values, times a weight; text has one of its own.
+    #[doc(hidden)]
+    fn count_operator(keys_max: usize, weight: i64) -> AnyOperator {
+        AnyOperator::new(CountByValue::<Self>::new(keys_max, weight))
+    }
+}
+
+/// Distinct keys and their dense ids, numbered in order of first appearance.
+pub trait Groups<K: Key>: Send + 'static {
+    /// A table that refuses the key after `keys_max`.
+    fn new(keys_max: usize) -> Self;
+
+    /// Appends the id of each key.
+    fn ids(&mut self, keys: &K::Columns, ids: &mut Vec<u32>) -> Result<()>;
+
+    /// The number of distinct keys.
+    fn len(&self) -> usize;
+
+    /// Whether there is no key yet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends all keys, in the order of their ids.
+    fn keys(&self, keys: &mut K::Columns);
+
+    /// Forgets all keys and keeps the memory.
+    fn clear(&mut self);
+}
+
+/// Ids for any key: the distinct keys as columns, and a table of their positions.
+pub struct HashGroups<K: Key> {
+    keys_max: usize,
+    keys: K::Columns,
+    ids: HashTable<u32>,
+}
+
+/// Ids for text, by the kernel's table.
+pub struct TextGroups {
+    table: TextTable,
+}
+
+/// One seed for the process: an attacker cannot know it, and all tables agree.
+fn seed() -> &'static DefaultHashBuilder {
+    static SEED: OnceLock<DefaultHashBuilder> = OnceLock::new();
+    SEED.get_or_init(DefaultHashBuilder::default)
+}
+
+fn hash<K: Key>(key: K::Ref<'_>) -> u64 {
+    let mut hasher = seed().build_hasher();
+    K::hash_ref(key, &mut hasher);
+    hasher.finish()
+}
+
+/// The error of one key too many.
+pub(crate) fn too_many_keys(keys_max: usize) -> Error {
+    let message =
+        format!("more distinct keys than the maximum of {keys_max} (Limits::distinct_keys)");
+    Error::new(ErrorKind::Limit, message)
+}
+
+impl<K: Key> Groups<K> for HashGroups<K> {
+    fn new(keys_max: usize) -> Self {
+        HashGroups { keys_max, keys: K::Columns::default(), ids: HashTable::new() }
+    }
+
+    fn ids(&mut self, keys: &K::Columns, ids: &mut Vec<u32>) -> Result<()> {
+        ids.reserve(keys.len());
+        for row in 0..keys.len() {
+            let key = keys.get(row);
+            let known = &self.keys;
+            let entry = self.ids.entry(
+                hash::<K>(key),
+                |&id| K::same(known.get(id as usize), key),
+                |&id| hash::<K>(known.get(id as usize)),
+            );
+            match entry {
+                hashbrown::hash_table::Entry::Occupied(entry) => ids.push(*entry.get()),
+                hashbrown::hash_table::Entry::Vacant(entry) => {
+                    let id = known.len();
+                    if id == self.keys_max {
+                        return Err(too_many_keys(self.keys_max));
+                    }
+                    entry.insert(id as u32);
+                    ids.push(id as u32);
+                    self.keys.push(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    fn keys(&self, keys: &mut K::Columns) {
+        for id in 0..self.keys.len() {
+            keys.push(self.keys.get(id));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.ids.clear();
+    }
+}
+
+impl Groups<String> for TextGroups {
+    fn new(keys_max: usize) -> Self {
+        TextGroups { table: TextTable::new(keys_max) }
+    }
+
+    fn ids(&mut self, keys: &TextColumn, ids: &mut Vec<u32>) -> Result<()> {
+        self.table.ids(keys.bytes(), keys.spans(), ids).map_err(table_error)
+    }
+
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    fn keys(&self, keys: &mut TextColumn) {
+        let (text, spans) = keys.parts_mut();
+        self.table.keys_by_id(text, spans);
+        check_keys(text);
+    }
+
+    fn clear(&mut self) {
+        self.table.clear();
+    }
+}
+
+/// Keys went into a table as checked text, so they come out as text.
+pub(crate) fn check_keys(text: &mut tidemill_kernels::TextBuffer) {
+    assert!(text.check().is_ok(), "a table's keys are the text that went in");
+}
+
+/// The kernel's error in the words of the engine.
+pub(crate) fn table_error(error: tidemill_kernels::TableError) -> Error {
+    match error {
+        tidemill_kernels::TableError::Full { limit } => too_many_keys(limit),
+        tidemill_kernels::TableError::Overflow { key } => {
+            let key = String::from_utf8_lossy(&key).into_owned();
+            Error::new(ErrorKind::Overflow, format!("the sum of key {key:?} does not fit an i64"))
+        }
+    }
+}
+
+impl Key for String {
+    type Groups = TextGroups;
+
+    fn hash_ref<H: Hasher>(key: &str, state: &mut H) {
+        key.hash(state);
+    }
+
+    fn same(left: &str, right: &str) -> bool {
+        left == right
+    }
+
+    fn count_operator(keys_max: usize, weight: i64) -> AnyOperator {
+        AnyOperator::new(TextCount::new(keys_max, weight))
+    }
+}
+
+impl Key for Vec<u8> {
+    type Groups = HashGroups<Vec<u8>>;
+
+    fn hash_ref<H: Hasher>(key: &[u8], state: &mut H) {
+        key.hash(state);
+    }
+
+    fn same(left: &[u8], right: &[u8]) -> bool {
+        left == right
+    }
+}
+
+macro_rules! scalars {
+    ($($scalar:ty),*) => {$(
+        impl Key for $scalar {
+            type Groups = HashGroups<$scalar>;
+
+            fn hash_ref<H: Hasher>(key: $scalar, state: &mut H) {
+                key.hash(state);
+            }
+
+            fn same(left: $scalar, right: $scalar) -> bool {
+                left == right
+            }
+        }
+    )*};
+}
+
+scalars!(i8, i16, i32, i64, u16, u32, u64, bool, ());
+
+impl<T: Hash + Eq + Clone + Send + Sync + 'static> Key for Row<T> {
+    type Groups = HashGroups<Row<T>>;
+
+    fn hash_ref<H: Hasher>(key: &T, state: &mut H) {
+        key.hash(state);
+    }
+
+    fn same(left: &T, right: &T) -> bool {
+        left == right
+    }
+}
+
+impl<T: Key> Key for Option<T> {
+    type Groups = HashGroups<Option<T>>;
+
+    fn hash_ref<H: Hasher>(key: Option<T::Ref<'_>>, state: &mut H) {
+        key.is_some().hash(state);
+        if let Some(key) = key {
+            T::hash_ref(key, state);
+        }
+    }
+
+    fn same(left: Option<T::Ref<'_>>, right: Option<T::Ref<'_>>) -> bool {
+        match (left, right) {
+            (Some(left), Some(right)) => T::same(left, right),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($(($($member:ident $index:tt),+))*) => {$(
+        impl<$($member: Key),+> Key for ($($member,)+) {
+            type Groups = HashGroups<($($member,)+)>;
+
+            fn hash_ref<HASHER: Hasher>(key: Self::Ref<'_>, state: &mut HASHER) {
+                $($member::hash_ref(key.$index, state);)+
+            }
+
+            fn same(left: Self::Ref<'_>, right: Self::Ref<'_>) -> bool {
+                $($member::same(left.$index, right.$index))&&+
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+}
+
+impl<K: Key> fmt::Debug for HashGroups<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HashGroups({} keys)", self.keys.len())
+    }
+}
+
+impl fmt::Debug for TextGroups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TextGroups({} keys)", self.table.len())
+    }
+}

@@ -1,0 +1,90 @@
+//! `Option<T>`: the values, and whether each is there.
+
+use super::{Columns, Record};
+
+/// A column with absent rows. An absent row takes no place among the values.
+#[derive(Debug)]
+pub struct OptionColumn<T: Record> {
+    values: T::Columns,
+    /// The position of the row's value, or [`ABSENT`].
+    slots: Vec<u32>,
+}
+
+const ABSENT: u32 = u32::MAX;
+
+impl<T: Record> OptionColumn<T> {
+    pub(crate) fn values(&self) -> &T::Columns {
+        &self.values
+    }
+
+    /// The position of the row's value among [`values`](Self::values).
+    pub(crate) fn slot(&self, row: usize) -> Option<usize> {
+        (self.slots[row] != ABSENT).then_some(self.slots[row] as usize)
+    }
+}
+
+impl<T: Record> Default for OptionColumn<T> {
+    fn default() -> Self {
+        OptionColumn { values: T::Columns::default(), slots: Vec::new() }
+    }
+}
+
+impl<T: Record> Record for Option<T> {
+    type Ref<'a> = Option<T::Ref<'a>>;
+    type Columns = OptionColumn<T>;
+
+    fn to_ref(&self) -> Option<T::Ref<'_>> {
+        self.as_ref().map(T::to_ref)
+    }
+
+    fn from_ref(row: Option<T::Ref<'_>>) -> Option<T> {
+        row.map(T::from_ref)
+    }
+}
+
+impl<T: Record> Columns for OptionColumn<T> {
+    type Record = Option<T>;
+
+    fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn get(&self, row: usize) -> Option<T::Ref<'_>> {
+        self.slot(row).map(|slot| self.values.get(slot))
+    }
+
+    fn push(&mut self, row: Option<T::Ref<'_>>) {
+        self.slots.push(if row.is_some() { self.values.len() as u32 } else { ABSENT });
+        if let Some(value) = row {
+            self.values.push(value);
+        }
+    }
+
+    fn push_owned(&mut self, row: Option<T>) {
+        self.slots.push(if row.is_some() { self.values.len() as u32 } else { ABSENT });
+        if let Some(value) = row {
+            self.values.push_owned(value);
+        }
+    }
+
+    fn gather(&self, rows: &[u32]) -> Self {
+        let mut gathered = Self::default();
+        for &row in rows {
+            gathered.push(self.get(row as usize));
+        }
+        gathered
+    }
+
+    fn clear(&mut self) {
+        self.slots.clear();
+        self.values.clear();
+    }
+
+    fn freeze(&mut self) {
+        self.values.freeze();
+    }
+
+    fn byte_len(&self) -> usize {
+        self.values.byte_len() + 4 * self.slots.len()
+    }
+}

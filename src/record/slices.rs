@@ -1,0 +1,150 @@
+//! What text and bytes share: one value buffer, and a span of it for each row.
+//!
+//! Splitting a column yields new spans over the same buffer; only appending needs a buffer of
+//! one's own.
+
+use std::sync::Arc;
+
+use tidemill_kernels::{Span, TextBuffer};
+
+use super::block::SharedText;
+
+#[derive(Debug, Default)]
+pub(super) struct Slices {
+    values: Values,
+    spans: Vec<Span>,
+}
+
+#[derive(Debug)]
+enum Values {
+    /// Being appended to.
+    Owned(TextBuffer),
+    /// A receiver's block, or a frozen buffer; never written again.
+    Shared(SharedText),
+}
+
+impl Default for Values {
+    fn default() -> Values {
+        Values::Owned(TextBuffer::new())
+    }
+}
+
+impl Slices {
+    pub(super) fn shared(values: SharedText, spans: Vec<Span>) -> Slices {
+        Slices { values: Values::Shared(values), spans }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    pub(super) fn buffer(&self) -> &TextBuffer {
+        match &self.values {
+            Values::Owned(buffer) => buffer,
+            Values::Shared(shared) => shared,
+        }
+    }
+
+    pub(super) fn get_str(&self, row: usize) -> &str {
+        self.buffer().str(self.spans[row])
+    }
+
+    pub(super) fn get_bytes(&self, row: usize) -> &[u8] {
+        &self.buffer().bytes()[self.spans[row].range()]
+    }
+
+    pub(super) fn push_str(&mut self, row: &str) {
+        let buffer = self.own();
+        let start = buffer.len() as u32;
+        buffer.push_str(row);
+        self.spans.push(Span { start, len: row.len() as u32 });
+    }
+
+    pub(super) fn push_bytes(&mut self, row: &[u8]) {
+        let buffer = self.own();
+        let start = buffer.len() as u32;
+        buffer.extend_from_bytes(row);
+        self.spans.push(Span { start, len: row.len() as u32 });
+    }
+
+    /// The parts to append whole columns to: what is appended to the buffer is not checked yet.
+    pub(super) fn parts_mut(&mut self) -> (&mut TextBuffer, &mut Vec<Span>) {
+        self.own();
+        match &mut self.values {
+            Values::Owned(buffer) => (buffer, &mut self.spans),
+            Values::Shared(_) => unreachable!("own() leaves an owned buffer"),
+        }
+    }
+
+    /// Other rows of the same bytes: shares a shared buffer, copies an owned one.
+    pub(super) fn with_spans(&self, spans: Vec<Span>) -> Slices {
+        match &self.values {
+            Values::Shared(shared) => Slices::shared(shared.clone(), spans),
+            Values::Owned(buffer) => {
+                let mut copy = TextBuffer::with_capacity(buffer.len());
+                copy.extend_from_bytes(buffer.bytes());
+                // Bytes that were never text stay unchecked.
+                let _ = copy.check();
+                Slices::shared(SharedText::from(Arc::new(copy)), spans)
+            }
+        }
+    }
+
+    pub(super) fn gather(&self, rows: &[u32]) -> Slices {
+        let spans = rows.iter().map(|&row| self.spans[row as usize]);
+        if let Values::Shared(shared) = &self.values {
+            return Slices::shared(shared.clone(), spans.collect());
+        }
+        let bytes = spans.clone().map(|span| span.len as usize).sum();
+        let mut copy = TextBuffer::with_capacity(bytes);
+        let mut copied = Vec::with_capacity(rows.len());
+        for span in spans {
+            copied.push(Span { start: copy.len() as u32, len: span.len });
+            copy.extend_from_bytes(&self.buffer().bytes()[span.range()]);
+        }
+        let _ = copy.check();
+        Slices { values: Values::Owned(copy), spans: copied }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.spans.clear();
+        match &mut self.values {
+            Values::Owned(buffer) => buffer.clear(),
+            Values::Shared(_) => self.values = Values::default(),
+        }
+    }
+
+    pub(super) fn freeze(&mut self) {
+        if let Values::Owned(buffer) = &mut self.values {
+            let buffer = std::mem::take(buffer);
+            self.values = Values::Shared(SharedText::from(Arc::new(buffer)));
+        }
+    }
+
+    pub(super) fn byte_len(&self) -> usize {
+        self.spans.iter().map(|span| span.len as usize).sum::<usize>() + 8 * self.spans.len()
+    }
+
+    /// An owned buffer to append to; a shared one is copied, row by row.
+    fn own(&mut self) -> &mut TextBuffer {
+        if matches!(self.values, Values::Shared(_)) {
+            let mut copy = TextBuffer::new();
+            for span in &mut self.spans {
+                let start = copy.len() as u32;
+                let Values::Shared(shared) = &self.values else { unreachable!("just matched") };
+                copy.extend_from_bytes(&shared.bytes()[span.range()]);
+                span.start = start;
+            }
+            let _ = copy.check();
+            self.values = Values::Owned(copy);
+        }
+        match &mut self.values {
+            Values::Owned(buffer) => buffer,
+            Values::Shared(_) => unreachable!("just replaced"),
+        }
+    }
+}

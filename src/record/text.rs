@@ -1,0 +1,92 @@
+//! Text: `String` in streams, `&str` in closures, one buffer and a span for each row in memory.
+
+use tidemill_kernels::{Span, Split, TextBuffer, split_byte, split_whitespace};
+
+use super::block::SharedText;
+use super::slices::Slices;
+use super::{Columns, Record};
+
+/// A column of text: ranges of one shared buffer that was checked as UTF-8 when it came in.
+#[derive(Debug, Default)]
+pub struct TextColumn {
+    slices: Slices,
+}
+
+impl TextColumn {
+    /// Rows that are ranges of a shared buffer.
+    pub(crate) fn shared(values: SharedText, spans: Vec<Span>) -> TextColumn {
+        TextColumn { slices: Slices::shared(values, spans) }
+    }
+
+    /// The bytes that the spans point into.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.slices.buffer().bytes()
+    }
+
+    /// Where each row lies.
+    pub(crate) fn spans(&self) -> &[Span] {
+        self.slices.spans()
+    }
+
+    /// The buffer and spans to append to; the caller checks the buffer afterwards.
+    pub(crate) fn parts_mut(&mut self) -> (&mut TextBuffer, &mut Vec<Span>) {
+        self.slices.parts_mut()
+    }
+
+    /// The pieces of all rows, over the same bytes.
+    pub(crate) fn split(&self, split: Split) -> TextColumn {
+        let mut spans = Vec::new();
+        match split {
+            Split::Byte(separator) => {
+                split_byte(self.bytes(), self.spans(), separator, &mut spans);
+            }
+            Split::Whitespace => split_whitespace(self.bytes(), self.spans(), &mut spans),
+        }
+        TextColumn { slices: self.slices.with_spans(spans) }
+    }
+}
+
+impl Record for String {
+    type Ref<'a> = &'a str;
+    type Columns = TextColumn;
+
+    fn to_ref(&self) -> &str {
+        self
+    }
+
+    fn from_ref(row: &str) -> String {
+        row.to_owned()
+    }
+}
+
+impl Columns for TextColumn {
+    type Record = String;
+
+    fn len(&self) -> usize {
+        self.slices.len()
+    }
+
+    fn get(&self, row: usize) -> &str {
+        self.slices.get_str(row)
+    }
+
+    fn push(&mut self, row: &str) {
+        self.slices.push_str(row);
+    }
+
+    fn gather(&self, rows: &[u32]) -> Self {
+        TextColumn { slices: self.slices.gather(rows) }
+    }
+
+    fn clear(&mut self) {
+        self.slices.clear();
+    }
+
+    fn freeze(&mut self) {
+        self.slices.freeze();
+    }
+
+    fn byte_len(&self) -> usize {
+        self.slices.byte_len()
+    }
+}

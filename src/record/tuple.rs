@@ -1,0 +1,71 @@
+//! Tuples of records: a column for each member.
+
+use super::{Columns, Record};
+
+macro_rules! tuples {
+    ($(($($member:ident $index:tt),+))*) => {$(
+        impl<$($member: Record),+> Record for ($($member,)+) {
+            type Ref<'a> = ($($member::Ref<'a>,)+);
+            type Columns = TupleColumns<($($member::Columns,)+)>;
+
+            fn to_ref(&self) -> Self::Ref<'_> {
+                ($(self.$index.to_ref(),)+)
+            }
+
+            fn from_ref(row: Self::Ref<'_>) -> Self {
+                ($($member::from_ref(row.$index),)+)
+            }
+        }
+
+        impl<$($member: Columns),+> Columns for TupleColumns<($($member,)+)> {
+            type Record = ($($member::Record,)+);
+
+            fn len(&self) -> usize {
+                self.members.0.len()
+            }
+
+            fn get(&self, row: usize) -> <Self::Record as Record>::Ref<'_> {
+                ($(self.members.$index.get(row),)+)
+            }
+
+            fn push(&mut self, row: <Self::Record as Record>::Ref<'_>) {
+                $(self.members.$index.push(row.$index);)+
+            }
+
+            fn push_owned(&mut self, value: Self::Record) {
+                $(self.members.$index.push_owned(value.$index);)+
+            }
+
+            fn gather(&self, rows: &[u32]) -> Self {
+                TupleColumns { members: ($(self.members.$index.gather(rows),)+) }
+            }
+
+            fn clear(&mut self) {
+                $(self.members.$index.clear();)+
+            }
+
+            fn freeze(&mut self) {
+                $(self.members.$index.freeze();)+
+            }
+
+            fn byte_len(&self) -> usize {
+                0 $(+ self.members.$index.byte_len())+
+            }
+        }
+    )*};
+}
+
+/// The columns of a tuple, one for each member, all of the same length.
+#[derive(Debug, Default)]
+pub struct TupleColumns<M> {
+    pub(crate) members: M,
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+}

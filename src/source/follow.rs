@@ -1,0 +1,283 @@
+//! Files that others append to, as `tail -F` follows them: through rotation, by their names.
+//!
+//! Invariant: a file that its name no longer leads to is read to its end before its successor is
+//! begun, and a line never spans the two.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::read::{Taken, read_once};
+use super::{BlockWriter, Carry, Received, Receiver};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often files are looked at: a system call or two for each, and the latency of a line.
+const POLL_EVERY: Duration = Duration::from_millis(100);
+
+/// Reads what is appended to files, for ever.
+///
+/// A file that is renamed, deleted or replaced is read to its end, then the one that now has its
+/// name is read from the start; one that has become shorter is read from its start again. Both are
+/// found by looking now and then, so what happens twice between two looks is seen as far as size
+/// and identity tell: a file that was emptied and has grown past its old length since is taken for
+/// one that was appended to. A file may come later, and come back.
+///
+/// A line waits until its end is written, or its file is replaced or emptied.
+///
+/// ```no_run
+/// use tidemill::source::Follow;
+///
+/// let follow = Follow::new(["/var/log/syslog"])?.from_end();
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+pub struct Follow {
+    // Fixed.
+    poll_every: Duration,
+    // Changing.
+    tails: Vec<Tail>,
+    poll_at: Instant,
+    /// Who was read last.
+    current: usize,
+}
+
+/// One name, and the file that it led to.
+struct Tail {
+    path: PathBuf,
+    open: Option<Open>,
+    carry: Carry,
+    /// What is wrong with the name, said once.
+    trouble: Option<io::ErrorKind>,
+}
+
+struct Open {
+    file: File,
+    id: FileId,
+    position: u64,
+    /// Nothing more to read until the next look.
+    is_at_end: bool,
+    leaving: Leaving,
+}
+
+/// Whether the name leads elsewhere by now. The file is left one look later, since its writer may
+/// have gone on with it until told to open its successor.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    Noticed,
+    AtEnd,
+}
+
+impl Follow {
+    /// Follows the files with these names, each from its start. Those that do not exist yet are
+    /// waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Source`], with the path, if one is a directory or anything else that is no
+    /// regular file.
+    pub fn new<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Result<Follow> {
+        let mut tails = Vec::new();
+        for path in paths {
+            let path = path.into();
+            let mut tail = Tail { path, open: None, carry: Carry::default(), trouble: None };
+            match tail.reopen() {
+                Err(error) if is_other_kind(&error) => {
+                    let message = format!("cannot follow {}", tail.path.display());
+                    return Err(Error::caused(ErrorKind::Source, message, error));
+                }
+                opened => tail.note(opened),
+            }
+            tails.push(tail);
+        }
+        Ok(Follow { poll_every: POLL_EVERY, tails, poll_at: Instant::now(), current: 0 })
+    }
+
+    /// Skips what is in the files now. Files that come later are read from their starts.
+    pub fn from_end(mut self) -> Follow {
+        for tail in &mut self.tails {
+            let skipped = tail.skip_to_end();
+            tail.note(skipped);
+        }
+        self
+    }
+
+    /// Looks at the files this often (default 100 ms).
+    pub fn poll_every(mut self, interval: Duration) -> Follow {
+        self.poll_every = interval;
+        self
+    }
+}
+
+impl Receiver for Follow {
+    fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
+        let now = Instant::now();
+        if now >= self.poll_at {
+            self.poll_at = now + self.poll_every;
+            for tail in &mut self.tails {
+                if into.is_full() {
+                    // Looking may finish a line; the rest is for the next call.
+                    self.poll_at = now;
+                    return Ok(Received::More);
+                }
+                let looked = tail.look(into);
+                tail.note(looked);
+            }
+        }
+        let mut may_have_more = false;
+        for _ in 0..self.tails.len() {
+            if into.is_full() {
+                return Ok(Received::More);
+            }
+            self.current = (self.current + 1) % self.tails.len();
+            let tail = &mut self.tails[self.current];
+            match tail.read(into) {
+                Ok(has_more) => may_have_more |= has_more,
+                Err(error) => tail.note(Err(error)),
+            }
+        }
+        Ok(match self.poll_at.checked_duration_since(Instant::now()) {
+            Some(pause) if !may_have_more => Received::Later(pause),
+            _ => Received::More,
+        })
+    }
+
+    fn name(&self) -> String {
+        match self.tails.as_slice() {
+            [] => "no files".to_owned(),
+            [tail] => format!("follow {}", tail.path.display()),
+            [first, others @ ..] => {
+                format!("follow {} and {} more", first.path.display(), others.len())
+            }
+        }
+    }
+}
+
+impl Tail {
+    /// Finds out what has become of the file and of its name.
+    fn look(&mut self, into: &mut BlockWriter) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return self.reopen() };
+        let metadata = open.file.metadata()?;
+        if metadata.len() < open.position {
+            open.file.seek(SeekFrom::Start(0))?;
+            open.position = 0;
+            into.finish(&mut self.carry);
+        }
+        open.is_at_end = false;
+        let named = named(&self.path);
+        let is_named = match &named {
+            Ok(named) => FileId::of(named) == open.id,
+            // A renamed file may be written to until there is a new one; a deleted one is over.
+            Err(_) => !is_deleted(&metadata),
+        };
+        open.leaving = match open.leaving {
+            _ if is_named => Leaving::No,
+            Leaving::No => Leaving::Noticed,
+            Leaving::Noticed | Leaving::AtEnd => Leaving::AtEnd,
+        };
+        named.map(|_| ())
+    }
+
+    /// Reads once; returns whether there may be more.
+    fn read(&mut self, into: &mut BlockWriter) -> io::Result<bool> {
+        let Some(open) = &mut self.open else { return Ok(false) };
+        if open.is_at_end {
+            return Ok(false);
+        }
+        let taken = read_once(&mut open.file, &mut self.carry, into).inspect_err(|_| {
+            // It is tried again after the next look.
+            open.is_at_end = true;
+        })?;
+        match taken {
+            Taken::Bytes(count) => open.position += count as u64,
+            Taken::NoRoom => {}
+            Taken::Nothing | Taken::End => {
+                open.is_at_end = true;
+                if open.leaving == Leaving::AtEnd {
+                    into.finish(&mut self.carry);
+                    self.open = None;
+                    self.reopen()?;
+                }
+            }
+        }
+        Ok(self.open.as_ref().is_some_and(|open| !open.is_at_end))
+    }
+
+    /// Opens the file that has the name now.
+    fn reopen(&mut self) -> io::Result<()> {
+        named(&self.path)?;
+        let file = File::open(&self.path)?;
+        let id = FileId::of(&file.metadata()?);
+        let leaving = Leaving::No;
+        self.open = Some(Open { file, id, position: 0, is_at_end: false, leaving });
+        Ok(())
+    }
+
+    fn skip_to_end(&mut self) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.position = open.file.seek(SeekFrom::End(0))?;
+        Ok(())
+    }
+
+    /// Says what is wrong with the name, or that nothing is any more, when it has changed.
+    fn note(&mut self, outcome: io::Result<()>) {
+        let path = self.path.display();
+        match outcome {
+            Ok(()) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!(%path, "a followed file is there");
+                }
+            }
+            Err(error) => {
+                if self.trouble.replace(error.kind()) != Some(error.kind()) {
+                    tracing::warn!(%path, %error, "cannot follow a file; waiting for it");
+                }
+            }
+        }
+    }
+}
+
+/// What the name leads to, if that can be followed.
+fn named(path: &Path) -> io::Result<Metadata> {
+    // Before it is opened: to open a named pipe waits for its writer.
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(metadata)
+}
+
+fn is_other_kind(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput)
+}
+
+/// What stays the same when a file is renamed, and differs between two that exist at a time.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] Option<std::time::SystemTime>);
+
+impl FileId {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> FileId {
+        use std::os::unix::fs::MetadataExt;
+        FileId((metadata.dev(), metadata.ino()))
+    }
+
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> FileId {
+        FileId(metadata.created().ok())
+    }
+}
+
+/// Whether an open file has no name any more.
+#[cfg(unix)]
+fn is_deleted(metadata: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) == 0
+}
+
+#[cfg(not(unix))]
+fn is_deleted(_: &Metadata) -> bool {
+    true
+}

@@ -1,0 +1,242 @@
+//! The engine's side of a receiver: fills blocks, queues them sealed, and cuts at ticks.
+//!
+//! Invariant: sealed blocks and cuts are queued in the order in which their lines came. The queue
+//! is bounded: its blocks by the pool, its cuts by the maximum of queued batches.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tidemill_kernels::line_spans;
+
+use super::writer::{Counters, SourceCounts};
+use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
+use crate::config::{BLOCK_BYTES, EAGER_BYTES_MIN, Limits, WAIT_MAX};
+use crate::error::{Error, ErrorKind};
+use crate::record::batch::AnyChunk;
+use crate::record::block::{BlockPool, SharedText};
+use crate::record::{BytesColumn, TextColumn};
+
+/// One receiver, its block, and what it has sealed.
+pub(crate) struct Intake {
+    // Fixed.
+    name: String,
+    is_text: bool,
+    is_bounded: bool,
+    pool: Arc<BlockPool>,
+    counters: Arc<Counters>,
+    // Changing.
+    filling: Mutex<Filling>,
+    sealed: Mutex<VecDeque<Sealed>>,
+    /// Blocks are worked on as they come, so a block need not be full to be worth sealing.
+    is_eager: AtomicBool,
+    has_ended: AtomicBool,
+    error: Mutex<Option<Error>>,
+}
+
+struct Filling {
+    receiver: Box<dyn Receiver>,
+    writer: BlockWriter,
+}
+
+enum Sealed {
+    Block(SharedText),
+    /// The blocks before belong to the batch that was cut here.
+    Cut,
+}
+
+/// What one call of the receiver came to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A block was sealed.
+    Sealed,
+    /// Something may have been read.
+    More,
+    Later(Duration),
+    /// All blocks are in use.
+    NoBlock,
+    Ended,
+}
+
+impl Intake {
+    pub(crate) fn new(
+        receiver: Box<dyn Receiver>,
+        options: LineOptions,
+        is_text: bool,
+        limits: &Limits,
+    ) -> Intake {
+        let pool = BlockPool::new(limits.blocks, BLOCK_BYTES);
+        let writer = BlockWriter::new(pool.clone(), options, is_text, limits.line_bytes);
+        Intake {
+            name: receiver.name(),
+            is_text,
+            is_bounded: receiver.is_bounded(),
+            pool,
+            counters: writer.counters(),
+            filling: Mutex::new(Filling { receiver, writer }),
+            sealed: Mutex::new(VecDeque::with_capacity(limits.blocks + limits.queued_batches + 1)),
+            is_eager: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
+            error: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.is_bounded
+    }
+
+    pub(crate) fn counts(&self) -> SourceCounts {
+        self.counters.get()
+    }
+
+    pub(crate) fn set_eager(&self) {
+        self.is_eager.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_error(&self) -> Option<Error> {
+        lock(&self.error).take()
+    }
+
+    pub(crate) fn waiter(&self) -> Option<Box<dyn Waiter>> {
+        lock(&self.filling).receiver.waiter()
+    }
+
+    /// Waits for a free block, for a while.
+    pub(crate) fn wait_for_block(&self) {
+        self.pool.wait(WAIT_MAX);
+    }
+
+    /// Lets the receiver read once.
+    pub(crate) fn step(&self) -> Step {
+        let mut filling = lock(&self.filling);
+        if self.has_ended() {
+            return Step::Ended;
+        }
+        let Filling { receiver, writer } = &mut *filling;
+        if !writer.open() {
+            return Step::NoBlock;
+        }
+        // Lines without room in the last block may have filled this one, too.
+        if writer.is_full() {
+            self.seal(writer);
+            return Step::Sealed;
+        }
+        let received = catch_unwind(AssertUnwindSafe(|| receiver.receive(writer)));
+        let error = match received {
+            Ok(Ok(received)) => {
+                let is_due = writer.is_full() || self.is_worth_sealing(writer);
+                let is_sealed = is_due && self.seal(writer);
+                return match received {
+                    Received::End => self.end(writer),
+                    _ if is_sealed => Step::Sealed,
+                    Received::More => Step::More,
+                    Received::Later(duration) => Step::Later(duration),
+                };
+            }
+            Ok(Err(error)) => {
+                Error::caused(ErrorKind::Source, format!("source {}", self.name), error)
+            }
+            Err(panic) => Error::new(
+                ErrorKind::Closure,
+                format!("receiver {} panicked: {}", self.name, panic_text(&*panic)),
+            ),
+        };
+        tracing::error!(%error, "a source has ended");
+        *lock(&self.error) = Some(error);
+        self.end(writer)
+    }
+
+    /// Ends the batch here: what was received so far belongs to it.
+    pub(crate) fn cut(&self) {
+        let mut filling = lock(&self.filling);
+        self.flush(&mut filling.writer);
+        lock(&self.sealed).push_back(Sealed::Cut);
+    }
+
+    /// Whether there is anything to make a batch of.
+    pub(crate) fn has_sealed(&self) -> bool {
+        !lock(&self.sealed).is_empty()
+    }
+
+    /// The next block of the batch that is being received or worked on.
+    pub(crate) fn pop(&self) -> Option<SharedText> {
+        let mut sealed = lock(&self.sealed);
+        match sealed.front() {
+            Some(Sealed::Block(_)) => match sealed.pop_front() {
+                Some(Sealed::Block(block)) => Some(block),
+                _ => unreachable!("it was in front"),
+            },
+            _ => None,
+        }
+    }
+
+    /// Removes the cut that stands in front, after all blocks before it were taken.
+    pub(crate) fn pass_cut(&self) {
+        let passed = lock(&self.sealed).pop_front();
+        assert!(matches!(passed, Some(Sealed::Cut)), "a batch ends with its cut");
+    }
+
+    /// The lines of a block as columns.
+    pub(crate) fn decode(&self, block: SharedText) -> AnyChunk {
+        let mut spans = Vec::new();
+        line_spans(block.bytes(), &mut spans);
+        if self.is_text {
+            Arc::new(TextColumn::shared(block, spans))
+        } else {
+            Arc::new(BytesColumn::shared(block, spans))
+        }
+    }
+
+    fn is_worth_sealing(&self, writer: &BlockWriter) -> bool {
+        self.is_eager.load(Ordering::Relaxed)
+            && !self.is_bounded
+            && writer.filled() >= EAGER_BYTES_MIN
+            && lock(&self.sealed).is_empty()
+    }
+
+    fn seal(&self, writer: &mut BlockWriter) -> bool {
+        let Some(block) = writer.seal() else { return false };
+        lock(&self.sealed).push_back(Sealed::Block(block));
+        true
+    }
+
+    /// Seals all that was received, as far as there are blocks for it.
+    fn flush(&self, writer: &mut BlockWriter) {
+        self.seal(writer);
+        while writer.has_excess() && writer.open() {
+            self.seal(writer);
+        }
+    }
+
+    fn end(&self, writer: &mut BlockWriter) -> Step {
+        self.flush(writer);
+        if writer.has_excess() {
+            // The receiver will say so again when there is a block for its last lines.
+            return Step::NoBlock;
+        }
+        self.has_ended.store(true, Ordering::Release);
+        Step::Ended
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        return text;
+    }
+    panic.downcast_ref::<String>().map_or("a value that is no text", String::as_str)
+}

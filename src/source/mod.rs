@@ -1,0 +1,106 @@
+//! Sources: where streams begin. A [`Receiver`] moves bytes from outside into blocks; everything
+//! else (threads, blocks, ticks, back-pressure) is the engine's.
+//!
+//! Invariant: what a receiver reads goes straight into a block and is moved once at most, as the
+//! unfinished last line of what was read.
+
+mod carry;
+mod files;
+mod follow;
+pub(crate) mod intake;
+mod listen;
+pub(crate) mod queue;
+mod read;
+mod readiness;
+mod socket;
+mod stdin;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::io;
+use std::time::Duration;
+
+pub use carry::Carry;
+pub use files::Files;
+pub use follow::Follow;
+pub use listen::Listen;
+pub use queue::QueueHandle;
+pub use socket::Socket;
+pub use stdin::Stdin;
+pub use writer::{BadUtf8, BlockWriter, LineOptions, LongLine, SourceCounts};
+
+/// A source of lines: polled, never blocking.
+///
+/// The engine calls [`receive`](Receiver::receive) on a thread that belongs to the receiver,
+/// again and again, with room to write in; between two calls it may cut the batch. A source that
+/// can only block wants a thread of its own and a bounded channel that `receive` empties.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidemill::prelude::*;
+///
+/// /// Counts down, one line at each call.
+/// struct Countdown(u32);
+///
+/// impl Receiver for Countdown {
+///     fn receive(&mut self, into: &mut BlockWriter) -> std::io::Result<Received> {
+///         if self.0 == 0 {
+///             return Ok(Received::End);
+///         }
+///         into.push_line(format!("{} to go", self.0).as_bytes());
+///         self.0 -= 1;
+///         Ok(Received::More)
+///     }
+/// }
+///
+/// let ssc = StreamingContext::builder("countdown").build()?;
+/// ssc.receiver_stream(Countdown(3))?.count().print(10);
+/// ssc.start()?;
+/// ssc.await_termination()?;
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+pub trait Receiver: Send + 'static {
+    /// Moves what is there now into the writer, until it is full or nothing is left, and never
+    /// waits for more.
+    ///
+    /// An error ends the source; it surfaces from `await_termination`, and what was received
+    /// before it is processed.
+    fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received>;
+
+    /// What the receiver's thread waits on after [`Received::Later`]; without one it sleeps.
+    ///
+    /// Asked once, before the first `receive`.
+    fn waiter(&mut self) -> Option<Box<dyn Waiter>> {
+        None
+    }
+
+    /// Whether the input has an end that will come without waiting for anybody, as a file's does.
+    ///
+    /// Such a source is read by the threads that process it, as fast as they can.
+    fn is_bounded(&self) -> bool {
+        false
+    }
+
+    /// The source's name in messages and in `explain`.
+    fn name(&self) -> String {
+        "receiver".to_owned()
+    }
+}
+
+/// What a [`Receiver`] has to say after a call.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// There may be more at once: call again.
+    More,
+    /// Nothing now: call again after at most this long, or when the [`Waiter`] returns.
+    Later(Duration),
+    /// There will never be more.
+    End,
+}
+
+/// Waits until a receiver may have something, on the receiver's own thread.
+pub trait Waiter: Send + 'static {
+    /// Returns when there may be something to receive, or after `timeout` at the latest.
+    fn wait(&mut self, timeout: Duration) -> io::Result<()>;
+}

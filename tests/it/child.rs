@@ -1,0 +1,26 @@
+//! Tests that run themselves again in a process of their own: for settings that are read once per
+//! process, and for memory that is measured per process.
+
+use std::process::Command;
+
+/// Set in a child, so that it does what is to be done instead of starting another.
+const CHILD: &str = "TIDEMILL_TEST_CHILD";
+
+/// Whether this process was started by [`run`].
+pub(crate) fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+/// Runs the tests whose names begin with `tests` in a child, with these variables, and fails as
+/// they do.
+pub(crate) fn run(tests: &str, variables: &[(&str, &str)]) {
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(program);
+    command.args([tests, "--nocapture", "--test-threads=1"]).env(CHILD, "1");
+    let output = command.envs(variables.iter().copied()).output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{tests} with {variables:?} failed:\n{out}{err}");
+    // A name that matches nothing would pass.
+    assert!(!out.contains("running 0 tests"), "there is no test {tests}");
+}

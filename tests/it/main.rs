@@ -1,0 +1,18 @@
+//! The integration tests: one binary, a file for each feature, through the public API only.
+
+mod aggregates;
+mod child;
+#[cfg(feature = "cli")]
+mod command;
+mod faults;
+mod feed;
+mod lifecycle;
+mod model;
+mod naive;
+mod operators;
+mod plan;
+mod pressure;
+mod random;
+mod records;
+mod tidy;
+mod time;
