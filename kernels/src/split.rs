@@ -138,7 +138,7 @@ pub(crate) struct TextSplitter {
 
 impl TextSplitter {
     /// Bytes of text per piece: whole blocks.
-    pub(crate) const PIECE: usize = 64 * size_of::<Block>();
+    pub(crate) const PIECE: usize = 128 * size_of::<Block>();
 
     /// # Panics
     ///

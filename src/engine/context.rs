@@ -114,7 +114,7 @@ impl ContextBuilder {
             threads,
             limits: self.limits,
             clock,
-            control: Arc::new(Control::new()),
+            control: Arc::new(Control::new(self.limits.queued_batches)),
             building: Mutex::default(),
         };
         Ok(StreamingContext { shared: Arc::new(shared) })

@@ -69,10 +69,10 @@ pub(super) enum Cut {
 }
 
 impl Control {
-    pub(super) fn new() -> Control {
+    pub(super) fn new(queued_batches_max: usize) -> Control {
         let state = State {
             context: ContextState::Initialized,
-            due: VecDeque::new(),
+            due: VecDeque::with_capacity(queued_batches_max + 1),
             stop: None,
             has_cut_last: false,
             has_blocks: false,

@@ -168,13 +168,13 @@ impl Executor {
 
     /// Takes in one block of any source; returns whether there was one.
     fn take_in_one(&self, thread: usize) -> bool {
-        for &source in &self.eager {
-            if let Some(block) = self.intake(source).pop() {
-                self.push_block(source, &block, thread);
-                return true;
-            }
-        }
-        false
+        self.eager.iter().any(|&source| self.take_in_from(source, thread))
+    }
+
+    fn take_in_from(&self, source: NodeId, thread: usize) -> bool {
+        let Some(block) = self.intake(source).pop() else { return false };
+        self.push_block(source, &block, thread);
+        true
     }
 
     fn push_block(&self, source: NodeId, block: &SharedText, thread: usize) {
@@ -304,9 +304,10 @@ impl Executor {
                 self.slots[id].parts.extend(chunks.into_iter().map(Part::Columns));
             }
             Input::Lines(intake) if !eager.is_empty() => {
-                // What the tick cut off; the rest has been taken in.
-                if self.take_in_one(0) && self.take_in_one(0) {
-                    fan_out(self.threads, &|thread| while self.take_in_one(thread) {});
+                // What the tick cut off; the rest has been taken in. Other sources may have passed
+                // their cut, so that what stands in front there belongs to the next batch.
+                if self.take_in_from(id, 0) && self.take_in_from(id, 0) {
+                    fan_out(self.threads, &|thread| while self.take_in_from(id, thread) {});
                 }
                 intake.pass_cut();
             }

@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// [`Follow`](super::Follow).
 ///
 /// ```no_run
-/// use tidemill::source::Files;
+/// use tidemill::Files;
 ///
 /// let files = Files::open(["january.log", "february.log"])?;
 /// println!("{} bytes to go", files.bytes_total());

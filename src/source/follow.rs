@@ -26,7 +26,7 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 /// A line waits until its end is written, or its file is replaced or emptied.
 ///
 /// ```no_run
-/// use tidemill::source::Follow;
+/// use tidemill::Follow;
 ///
 /// let follow = Follow::new(["/var/log/syslog"])?.from_end();
 /// # Ok::<(), tidemill::Error>(())

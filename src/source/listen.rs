@@ -28,7 +28,7 @@ const ACCEPTS_MAX: usize = 64;
 /// A pause after the system refused to accept, most likely since it has no descriptors left.
 const ACCEPT_AFTER: Duration = Duration::from_millis(100);
 
-/// Refused connections are said to the log no more often than this: it is not the clients' to fill.
+/// Trouble with clients is said to the log no more often than this: the log is not theirs to fill.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// Connection `n` has token `n`.
@@ -40,7 +40,7 @@ const LISTENER: Token = Token(usize::MAX);
 /// the connection breaks. Lines of one client stay in order; those of several interleave.
 ///
 /// ```
-/// use tidemill::source::Listen;
+/// use tidemill::Listen;
 ///
 /// let listen = Listen::bind(":0")?.connections_max(100);
 /// println!("send lines to {}", listen.local_addr());
@@ -223,7 +223,8 @@ impl Listen {
                 self.remove(place);
             }
             Err(error) => {
-                tracing::warn!(peer = %connection.peer, %error, "a connection broke");
+                let message = format!("the connection of {} broke: {error}", connection.peer);
+                self.complain(&message);
                 self.remove(place);
             }
         }

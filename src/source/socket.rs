@@ -37,7 +37,7 @@ const CONNECTION: Token = Token(0);
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use tidemill::source::Socket;
+/// use tidemill::Socket;
 ///
 /// let socket = Socket::connect("localhost:9999")?.reconnect_after(Duration::from_millis(500));
 /// # Ok::<(), tidemill::Error>(())
@@ -293,6 +293,8 @@ fn is_connected(stream: &TcpStream) -> io::Result<bool> {
         return Err(error);
     }
     match stream.peer_addr() {
+        // When the server is away, the system may choose its very port for this end.
+        Ok(peer) if stream.local_addr()? == peer => Err(io::Error::other("connected to itself")),
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(false),
         Err(error) => Err(error),

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// should read it meanwhile: each would get a part.
 ///
 /// ```no_run
-/// use tidemill::source::Stdin;
+/// use tidemill::Stdin;
 ///
 /// let stdin = Stdin::open()?;
 /// # Ok::<(), tidemill::Error>(())

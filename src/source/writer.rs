@@ -14,6 +14,9 @@ use super::Carry;
 use crate::config::{READ_BYTES, ROOM_BYTES_MIN};
 use crate::record::block::{BlockPool, SharedText};
 
+#[cfg(test)]
+mod tests;
+
 /// What happens to a line that is not valid UTF-8.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub enum BadUtf8 {

@@ -1,18 +1,19 @@
 //! The integration tests: one binary, a file for each feature, through the public API only.
 
 mod aggregates;
+mod check;
 mod child;
 #[cfg(feature = "cli")]
 mod command;
-mod faults;
+//faults
 mod feed;
 mod lifecycle;
 mod model;
 mod naive;
 mod operators;
 mod plan;
-mod pressure;
+//pressure
 mod random;
 mod records;
-mod tidy;
+//tidy
 mod time;

@@ -58,6 +58,27 @@ pub(crate) fn positions(mut mask: u64, base: u32, out: &mut Positions) {
     }
 }
 
+/// The first `len` of sixteen bytes, the others zero; all of them where `len` is larger.
+#[inline]
+#[target_feature(enable = "bmi2")]
+pub(crate) fn keep_first([a, b]: [u64; 2], len: u32) -> [u64; 2] {
+    // `bzhi` keeps everything from 64 bits on.
+    let bits = 8 * len;
+    [_bzhi_u64(a, bits), _bzhi_u64(b, bits.saturating_sub(64))]
+}
+
+/// Whether two pairs of words are the same.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn same(a: &[u64; 2], b: &[u64; 2]) -> bool {
+    // SAFETY: both are 16 bytes, all of them read.
+    let (a, b) = unsafe {
+        (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast()))
+    };
+    let difference = _mm_xor_si128(a, b);
+    _mm_testz_si128(difference, difference) == 1
+}
+
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(block: &Block) -> [__m256i; 2] {

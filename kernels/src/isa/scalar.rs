@@ -61,3 +61,28 @@ fn words(block: &Block, top_bits: impl Fn(u64) -> u64) -> u64 {
 fn zero_bytes(word: u64) -> u64 {
     !(((word & LOW_7) + LOW_7) | word | LOW_7)
 }
+
+/// The first `len` of sixteen bytes, the others zero; all of them where `len` is larger.
+#[inline(always)]
+pub(crate) fn keep_first([a, b]: [u64; 2], len: u32) -> [u64; 2] {
+    let [keep_a, keep_b] = KEEP[len.min(16) as usize];
+    [a & keep_a, b & keep_b]
+}
+
+/// Whether two pairs of words are the same.
+#[inline(always)]
+pub(crate) fn same(a: &[u64; 2], b: &[u64; 2]) -> bool {
+    ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0
+}
+
+/// For each length, the bits of two words that belong to it.
+static KEEP: [[u64; 2]; 17] = {
+    let mut keep = [[0; 2]; 17];
+    let mut len = 1;
+    while len <= 16 {
+        let bits = u128::MAX >> (128 - 8 * len);
+        keep[len] = [bits as u64, (bits >> 64) as u64];
+        len += 1;
+    }
+    keep
+};

@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use super::hash::Tag;
-use super::prefetch::prefetch;
 
 /// Segments per class: the top bits of a tag choose.
 pub(super) const SEGMENTS: usize = 64;
@@ -37,25 +36,21 @@ const _: () = assert!(size_of::<Line<2, 2>>() == 64 && size_of::<Line<6, 1>>() =
 impl<const W: usize, const S: usize> Line<W, S> {
     const EMPTY: Self = Line { keys: [[0; W]; S], tags: [0; S], values: [0; S] };
 
-    /// Which slot has the key and whether any has it: a slot in any case, without a branch.
+    /// Which slot has the key, and whether one has: a slot in any case, without a branch.
+    ///
+    /// Of two slots with this tag only the last is looked at, so a key of which two share 56 bits
+    /// of hash may be missed here.
     #[inline(always)]
-    pub(super) fn find(&self, key: &[u64; W], tag: Tag) -> (usize, bool) {
-        let mut slot = 0;
-        let mut found = false;
-        for index in 0..S {
-            let words = (0..W).fold(self.tags[index] ^ tag, |difference, word| {
-                difference | (self.keys[index][word] ^ key[word])
-            });
-            slot |= if words == 0 { index } else { 0 };
-            found |= words == 0;
-        }
+    pub(super) fn find(&self, key: &[u64; W], tag: Tag, same: impl Fn(&[u64; W], &[u64; W]) -> bool) -> (usize, bool) {
+        let slot = (1..S).fold(0, |slot, other| if self.tags[other] == tag { other } else { slot });
+        let found = (self.tags[slot] == tag) & same(&self.keys[slot], key);
         (slot, found)
     }
 }
 
 /// Lines of the keys whose tags begin with the segment's number.
 #[derive(Clone)]
-struct Segment<const W: usize, const S: usize> {
+pub(super) struct Segment<const W: usize, const S: usize> {
     lines: Vec<Line<W, S>>,
     len: usize,
     idle_clears: u8,
@@ -67,7 +62,10 @@ pub(super) struct Class<const W: usize, const S: usize> {
     /// None until they are [opened](Class::open), then [`SEGMENTS`].
     segments: Vec<Segment<W, S>>,
     len: usize,
+    growths: u64,
 }
+
+pub(super) type ShortLine = Line<2, 2>;
 
 /// A slot of a class.
 #[derive(Copy, Clone)]
@@ -85,11 +83,15 @@ pub(super) enum Found {
 
 impl<const W: usize, const S: usize> Class<W, S> {
     pub(super) fn new() -> Self {
-        Class { segments: Vec::new(), len: 0 }
+        Class { segments: Vec::new(), len: 0, growths: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(super) fn growths(&self) -> u64 {
+        self.growths
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
@@ -104,29 +106,16 @@ impl<const W: usize, const S: usize> Class<W, S> {
         }
     }
 
-    /// The number, in its segment, of the line where the search for `tag` begins.
-    #[inline(always)]
-    pub(super) fn home(&self, tag: Tag) -> u32 {
-        self.opened()[segment_of(tag)].home(tag) as u32
-    }
-
-    /// Starts to bring that line from memory.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, tag: Tag, home: u32) {
-        prefetch(&self.opened()[segment_of(tag)].lines[home as usize]);
-    }
-
-    /// A line of the segment of `tag`, to look into and update.
-    #[inline(always)]
-    pub(super) fn line_mut(&mut self, tag: Tag, line: u32) -> &mut Line<W, S> {
-        let segments = self.segments.first_chunk_mut::<SEGMENTS>().expect("an opened class");
-        &mut segments[segment_of(tag)].lines[line as usize]
-    }
-
     /// All segments, as an array so that the top bits of a tag are always in bounds.
     #[inline(always)]
-    fn opened(&self) -> &[Segment<W, S>; SEGMENTS] {
+    pub(super) fn opened(&self) -> &[Segment<W, S>; SEGMENTS] {
         self.segments.first_chunk().expect("an opened class")
+    }
+
+    /// All segments, to look into and update.
+    #[inline(always)]
+    pub(super) fn opened_mut(&mut self) -> &mut [Segment<W, S>; SEGMENTS] {
+        self.segments.first_chunk_mut().expect("an opened class")
     }
 
     /// Looks for the key whose slot has `tag` and of which `is_key` is true.
@@ -162,6 +151,7 @@ impl<const W: usize, const S: usize> Class<W, S> {
         self.len += 1;
         if segment.is_full() {
             segment.grow();
+            self.growths += 1;
         }
     }
 
@@ -210,12 +200,18 @@ impl<const W: usize, const S: usize> Segment<W, S> {
         Segment { lines: vec![Line::EMPTY; lines], len: 0, idle_clears: 0 }
     }
 
-    /// The home line of a tag, monotone in the tag (Lemire, "Fast random integer generation in an
-    /// interval", 2019), so that any number of lines will do.
+    /// The number of the line where the search for `tag` begins, monotone in the tag (Lemire, "Fast
+    /// random integer generation in an interval", 2019), so that any number of lines will do.
     #[inline(always)]
-    fn home(&self, tag: Tag) -> usize {
+    pub(super) fn home(&self, tag: Tag) -> usize {
         let within = tag << SEGMENT_BITS;
         ((u128::from(within) * self.lines.len() as u128) >> 64) as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn home_ptr(&mut self, tag: Tag) -> *mut Line<W, S> {
+        let home = self.home(tag);
+        self.lines.as_mut_ptr().wrapping_add(home)
     }
 
     fn slots(&self) -> usize {
@@ -273,7 +269,8 @@ impl<const W: usize, const S: usize> Segment<W, S> {
     }
 }
 
+/// The segment of a tag.
 #[inline(always)]
-fn segment_of(tag: Tag) -> usize {
+pub(super) fn segment_of(tag: Tag) -> usize {
     (tag >> (u64::BITS - SEGMENT_BITS)) as usize
 }

@@ -49,10 +49,11 @@ impl Seed {
         Seed { collide: true, ..Seed::of_process() }
     }
 
-    /// The tag of a key of up to 16 bytes.
+    /// The tag of a key of up to 16 bytes. With a length of 17, which stands for every longer key,
+    /// it is a tag that no slot of the short class has.
     #[inline(always)]
-    pub(super) fn short(&self, words: [u64; 2], len: usize) -> Tag {
-        self.tag(self.two(words), len as u64 + 1)
+    pub(super) fn short(&self, words: [u64; 2], len: u32) -> Tag {
+        self.tag(self.two(words), u64::from(len) + 1)
     }
 
     /// The tag of a key of 17 to 48 bytes.
@@ -102,18 +103,6 @@ pub(super) fn len_of(tag: Tag) -> usize {
     (tag & 0xFF) as usize - 1
 }
 
-/// The words of `text[start..start + len]`, a key of up to 16 bytes.
-#[inline(always)]
-pub(super) fn load_short(text: &[u8], start: usize, len: usize) -> [u64; 2] {
-    match text[start..].first_chunk() {
-        Some(chunk) => {
-            let [a, b] = words(chunk);
-            [a & KEEP[len][0], b & KEEP[len][1]]
-        }
-        None => load_padded(&text[start..start + len]),
-    }
-}
-
 /// The words of a key of any length up to theirs, zero-padded.
 #[inline]
 pub(super) fn load_padded<const W: usize>(key: &[u8]) -> [u64; W] {
@@ -131,19 +120,7 @@ pub(super) fn load_padded<const W: usize>(key: &[u8]) -> [u64; W] {
 }
 
 #[inline(always)]
-fn words(chunk: &[u8; 16]) -> [u64; 2] {
+pub(super) fn words(chunk: &[u8; 16]) -> [u64; 2] {
     let both = u128::from_le_bytes(*chunk);
     [both as u64, (both >> 64) as u64]
 }
-
-/// For each length of a short key, the bits of its two words that belong to it.
-static KEEP: [[u64; 2]; SHORT + 1] = {
-    let mut keep = [[0; 2]; SHORT + 1];
-    let mut len = 1;
-    while len <= SHORT {
-        let bits = u128::MAX >> (128 - 8 * len);
-        keep[len] = [bits as u64, (bits >> 64) as u64];
-        len += 1;
-    }
-    keep
-};

@@ -5,7 +5,8 @@
 //! A row's key is looked for twice at most; ids follow the order of rows, because only the last
 //! phase makes keys.
 
-use super::class::{Class, Found};
+use super::class::{Class, Found, ShortLine, segment_of};
+use super::prefetch::prefetch;
 use super::hash::{self, MIDDLE, SHORT, Tag};
 use super::{TableError, TextTable};
 use crate::Span;
@@ -86,34 +87,6 @@ impl TextTable {
     ) -> Result<(), TableError> {
         update_at(self.level, self, text, spans, update)
     }
-
-    /// One row, wherever its key is or goes.
-    fn update_key<U: Update>(
-        &mut self,
-        key: &[u8],
-        row: usize,
-        update: &mut U,
-    ) -> Result<(), TableError> {
-        let room = Room { len: self.len(), max_keys: self.max_keys };
-        let arena = &mut self.arena;
-        match key.len() {
-            0..=SHORT => {
-                let words = hash::load_padded(key);
-                let tag = self.seed.short(words, key.len());
-                update_in(&mut self.short, tag, InSlot(words), arena, room, row, update)
-            }
-            ..=MIDDLE => {
-                let words = hash::load_padded(key);
-                let tag = self.seed.middle(words, key.len());
-                update_in(&mut self.middle, tag, InSlot(words), arena, room, row, update)
-            }
-            _ => {
-                let tag = self.seed.long(key);
-                update_in(&mut self.long, tag, InArena(key), arena, room, row, update)
-            }
-        }
-        .map_err(|refusal| refusal.with_key(|| key.into()))
-    }
 }
 
 multiversion! {
@@ -124,45 +97,92 @@ multiversion! {
         update: &mut U,
     ) -> Result<(), TableError>, isa => {
         table.short.open();
-        let mut batch = Batch::new();
+        let mut batches = [Batch::new(), Batch::new()];
+        let mut middles = [([0; 6], 0); BATCH];
+        let mut before = None;
         for (index, spans) in spans.chunks(BATCH).enumerate() {
-            batch.load(table, text, spans);
-            batch.probe(table, text, spans, index * BATCH, update)?;
+            batches[index % 2].load(table, text, spans, |words, len| isa::keep_first(words, len));
+            if let Some(before) = before.replace(spans) {
+                let first_row = (index - 1) * BATCH;
+                batches[(index - 1) % 2].probe(table, text, before, first_row, update, &mut middles, |a, b| isa::same(a, b), |words, len| isa::keep_first(words, len))?;
+                if batches[index % 2].growths != table.short.growths() {
+                    batches[index % 2].load(table, text, spans, |words, len| isa::keep_first(words, len));
+                }
+            }
+        }
+        if let Some(last) = before {
+            let index = (spans.len() - 1) / BATCH;
+            batches[index % 2].probe(table, text, last, index * BATCH, update, &mut middles, |a, b| isa::same(a, b), |words, len| isa::keep_first(words, len))?;
         }
         Ok(())
     }
 }
 
-/// Keys on their way into the table.
+/// A key on its way into the table.
+#[derive(Copy, Clone)]
+struct Pending {
+    words: [u64; 2],
+    tag: Tag,
+    home: *mut ShortLine,
+}
+
+/// A batch of keys whose home lines are on their way from memory.
 struct Batch {
-    words: [[u64; 2]; BATCH],
-    tags: [Tag; BATCH],
-    homes: [u32; BATCH],
-    /// The rows whose keys are past a short slot.
-    longer: u64,
+    keys: [Pending; BATCH],
+    growths: u64,
 }
 
 impl Batch {
     #[inline(always)]
     fn new() -> Batch {
-        Batch { words: [[0; 2]; BATCH], tags: [0; BATCH], homes: [0; BATCH], longer: 0 }
+        let none = Pending { words: [0; 2], tag: 0, home: std::ptr::null_mut() };
+        Batch { keys: [none; BATCH], growths: 0 }
     }
 
-    /// Loads and hashes the keys and asks for their home lines.
+    /// Loads and hashes the keys and asks for their home lines. `keep_first` is the level's own.
     #[inline(always)]
-    fn load(&mut self, table: &TextTable, text: &[u8], spans: &[Span]) {
-        self.longer = 0;
-        for (index, span) in spans.iter().enumerate() {
-            let (start, len) = (span.start as usize, span.len as usize);
-            assert!(span.end() <= text.len(), "{span:?} reaches past {} bytes", text.len());
-            let words = hash::load_short(text, start, len.min(SHORT));
-            let tag = table.seed.short(words, len.min(SHORT));
-            let home = table.short.home(tag);
-            table.short.prefetch(tag, home);
-            self.words[index] = words;
-            self.tags[index] = tag;
-            self.homes[index] = home;
-            self.longer |= u64::from(len > SHORT) << index;
+    fn load(
+        &mut self,
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        keep_first: impl Fn([u64; 2], u32) -> [u64; 2],
+    ) {
+        let reach = spans.iter().fold(0, |reach, span| {
+            reach.max(u64::from(span.start) + u64::from(span.len.max(SHORT as u32)))
+        });
+        if reach <= text.len() as u64 {
+            self.load_with(table, spans, |span, len| {
+                // SAFETY: `reach`, just above, found 16 bytes of text from every start on.
+                let chunk = unsafe { &*text.as_ptr().add(span.start as usize).cast() };
+                keep_first(hash::words(chunk), len)
+            });
+        } else {
+            // Near the end of the text sixteen bytes may not be there.
+            self.load_with(table, spans, |span, _| {
+                let key = &text[span.range()];
+                hash::load_padded(&key[..key.len().min(SHORT)])
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn load_with(
+        &mut self,
+        table: &mut TextTable,
+        spans: &[Span],
+        load: impl Fn(Span, u32) -> [u64; 2],
+    ) {
+        let seed = table.seed;
+        self.growths = table.short.growths();
+        let segments = table.short.opened_mut();
+        for (span, key) in spans.iter().zip(&mut self.keys) {
+            let len = span.len.min(SHORT as u32 + 1);
+            let words = load(*span, len);
+            let tag = seed.short(words, len);
+            let home = segments[segment_of(tag)].home_ptr(tag);
+            prefetch(home);
+            *key = Pending { words, tag, home };
         }
     }
 
@@ -175,34 +195,86 @@ impl Batch {
         spans: &[Span],
         first_row: usize,
         update: &mut U,
+        middles: &mut [([u64; 6], Tag); BATCH],
+        same: impl Fn(&[u64; 2], &[u64; 2]) -> bool,
+        keep_first: impl Fn([u64; 2], u32) -> [u64; 2],
     ) -> Result<(), TableError> {
-        let mut misses = self.longer;
-        for index in 0..spans.len() {
-            let tag = self.tags[index];
-            let line = table.short.line_mut(tag, self.homes[index]);
-            let (slot, found) = line.find(&self.words[index], tag);
-            let found = found & (self.longer >> index & 1 == 0);
+        assert!(self.growths == table.short.growths(), "lines moved since they were looked up");
+        let mut misses = 0u64;
+        for (index, key) in self.keys.iter().enumerate().take(spans.len()) {
+            // SAFETY: xx
+            let line = unsafe { &mut *key.home };
+            let (slot, found) = line.find(&key.words, key.tag, &same);
             if !update.known(first_row + index, &mut line.values[slot], found) {
                 let key = || text[spans[index].range()].into();
                 return Err(Refusal::Overflow.with_key(key));
             }
             misses |= u64::from(!found) << index;
         }
+        self.prefetch_misses(table, text, spans, misses, middles, keep_first);
         while misses != 0 {
             let index = misses.trailing_zeros() as usize;
             misses &= misses - 1;
-            let (row, key) = (first_row + index, || &text[spans[index].range()]);
-            if self.longer >> index & 1 == 1 {
-                table.update_key(key(), row, update)?;
-            } else {
-                let room = Room { len: table.len(), max_keys: table.max_keys };
-                let stored = InSlot(self.words[index]);
-                let (class, arena) = (&mut table.short, &mut table.arena);
-                update_in(class, self.tags[index], stored, arena, room, row, update)
-                    .map_err(|refusal| refusal.with_key(|| key().into()))?;
-            }
+            let (row, span) = (first_row + index, spans[index]);
+            let room = Room { len: table.len(), max_keys: table.max_keys };
+            let arena = &mut table.arena;
+            let result = match span.len as usize {
+                0..=SHORT => {
+                    let Pending { words, tag, .. } = self.keys[index];
+                    update_in(&mut table.short, tag, InSlot(words), arena, room, row, update)
+                }
+                ..=MIDDLE => {
+                    let (words, tag) = middles[index];
+                    update_in(&mut table.middle, tag, InSlot(words), arena, room, row, update)
+                }
+                _ => {
+                    let key = &text[span.range()];
+                    let tag = table.seed.long(key);
+                    update_in(&mut table.long, tag, InArena(key), arena, room, row, update)
+                }
+            };
+            result.map_err(|refusal| refusal.with_key(|| text[span.range()].into()))?;
         }
         Ok(())
+    }
+
+    /// Asks for the lines that the misses will need: the one after home for a short key, home for
+    /// one of the middle class, which is loaded and hashed here.
+    #[inline(always)]
+    fn prefetch_misses(
+        &self,
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        mut misses: u64,
+        middles: &mut [([u64; 6], Tag); BATCH],
+        keep_first: impl Fn([u64; 2], u32) -> [u64; 2],
+    ) {
+        while misses != 0 {
+            let index = misses.trailing_zeros() as usize;
+            misses &= misses - 1;
+            match spans[index].len as usize {
+                0..=SHORT => prefetch(self.keys[index].home.wrapping_add(1)),
+                len @ ..=MIDDLE => {
+                    let start = spans[index].start as usize;
+                    let words = match text[start..].first_chunk::<MIDDLE>() {
+                        Some(chunk) => {
+                            let (parts, _) = chunk.as_chunks();
+                            let [a, b] = hash::words(&parts[0]);
+                            let [c, d] = keep_first(hash::words(&parts[1]), (len - 16).min(16) as u32);
+                            let [e, f] = keep_first(hash::words(&parts[2]), len.saturating_sub(32) as u32);
+                            [a, b, c, d, e, f]
+                        }
+                        None => hash::load_padded(&text[spans[index].range()]),
+                    };
+                    let tag = table.seed.middle(words, len);
+                    middles[index] = (words, tag);
+                    table.middle.open();
+                    prefetch(table.middle.opened_mut()[segment_of(tag)].home_ptr(tag));
+                }
+                _ => {}
+            }
+        }
     }
 }
 

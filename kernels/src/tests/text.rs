@@ -6,7 +6,7 @@ use crate::isa::BLOCK;
 use crate::{Level, Span, TextBuffer};
 
 /// Bytes of text that the fused kernels cut at a time.
-const PIECE: usize = 64 * BLOCK;
+const PIECE: usize = crate::split::TextSplitter::PIECE;
 
 /// Text where something is always at a border: of a block, of a piece, of a slot's size.
 pub(super) fn shapes() -> Vec<(&'static str, Vec<u8>)> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
-use tidemill::{Batch, Socket, StreamingContext, Time};
+use tidemill::{Batch, Limits, Socket, StreamingContext, Time};
 
 use crate::corpus::{Corpus, Kind};
 use crate::failure::Failure;
@@ -22,6 +22,10 @@ use crate::terminal::{Bytes, Interrupt};
 
 /// How often the main thread looks for Ctrl-C.
 const POLL: Duration = Duration::from_millis(25);
+
+/// Blocks in the receiver's pool. At full speed all but a few wait to be counted, so they are the
+/// latency, and past a few they add nothing to the throughput.
+const BLOCKS: usize = 4;
 
 /// The longest latency that the histogram tells from longer ones, in microseconds.
 const LATENCY_MICROS_MAX: u64 = 3_600_000_000;
@@ -65,7 +69,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // It serves until the end of the process.
     std::thread::spawn(move || generate::serve(&listener, corpus, flow));
 
-    let mut builder = StreamingContext::builder("demo").batch_interval(args.interval);
+    let limits = Limits { blocks: BLOCKS, ..Limits::default() };
+    let mut builder =
+        StreamingContext::builder("demo").batch_interval(args.interval).limits(limits);
     if let Some(threads) = args.threads {
         builder = builder.threads(usize::from(threads));
     }

@@ -41,7 +41,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let line = format!("{}{}", line.message, line.details);
+        let line = format!("{}{}{}", line.address, line.message, line.details);
         let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if *last != line {
             terminal::tell(&line);
@@ -62,9 +62,10 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// An event as a line: its message, then what it says besides.
+/// An event as a line: whose it is, its message, then what it says besides.
 #[derive(Default)]
 struct Line {
+    address: String,
     message: String,
     details: String,
 }
@@ -74,12 +75,16 @@ impl Visit for Line {
         // Writing to a string does not fail. Counts of attempts would make each line a new one.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
+            "address" | "peer" => write!(self.address, "{value:?}: "),
             "failures" => Ok(()),
             _ => write!(self.details, ": {value:?}"),
         };
     }
 
-    fn record_str(&mut self, _: &Field, value: &str) {
-        let _ = write!(self.details, ": {value}");
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = match field.name() {
+            "address" => write!(self.address, "{value}: "),
+            _ => write!(self.details, ": {value}"),
+        };
     }
 }

@@ -91,7 +91,7 @@ pub(crate) struct Output {
     is_replacing: bool,
     // Changing.
     text: Vec<u8>,
-    has_header: bool,
+    has_begun: bool,
     /// Lines of the table that the next one replaces.
     lines_shown: usize,
 }
@@ -100,8 +100,8 @@ impl Output {
     pub(crate) fn new(format: Format, is_stream: bool, may_replace: bool) -> Output {
         let is_terminal = io::stdout().is_terminal();
         let is_replacing = is_stream && may_replace && is_terminal && format == Format::Table;
-        let (text, has_header, lines_shown) = (Vec::new(), false, 0);
-        Output { format, is_stream, is_terminal, is_replacing, text, has_header, lines_shown }
+        let (text, has_begun, lines_shown) = (Vec::new(), false, 0);
+        Output { format, is_stream, is_terminal, is_replacing, text, has_begun, lines_shown }
     }
 
     /// Whether a batch without words is shown, too: only where it replaces what is not true now.
@@ -109,25 +109,30 @@ impl Output {
         self.is_replacing
     }
 
-    /// Writes what comes before all rows, so that a reader knows the columns before any come.
+    /// Writes what comes before all rows: readers of a stream learn the columns before any come.
     pub(crate) fn start(&mut self) -> io::Result<()> {
-        if self.format == Format::Csv && !self.has_header {
-            let header: &[u8] =
-                if self.is_stream { b"batch_time_ms,word,count\n" } else { b"word,count\n" };
-            self.text.extend_from_slice(header);
-            self.has_header = true;
-        }
+        self.push_header();
         self.flush()
     }
 
     /// Writes a batch's words, or of bounded input the only ones.
     pub(crate) fn write(&mut self, time: Option<Time>, ranking: &Ranking<'_>) -> io::Result<()> {
+        self.push_header();
         match self.format {
             Format::Table => self.push_table(time, ranking),
             Format::Csv => self.push_csv(time, ranking),
             Format::Json => self.push_json(time, ranking),
         }
         self.flush()
+    }
+
+    fn push_header(&mut self) {
+        if self.format == Format::Csv && !self.has_begun {
+            let time: &[u8] = if self.is_stream { b"batch_time_ms," } else { b"" };
+            self.text.extend_from_slice(time);
+            self.text.extend_from_slice(b"word,count\n");
+            self.has_begun = true;
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -178,16 +183,17 @@ impl Output {
             // What was typed, such as ^C, stands in the last line: go to its start first.
             let up = self.lines_shown;
             self.text.extend_from_slice(format!("\r\x1b[{up}A\x1b[J").as_bytes());
-        } else if self.is_stream && self.has_header {
+        } else if self.is_stream && self.has_begun {
             self.text.push(b'\n');
         }
-        self.has_header = true;
+        self.has_begun = true;
         let out = &mut self.text;
         if let Some(time) = time {
             push_time_of_day(time, out);
         }
         let Ranking { rows, distinct, total } = ranking;
-        out.extend_from_slice(format!("{total} words, {distinct} distinct\n").as_bytes());
+        let noun = if *total == 1 { "word" } else { "words" };
+        out.extend_from_slice(format!("{total} {noun}, {distinct} distinct\n").as_bytes());
         // The heading and the line with the cursor take room, too.
         let fitting = if self.is_replacing { lines.saturating_sub(2) } else { usize::MAX };
         let word_columns = columns.saturating_sub(COUNT_COLUMNS).max(8);

@@ -3,7 +3,7 @@
 //! Nothing here fails: who cannot be told is not told.
 
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -35,10 +35,11 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// What is known of the file that standard input was redirected from.
-pub(crate) fn stdin_metadata() -> Option<Metadata> {
+/// The size of the file that standard input was redirected from, if it was.
+pub(crate) fn stdin_file_size() -> Option<u64> {
     let stdin = io::stdin().as_fd().try_clone_to_owned().ok()?;
-    File::from(stdin).metadata().ok()
+    let metadata = File::from(stdin).metadata().ok()?;
+    metadata.is_file().then_some(metadata.len())
 }
 
 /// Columns and rows of the terminal that standard output is, if it is one.

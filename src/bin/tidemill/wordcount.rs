@@ -43,7 +43,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["files", "follow"])]
     listen: Option<String>,
 
-    /// Read what is appended to FILEs, also after they were rotated
+    /// Read FILEs and then what is appended to them, also after they were rotated
     #[arg(long, requires = "files")]
     follow: bool,
 
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         builder = builder.threads(usize::from(threads));
     }
     let ssc = builder.build()?;
-    let lines = source.open(&ssc, args)?;
+    let (lines, size) = source.open(&ssc, args)?;
     let words = match args.split {
         Split::Whitespace => lines.split_whitespace(),
         Split::Byte(separator) => lines.split(separator),
@@ -124,7 +124,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if is_stream {
         run_stream(&ssc, &counts, output, rows_max, args.running, &interrupt)?;
     } else {
-        let size = source.size(args);
         run_whole(&ssc, &counts, output, rows_max, size, &interrupt)?;
     }
     Ok(())
@@ -152,7 +151,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn open(self, ssc: &StreamingContext, args: &Args) -> Result<DStream<String>, Failure> {
+    /// The lines, and of files how many bytes there are to read.
+    fn open(
+        self,
+        ssc: &StreamingContext,
+        args: &Args,
+    ) -> Result<(DStream<String>, Option<u64>), Failure> {
+        let mut size = None;
         let lines = match self {
             Source::Connect(address) => ssc.receiver_stream(Socket::connect(address)?),
             Source::Listen(address) => {
@@ -160,25 +165,19 @@ impl<'a> Source<'a> {
                 terminal::tell(format_args!("listening on {}", listen.local_addr()));
                 ssc.receiver_stream(listen)
             }
-            Source::Follow => Follow::new(&args.files).and_then(|files| ssc.receiver_stream(files)),
-            Source::Files => ssc.receiver_stream(Files::open(&args.files)?),
-            Source::Stdin => Stdin::open().and_then(|stdin| ssc.receiver_stream(stdin)),
+            Source::Follow => ssc.receiver_stream(Follow::new(&args.files)?),
+            Source::Files => {
+                let files = Files::open(&args.files)?;
+                size = Some(files.bytes_total());
+                ssc.receiver_stream(files)
+            }
+            Source::Stdin => {
+                size = terminal::stdin_file_size();
+                ssc.receiver_stream(Stdin::open()?)
+            }
         };
-        Ok(lines?)
+        Ok((lines?, size))
     }
-
-    /// The bytes that there are to read, if that is known.
-    fn size(self, args: &Args) -> Option<u64> {
-        match self {
-            Source::Files => args.files.iter().map(|file| regular_size(file.metadata())).sum(),
-            Source::Stdin => terminal::stdin_metadata().and_then(|found| regular_size(Ok(found))),
-            _ => None,
-        }
-    }
-}
-
-fn regular_size(metadata: std::io::Result<std::fs::Metadata>) -> Option<u64> {
-    metadata.ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
 }
 
 /// One result for each batch.
@@ -243,8 +242,7 @@ fn run_whole(
         Whole::One(batch) => Ranking::new(batch.iter(), rows_max),
         Whole::Many(totals) => Ranking::new(totals.iter(), rows_max),
     };
-    let written = output.start().and_then(|()| output.write(None, &ranking));
-    written.map_err(|error| Failure::of_output(&error))?;
+    output.write(None, &ranking).map_err(|error| Failure::of_output(&error))?;
     tell_of_lines(ssc);
     let read = bytes_read(ssc);
     match size {

@@ -1,0 +1,87 @@
+//! What the benches of whole pipelines run on, and how they measure: text in memory, a receiver
+//! that hands it out, and the median of ratios that are taken in turn.
+
+#![allow(dead_code, reason = "each bench is a crate of its own and uses a part of this")]
+
+use std::io;
+use std::sync::Arc;
+
+use tidemill::prelude::*;
+use tidemill::{Carry, Result};
+
+/// Whole lines of natural language, of about this size.
+pub(crate) fn kjv(bytes: usize) -> Arc<Vec<u8>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/kjv.txt");
+    let text = std::fs::read(path).expect("the repository holds it");
+    Arc::new(text.repeat(bytes.div_ceil(text.len())))
+}
+
+/// Lines of eight words, of so many distinct ones.
+pub(crate) fn words(bytes: usize, distinct: u64) -> Arc<Vec<u8>> {
+    let (mut text, mut state) = (Vec::with_capacity(bytes + 128), 1u64);
+    while text.len() < bytes {
+        for word in 0..8 {
+            // Knuth's linear congruential generator; the high bits are the good ones.
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let end = if word == 7 { '\n' } else { ' ' };
+            text.extend_from_slice(format!("w{}{end}", (state >> 33) % distinct).as_bytes());
+        }
+    }
+    Arc::new(text)
+}
+
+/// A bounded source that reads from memory, so that a bench measures no file system.
+pub(crate) struct Memory {
+    text: Arc<Vec<u8>>,
+    position: usize,
+    carry: Carry,
+}
+
+impl Memory {
+    pub(crate) fn new(text: Arc<Vec<u8>>) -> Memory {
+        Memory { text, position: 0, carry: Carry::default() }
+    }
+}
+
+impl Receiver for Memory {
+    fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
+        let rest = &self.text[self.position..];
+        if rest.is_empty() {
+            into.finish(&mut self.carry);
+            return Ok(Received::End);
+        }
+        let count = into.fill(&mut self.carry, |room| {
+            let count = room.len().min(rest.len());
+            room[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        })?;
+        self.position += count.unwrap_or(0);
+        Ok(Received::More)
+    }
+
+    fn is_bounded(&self) -> bool {
+        true
+    }
+}
+
+/// A context for a bounded run: one batch, at the end of the input.
+pub(crate) fn bounded_context(threads: usize) -> Result<StreamingContext> {
+    let interval = std::time::Duration::from_secs(3600);
+    StreamingContext::builder("bench").batch_interval(interval).threads(threads).build()
+}
+
+/// The median.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What the figures were taken on: goes to the head of a record.
+pub(crate) fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("# {} x {cores} cores, Linux {}", model.unwrap_or("unknown"), kernel.trim())
+}

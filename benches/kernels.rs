@@ -1,0 +1,2 @@
+//! Kernels, each at each level.
+fn main() {}

@@ -1,0 +1,97 @@
+//! cargo bench --bench socket [-- FILE]
+//!
+//! From a loopback socket, sender included: a reader that only drains it (D), the engine that only
+//! makes lines and counts them, and the engine that counts words, in turn. Prints the median of the
+//! ratios to D in the same round.
+
+mod corpus;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidemill::prelude::*;
+
+/// Sends the text so many times to the first who connects, and then closes.
+fn serve(text: Arc<Vec<u8>>, times: usize) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
+    let address = listener.local_addr().expect("just bound");
+    std::thread::spawn(move || {
+        let (mut peer, _) = listener.accept().expect("somebody connects");
+        for _ in 0..times {
+            if peer.write_all(&text).is_err() {
+                return;
+            }
+        }
+    });
+    address
+}
+
+fn drain(text: &Arc<Vec<u8>>, times: usize) -> f64 {
+    let address = serve(text.clone(), times);
+    let (start, mut buffer) = (Instant::now(), vec![0; 256 << 10]);
+    let mut peer = TcpStream::connect(address).expect("it listens");
+    while peer.read(&mut buffer).expect("loopback does not fail") > 0 {}
+    start.elapsed().as_secs_f64()
+}
+
+/// Seconds until the engine has shown all rows of what one socket sends.
+fn engine(
+    text: &Arc<Vec<u8>>,
+    times: usize,
+    rows: i64,
+    pipeline: impl Fn(&DStream<String>) -> DStream<i64>,
+) -> f64 {
+    let address = serve(text.clone(), times);
+    let interval = Duration::from_millis(10);
+    let builder = StreamingContext::builder("socket").batch_interval(interval);
+    let ssc = builder.threads(2).build().expect("valid settings");
+    let lines = ssc.socket_text_stream(&address.to_string()).expect("an address");
+    let (seen, done) = std::sync::mpsc::sync_channel(1);
+    let mut total = 0;
+    pipeline(&lines).foreach_batch(move |batch, _| {
+        total += batch.iter().sum::<i64>();
+        if total == rows {
+            // A second call finds the channel full, or nobody waiting.
+            let _ = seen.try_send(());
+        }
+        Ok(())
+    });
+    let start = Instant::now();
+    ssc.start().expect("starts");
+    done.recv_timeout(Duration::from_secs(600)).expect("all rows come");
+    let seconds = start.elapsed().as_secs_f64();
+    ssc.stop();
+    seconds
+}
+
+fn main() {
+    let is_test = std::env::args().any(|argument| argument == "--test");
+    let file = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let text = match &file {
+        Some(file) => Arc::new(std::fs::read(file).expect("a file that can be read")),
+        None => corpus::kjv(8 << 20),
+    };
+    let (rounds, bytes) = if is_test { (1, 8 << 20) } else { (7, 2 << 30) };
+    let times = (bytes / text.len()).max(1);
+    let bytes = (text.len() * times) as f64;
+    let all_lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    let lines = (all_lines.len() * times) as i64;
+    let words = text.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let words = (words.count() * times) as i64;
+
+    let (mut drained, mut to_lines, mut to_counts) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let bound = drain(&text, times);
+        drained.push(bytes / bound / 1e9);
+        to_lines.push(bound / engine(&text, times, lines, DStream::count));
+        to_counts.push(bound / engine(&text, times, words, |lines| {
+            lines.split_whitespace().count_by_value().map(|(_, count)| count)
+        }));
+    }
+    println!("{}", corpus::machine());
+    println!("drain only (D)           {:6.2} GB/s", corpus::median(drained));
+    println!("socket to lines, counted {:6.2} D", corpus::median(to_lines));
+    println!("socket to word counts    {:6.2} D", corpus::median(to_counts));
+}

@@ -1,0 +1,348 @@
+//! The writer against a model that looks at the whole input at once, however it was cut into reads
+//! and batches.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+/// What a source is set to, and what it makes of its input.
+#[derive(Copy, Clone, Debug)]
+struct Setup {
+    options: LineOptions,
+    is_text: bool,
+    line_bytes_max: usize,
+    /// Bytes that a block has over those that it must have.
+    block_bytes_more: usize,
+}
+
+impl Setup {
+    fn writer(&self) -> BlockWriter {
+        let needed = ROOM_BYTES_MIN.max(self.line_bytes_max + 1 + ROOM_BYTES_MIN / 2);
+        let pool = BlockPool::new(2, needed + self.block_bytes_more);
+        BlockWriter::new(pool, self.options, self.is_text, self.line_bytes_max)
+    }
+
+    /// One line after the other, and never a thought for the reads.
+    fn model(&self, input: &[u8]) -> (Vec<Vec<u8>>, SourceCounts) {
+        let mut counts = SourceCounts { bytes: input.len() as u64, ..SourceCounts::default() };
+        let mut lines = Vec::new();
+        for line in input.split_inclusive(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            lines.extend(self.model_line(line, &mut counts));
+        }
+        (lines, counts)
+    }
+
+    fn model_line(&self, line: &[u8], counts: &mut SourceCounts) -> Option<Vec<u8>> {
+        let is_fitting = |line: &[u8]| line.len() <= self.line_bytes_max;
+        let (mut is_cut, mut is_replaced) = (!is_fitting(line), false);
+        let mut line = self.model_cut(line);
+        if self.is_text && std::str::from_utf8(&line).is_err() {
+            is_replaced = true;
+            line = String::from_utf8_lossy(&line).into_owned().into_bytes();
+            is_cut |= !is_fitting(&line);
+            line = self.model_cut(&line);
+        }
+        let is_rejected = is_cut && self.options.long_line == LongLine::Reject
+            || is_replaced && self.options.bad_utf8 == BadUtf8::Reject;
+        if is_rejected {
+            counts.lines_rejected += 1;
+            return None;
+        }
+        counts.lines_cut += u64::from(is_cut);
+        counts.lines_replaced += u64::from(is_replaced);
+        Some(line)
+    }
+
+    fn model_cut(&self, line: &[u8]) -> Vec<u8> {
+        let max = self.line_bytes_max;
+        if line.len() <= max {
+            return line.to_vec();
+        }
+        // The start of the character that the maximum falls into, if it is one.
+        let mut ends = (max.saturating_sub(3)..=max).rev();
+        let end = ends.find(|&end| !self.is_text || !matches!(line[end], 0x80..=0xBF));
+        line[..end.unwrap_or(max)].to_vec()
+    }
+}
+
+/// A source's inner loop, with ticks when told.
+struct Taker {
+    writer: BlockWriter,
+    setup: Setup,
+    lines: Vec<Vec<u8>>,
+}
+
+impl Taker {
+    fn new(setup: Setup) -> Taker {
+        Taker { writer: setup.writer(), setup, lines: Vec::new() }
+    }
+
+    fn open(&mut self) {
+        loop {
+            assert!(self.writer.open());
+            if !self.writer.is_full() {
+                return;
+            }
+            self.seal();
+        }
+    }
+
+    /// Reads all of `bytes` by as many calls as it takes.
+    fn fill(&mut self, carry: &mut Carry, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            self.open();
+            let filled = self.writer.fill(carry, |room| {
+                let count = bytes.len().min(room.len());
+                room[..count].copy_from_slice(&bytes[..count]);
+                Ok(count)
+            });
+            match filled.unwrap() {
+                Some(count) => bytes = &bytes[count..],
+                None => assert!(self.writer.is_full(), "or it would be called for ever"),
+            }
+            assert!(carry.bytes.len() <= self.setup.line_bytes_max + 1);
+        }
+    }
+
+    fn seal(&mut self) {
+        let Some(block) = self.writer.seal() else { return };
+        assert!(block.bytes().ends_with(b"\n"));
+        if self.setup.is_text {
+            assert_eq!(block.checked_str().len(), block.len(), "all was checked");
+        }
+        for line in block.bytes().split_inclusive(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\n").unwrap();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            assert!(line.len() <= self.setup.line_bytes_max);
+            self.lines.push(line.to_vec());
+        }
+    }
+
+    fn end(mut self) -> (Vec<Vec<u8>>, SourceCounts) {
+        self.seal();
+        while self.writer.has_excess() {
+            assert!(self.writer.open());
+            self.seal();
+        }
+        (self.lines, self.writer.counters().get())
+    }
+}
+
+/// Reads `input` in pieces of these lengths, over and over; a tick follows each zero.
+fn take(setup: Setup, input: &[u8], pieces: &[usize]) -> (Vec<Vec<u8>>, SourceCounts) {
+    let (mut taker, mut carry) = (Taker::new(setup), Carry::default());
+    let (mut rest, mut pieces) = (input, pieces.iter().cycle());
+    while !rest.is_empty() {
+        let piece = *pieces.next().unwrap();
+        if piece == 0 {
+            taker.seal();
+        }
+        let (now, later) = rest.split_at(piece.min(rest.len()));
+        taker.fill(&mut carry, now);
+        rest = later;
+    }
+    taker.open();
+    taker.writer.finish(&mut carry);
+    assert!(carry.is_empty());
+    taker.end()
+}
+
+fn options() -> impl Strategy<Value = LineOptions> {
+    let bad_utf8 = select(vec![BadUtf8::Replace, BadUtf8::Reject]);
+    let long_line = select(vec![LongLine::Cut, LongLine::Reject]);
+    (bad_utf8, long_line).prop_map(|(bad_utf8, long_line)| LineOptions { bad_utf8, long_line })
+}
+
+fn setup(line_bytes_max: impl Strategy<Value = usize>) -> impl Strategy<Value = Setup> {
+    (options(), any::<bool>(), line_bytes_max, 0..300usize).prop_map(
+        |(options, is_text, line_bytes_max, block_bytes_more)| Setup {
+            options,
+            is_text,
+            line_bytes_max,
+            block_bytes_more,
+        },
+    )
+}
+
+/// Line ends, text, and ways to be none.
+fn part() -> impl Strategy<Value = &'static [u8]> {
+    select(vec![
+        &b"\n"[..],
+        b"\n",
+        b"\r\n",
+        b"\r",
+        b"a",
+        b"bc",
+        "é".as_bytes(),
+        "€".as_bytes(),
+        "😀".as_bytes(),
+        b"\xFF",
+        b"\x80",
+        b"\xC3",
+        b"\xE2\x82",
+        b"\0",
+    ])
+}
+
+fn short_input() -> impl Strategy<Value = Vec<u8>> {
+    vec(part(), 0..40).prop_map(|parts| parts.concat())
+}
+
+fn long_input() -> impl Strategy<Value = Vec<u8>> {
+    let repeats = prop_oneof![4 => Just(1usize), 2 => 1..100usize, 1 => 1..40_000usize];
+    vec((part(), repeats), 0..60)
+        .prop_map(|parts| parts.iter().flat_map(|(part, times)| part.repeat(*times)).collect())
+}
+
+/// The failing input is printed, and becomes a test by name rather than a file of seeds.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases) }
+}
+
+/// What ends a line, or looks like it.
+const ENDS: [&str; 3] = ["\n", "\r\n", "\r\r\n"];
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn short_lines_at_every_cut(setup in setup(1..9usize), input in short_input()) {
+        let expected = setup.model(&input);
+        for cut in 1..=input.len() {
+            prop_assert_eq!(&take(setup, &input, &[cut, input.len()]), &expected, "cut {}", cut);
+        }
+        prop_assert_eq!(&take(setup, &input, &[1]), &expected);
+        prop_assert_eq!(&take(setup, &input, &[1, 0, 2, 3, 0]), &expected);
+    }
+
+    #[test]
+    fn lines_around_the_maximum(
+        setup in setup(1..9usize),
+        lines in vec((0..4usize, select(vec!["a", "é", "€"]), select(&ENDS[..])), 1..9),
+        piece in 1..9usize,
+    ) {
+        let mut input = Vec::new();
+        for (more, text, end) in lines {
+            // From one below the maximum to two above.
+            let len = setup.line_bytes_max + more - 1;
+            input.extend(text.repeat(len).bytes().take(len));
+            input.extend(end.bytes());
+        }
+        prop_assert_eq!(take(setup, &input, &[piece]), setup.model(&input));
+    }
+
+    #[test]
+    fn pushed_lines(setup in setup(1..9usize), lines in vec(short_input(), 0..9)) {
+        let mut taker = Taker::new(setup);
+        for line in &lines {
+            taker.open();
+            taker.writer.push_line(line);
+        }
+        let input = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect::<Vec<_>>();
+        let (lines, counts) = setup.model(&input);
+        // They were not read.
+        prop_assert_eq!(taker.end(), (lines, SourceCounts { bytes: 0, ..counts }));
+    }
+
+    #[test]
+    fn two_inputs_share_a_block(
+        setup in setup(1..9usize),
+        first in short_input(),
+        second in short_input(),
+        piece in 1..5usize,
+    ) {
+        let mut taker = Taker::new(setup);
+        let (mut carries, inputs) = ([Carry::default(), Carry::default()], [&first, &second]);
+        for at in (0..first.len().max(second.len())).step_by(piece) {
+            for (carry, input) in carries.iter_mut().zip(inputs) {
+                let end = input.len().min(at + piece);
+                taker.fill(carry, &input[at.min(end)..end]);
+            }
+        }
+        for carry in &mut carries {
+            taker.open();
+            taker.writer.finish(carry);
+        }
+        let (mut lines, counts) = taker.end();
+        let (mut expected, one) = setup.model(&first);
+        let (more, two) = setup.model(&second);
+        expected.extend(more);
+        lines.sort();
+        expected.sort();
+        prop_assert_eq!(lines, expected);
+        prop_assert_eq!(counts.lines_rejected, one.lines_rejected + two.lines_rejected);
+        prop_assert_eq!(counts.lines_cut, one.lines_cut + two.lines_cut);
+        prop_assert_eq!(counts.lines_replaced, one.lines_replaced + two.lines_replaced);
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    #[test]
+    fn long_lines_over_blocks(
+        setup in setup(prop_oneof![1..100usize, 30_000..70_000usize]),
+        input in long_input(),
+        pieces in vec(prop_oneof![Just(0usize), 1..100usize, 1..300_000usize], 1..5),
+    ) {
+        let pieces = [&pieces[..], &[4096]].concat();
+        prop_assert_eq!(take(setup, &input, &pieces), setup.model(&input));
+    }
+}
+
+fn setup_of(line_bytes_max: usize) -> Setup {
+    Setup { options: LineOptions::default(), is_text: true, line_bytes_max, block_bytes_more: 0 }
+}
+
+#[test]
+fn a_line_longer_than_all_blocks_is_cut_once() {
+    let setup = setup_of(1000);
+    let mut input = vec![b'x'; 1_000_000];
+    input.extend(b"\nshort\n");
+    let (lines, counts) = take(setup, &input, &[300_000]);
+    assert_eq!(lines, [vec![b'x'; 1000], b"short".to_vec()]);
+    assert_eq!(counts.lines_cut, 1);
+}
+
+#[test]
+fn a_long_carry_closes_a_block_that_is_not_full() {
+    let setup = Setup { block_bytes_more: 1000, ..setup_of(60_000) };
+    let (mut taker, mut carry) = (Taker::new(setup), Carry::default());
+    taker.fill(&mut carry, &[&b"short\n"[..], &[b'x'; 60_000]].concat());
+    taker.fill(&mut Carry::default(), &[b'\n'; 1500]);
+    assert!(!taker.writer.is_full());
+    let filled = taker.writer.fill(&mut carry, |_| panic!("there is no room"));
+    assert_eq!(filled.unwrap(), None);
+    assert!(taker.writer.is_full(), "so that the block is sealed");
+    taker.fill(&mut carry, b"\n");
+    assert_eq!(taker.end().0.last().unwrap().len(), 60_000);
+}
+
+#[test]
+fn a_failed_read_changes_nothing() {
+    let setup = Setup { block_bytes_more: 100, ..setup_of(100) };
+    let (mut taker, mut carry) = (Taker::new(setup), Carry::default());
+    taker.fill(&mut carry, b"one\ntw");
+    let failed = taker.writer.fill(&mut carry, |room| {
+        room[0] = b'\n';
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    taker.fill(&mut carry, b"o\n");
+    let (lines, counts) = taker.end();
+    assert_eq!(lines, [b"one", b"two"]);
+    assert_eq!(counts.bytes, 8);
+}
+
+#[test]
+fn a_carry_lets_go_of_a_long_lines_memory() {
+    let (mut taker, mut carry) = (Taker::new(setup_of(100_000)), Carry::default());
+    taker.fill(&mut carry, &[b'x'; 100_000]);
+    assert!(carry.bytes.capacity() >= 100_000);
+    taker.fill(&mut carry, b"\nshort");
+    assert!(carry.bytes.capacity() < 1000);
+}
