@@ -20,9 +20,7 @@ const PIPELINES: [(&str, Pipeline); 5] = [
         let pairs = lines.split(b' ').flat_map::<(String, i64), _>(|word, out| out.push((word, 1)));
         pairs.aggregate_by_key(Sum)
     }),
-    ("split.reduce_by_key", |lines| {
-        lines.split(b' ').pair_with(1i64).reduce_by_key(|a, b| a + b)
-    }),
+    ("split.reduce_by_key", |lines| lines.split(b' ').pair_with(1i64).reduce_by_key(|a, b| a + b)),
     ("flat_map.reduce_by_key", |lines| {
         let words = lines.flat_map::<String, _>(|line, out| {
             for word in line.split(' ') {

@@ -4,6 +4,8 @@
 //! makes lines and counts them, and the engine that counts words, in turn. Prints the median of the
 //! ratios to D in the same round.
 
+#![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
+
 mod corpus;
 
 use std::io::{Read, Write};
@@ -86,9 +88,12 @@ fn main() {
         let bound = drain(&text, times);
         drained.push(bytes / bound / 1e9);
         to_lines.push(bound / engine(&text, times, lines, DStream::count));
-        to_counts.push(bound / engine(&text, times, words, |lines| {
-            lines.split_whitespace().count_by_value().map(|(_, count)| count)
-        }));
+        to_counts.push(
+            bound
+                / engine(&text, times, words, |lines| {
+                    lines.split_whitespace().count_by_value().map(|(_, count)| count)
+                }),
+        );
     }
     println!("{}", corpus::machine());
     println!("drain only (D)           {:6.2} GB/s", corpus::median(drained));

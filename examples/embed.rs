@@ -3,6 +3,8 @@
 //! An engine inside of another program: the program pushes rows as it has them, and gets each
 //! batch's result over a channel, at most 16 of which wait. After `--batches` (default 5) it ends.
 
+#![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
+
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 

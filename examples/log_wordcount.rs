@@ -3,6 +3,8 @@
 //! Follows a log as `tail -F` does, also through its rotation, and prints the running totals of
 //! the words in lines that speak of an error. With `--batches` it ends by itself.
 
+#![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 //! Counts the words that a server sends, batch by batch. Feed it with `nc -lk 9999` and type, or
 //! with `tidemill generate words --listen 127.0.0.1:9999`. With `--batches` it ends by itself.
 
+#![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
+
 use std::time::Duration;
 
 use tidemill::prelude::*;

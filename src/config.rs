@@ -16,6 +16,10 @@ pub(crate) const READ_BYTES: usize = 256 << 10;
 /// A block with less room than this is sealed rather than read into.
 pub(crate) const ROOM_BYTES_MIN: usize = 64 << 10;
 
+/// Blocks of a source whose blocks are aggregated as they arrive. A full pool is a backlog, and a
+/// backlog is latency: two to fill and to work on for each of a few cores are enough.
+pub(crate) const EAGER_BLOCKS_MAX: usize = 8;
+
 /// A block with this much is sealed early when its batch is aggregated as it arrives and nothing
 /// else is queued: it bounds what is left to do at the tick.
 pub(crate) const EAGER_BYTES_MIN: usize = 64 << 10;

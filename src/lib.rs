@@ -17,7 +17,7 @@
 //! use std::time::Duration;
 //! use tidemill::prelude::*;
 //!
-//! let ssc = StreamingContext::builder("wordcount").batch_interval(Duration::from_secs(1)).build()?;
+//! let ssc = StreamingContext::builder("words").batch_interval(Duration::from_secs(1)).build()?;
 //! let lines = ssc.socket_text_stream("127.0.0.1:9999")?;
 //! lines.split_whitespace().count_by_value().print(10);
 //! ssc.start()?;
@@ -57,8 +57,8 @@ pub use record::{
     arrow2, shown,
 };
 pub use source::{
-    BadUtf8, BlockWriter, Carry, Files, Follow, LineOptions, Listen, LongLine, QueueHandle, Received,
-    Receiver, Socket, SourceCounts, Stdin, Waiter,
+    BadUtf8, BlockWriter, Carry, Files, Follow, LineOptions, Listen, LongLine, QueueHandle,
+    Received, Receiver, Socket, SourceCounts, Stdin, Waiter,
 };
 pub use time::Time;
 
@@ -69,3 +69,8 @@ pub mod prelude {
         Receiver, Record, Row, StreamingContext, Sum, TestContext, Time,
     };
 }
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

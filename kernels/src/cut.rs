@@ -86,12 +86,25 @@ impl Cutter {
             let Borders { starts, ends } = borders(block, at);
             let (starts, ends) = (starts & within, ends & within);
             self.make_room(out);
-            let into = self.starts[self.start_count..].first_chunk_mut().expect("room was made");
-            positions(starts, at as u32 + shift, into);
+            let into_ends: &mut Positions =
+                self.ends[self.end_count..].first_chunk_mut().expect("room was made");
+            let into_starts: &mut Positions =
+                self.starts[self.start_count..].first_chunk_mut().expect("room was made");
+            let end_count = ends.count_ones() as usize;
+            positions(ends, at as u32, into_ends);
+            if starts == ends {
+                // Between separators every end is followed by a start: no need to find both. Two
+                // steps at least, as the number of steps is then nearly always the same.
+                let (from, _) = into_ends.as_chunks::<16>();
+                let (into, _) = into_starts.as_chunks_mut::<16>();
+                for (into, from) in into.iter_mut().zip(from).take(end_count.div_ceil(16).max(2)) {
+                    *into = from.map(|end| end.wrapping_add(shift));
+                }
+            } else {
+                positions(starts, at as u32 + shift, into_starts);
+            }
             self.start_count += starts.count_ones() as usize;
-            let into = self.ends[self.end_count..].first_chunk_mut().expect("room was made");
-            positions(ends, at as u32, into);
-            self.end_count += ends.count_ones() as usize;
+            self.end_count += end_count;
             at += BLOCK;
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::Span;
 use crate::cut::{Cutter, between, strip_returns};
+use crate::isa::{Block, Positions};
 use crate::multiversion::multiversion;
 use crate::span::assert_spannable;
 
@@ -25,15 +26,17 @@ multiversion! {
     /// If `text` is 4 GiB or longer.
     pub fn line_spans / line_spans_at(text: &[u8], out: &mut Vec<Span>), isa => {
         assert_spannable(text);
+        let positions = |mask, base, into: &mut Positions| isa::positions(mask, base, into);
         let mut cutter = Cutter::new();
         let mut carry = 0;
         cutter.start(0);
-        cutter.cut(text, (0, text.len()), 1, |block, at| {
+        let borders = |block: &Block, at: usize| {
             let feeds = isa::equal(block, b'\n');
             let returns = isa::equal(block, b'\r');
             let feed_follows = text.get(at + block.len()) == Some(&b'\n');
             strip_returns(between(feeds), feeds, returns, feed_follows, &mut carry)
-        }, |mask, base, into| isa::positions(mask, base, into), out);
+        };
+        cutter.cut(text, (0, text.len()), 1, borders, positions, out);
         match cutter.open() {
             Some(start) if start < text.len() => cutter.end(text.len()),
             _ => cutter.forget_open(),

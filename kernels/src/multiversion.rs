@@ -41,6 +41,7 @@ macro_rules! multiversion {
         @dispatch $level:ident, [$($generic:tt)*] ($($arg:ident: $ty:ty),*) $(-> $ret:ty)?,
         $isa:ident => $body:block
     ) => {{
+        #[allow(clippy::redundant_closure, reason = "a `target_feature` function is no `Fn`")]
         fn scalar<$($generic)*>($($arg: $ty),*) $(-> $ret)? {
             #[allow(unused_imports, reason = "not every body needs the level's own primitives")]
             use $crate::isa::scalar as $isa;

@@ -3,7 +3,7 @@
 
 use crate::Span;
 use crate::cut::{Borders, Cutter, between, runs, strip_returns};
-use crate::isa::Block;
+use crate::isa::{Block, Positions};
 use crate::multiversion::multiversion;
 use crate::span::assert_spannable;
 use crate::white::wide_white;
@@ -42,14 +42,16 @@ multiversion! {
         out: &mut Vec<Span>,
     ), isa => {
         assert_spannable(text);
+        let positions = |mask, base, into: &mut Positions| isa::positions(mask, base, into);
         let mut cutter = Cutter::new();
         for row in rows {
             assert!(row.end() <= text.len(), "{row:?} reaches past {} bytes", text.len());
             cutter.make_room(out);
             cutter.start(row.start as usize);
-            cutter.cut(text, (row.start as usize, row.end()), 1, |block, _| {
+            let borders = |block: &Block, _: usize| {
                 between(isa::equal(block, separator))
-            }, |mask, base, into| isa::positions(mask, base, into), out);
+            };
+            cutter.cut(text, (row.start as usize, row.end()), 1, borders, positions, out);
             cutter.end(row.end());
         }
         cutter.flush(out);
@@ -79,16 +81,18 @@ multiversion! {
         out: &mut Vec<Span>,
     ), isa => {
         assert_spannable(text);
+        let positions = |mask, base, into: &mut Positions| isa::positions(mask, base, into);
         let mut cutter = Cutter::new();
         for row in rows {
             assert!(row.end() <= text.len(), "{row:?} reaches past {} bytes", text.len());
             let mut gap = Gap::before_row();
             let row_text = &text[..row.end()];
             cutter.make_room(out);
-            cutter.cut(text, (row.start as usize, row.end()), 0, |block, at| {
+            let borders = |block: &Block, at: usize| {
                 let leads = isa::wide_white_leads(block);
                 gap.borders(row_text, at, isa::ascii_white(block), leads)
-            }, |mask, base, into| isa::positions(mask, base, into), out);
+            };
+            cutter.cut(text, (row.start as usize, row.end()), 0, borders, positions, out);
             if cutter.open().is_some() {
                 cutter.end(row.end());
             }
@@ -175,18 +179,20 @@ multiversion! {
         out: &mut Vec<Span>,
     ), isa => {
         let piece = splitter.piece(text);
+        let positions = |mask, base, into: &mut Positions| isa::positions(mask, base, into);
         let mut cutter = Cutter::new();
         if let Some(start) = splitter.open {
             cutter.start(start);
         }
         let mut carry = splitter.moved_end;
-        cutter.cut(text, piece, 1, |block, at| {
+        let borders = |block: &Block, at: usize| {
             let feeds = isa::equal(block, b'\n');
             let returns = isa::equal(block, b'\r');
             let feed_follows = text.get(at + block.len()) == Some(&b'\n');
             let separators = isa::equal(block, separator) | feeds;
             strip_returns(between(separators), feeds, returns, feed_follows, &mut carry)
-        }, |mask, base, into| isa::positions(mask, base, into), out);
+        };
+        cutter.cut(text, piece, 1, borders, positions, out);
         splitter.moved_end = carry;
         if piece.1 == text.len() {
             // A line end closes the last line; without one, its last part ends here.
@@ -205,14 +211,16 @@ multiversion! {
 multiversion! {
     fn cut_words_at(text: &[u8], splitter: &mut TextSplitter, out: &mut Vec<Span>), isa => {
         let piece = splitter.piece(text);
+        let positions = |mask, base, into: &mut Positions| isa::positions(mask, base, into);
         let mut cutter = Cutter::new();
         if let Some(start) = splitter.open {
             cutter.start(start);
         }
         let mut gap = splitter.gap;
-        cutter.cut(text, piece, 0, |block, at| {
+        let borders = |block: &Block, at: usize| {
             gap.borders(text, at, isa::ascii_white(block), isa::wide_white_leads(block))
-        }, |mask, base, into| isa::positions(mask, base, into), out);
+        };
+        cutter.cut(text, piece, 0, borders, positions, out);
         splitter.gap = gap;
         if piece.1 == text.len() && cutter.open().is_some() {
             cutter.end(text.len());

@@ -15,7 +15,7 @@ const PAGE: usize = 4096;
 /// A byte area filled from the front, with a prefix known to be UTF-8.
 ///
 /// The area is initialised and its pages are touched when it is made, so a receiver that reads into
-/// [`spare`](TextBuffer::spare) takes no page fault; it is recycled by [`clear`](TextBuffer::clear).
+/// [`spare`](TextBuffer::spare) takes no page fault; [`clear`](TextBuffer::clear) recycles it.
 ///
 /// ```
 /// use tidemill_kernels::{Span, TextBuffer};

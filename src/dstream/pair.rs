@@ -29,8 +29,8 @@ impl<K: Record, V: Record> DStream<(K, V)> {
 impl<K: Key, V: Record> DStream<(K, V)> {
     /// The values of each key of a batch as one, by an associative function.
     ///
-    /// Values are folded in the order of their arrival. [`aggregate_by_key`](Self::aggregate_by_key)
-    /// does the common ones by kernels.
+    /// Values are folded in the order of their arrival.
+    /// [`aggregate_by_key`](Self::aggregate_by_key) does the common ones by kernels.
     #[doc(alias = "reduceByKey")]
     pub fn reduce_by_key<F>(&self, f: F) -> DStream<(K, V)>
     where
@@ -39,7 +39,8 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         self.wide("reduce_by_key", ReduceByKey::<K, V, F>::new(f, self.keys_max()))
     }
 
-    /// The values of each key of a batch by a named aggregate: `Count`, `Sum`, `Min`, `Max`, `Mean`.
+    /// The values of each key of a batch by a named aggregate: `Count`, `Sum`, `Min`, `Max` or
+    /// `Mean`.
     ///
     /// ```
     /// # use tidemill::prelude::*;

@@ -57,6 +57,14 @@ impl Clock {
     }
 }
 
+/// Has the calling thread woken on time: Linux may delay a sleep by 50 µs, to wake several at once.
+pub(crate) fn wake_this_thread_on_time() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
+        tracing::debug!(%error, "the timer slack stays as it is");
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -40,6 +40,8 @@ struct Building {
     intakes: Vec<Arc<Intake>>,
     /// A misuse that a method without a result could not report; `start` does.
     error: Option<Error>,
+    /// The plan as text, once the plan is the engine's.
+    explanation: Option<String>,
 }
 
 /// Where a context is in its life.
@@ -96,7 +98,7 @@ impl ContextBuilder {
                 "batch interval is {interval:?}, but must be between 1ms and {INTERVAL_MAX:?}"
             ));
         }
-        if interval.subsec_nanos() % 1_000_000 != 0 {
+        if !interval.subsec_nanos().is_multiple_of(1_000_000) {
             return config(format!(
                 "batch interval is {interval:?}, but batch times are whole milliseconds"
             ));
@@ -217,7 +219,8 @@ impl StreamingContext {
     /// The plan as text: each stream, where it comes from, and the way it runs (`fused`,
     /// `vectorised`, `row closure`).
     pub fn explain(&self) -> String {
-        explain(&plan(&self.building().graph))
+        let building = self.building();
+        building.explanation.clone().unwrap_or_else(|| explain(&plan(&building.graph)))
     }
 
     /// Starts the receivers and the batches. Does nothing when already active.
@@ -251,6 +254,7 @@ impl StreamingContext {
             return Err(Error::new(ErrorKind::State, message));
         }
         let physical = plan(&building.graph);
+        building.explanation = Some(explain(&physical));
         let outputs = std::mem::take(&mut building.graph.outputs);
         drop(building);
         let schedule = Schedule {

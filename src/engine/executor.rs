@@ -222,9 +222,17 @@ impl Executor {
         for output in outputs {
             self.run_output(output, time).unwrap_or_else(&mut *record);
         }
-        for slot in &mut self.slots {
+        // After the outputs: nobody waits for this.
+        for (node, slot) in self.physical.nodes.iter().zip(&mut self.slots) {
             slot.parts.clear();
             slot.state = SlotState::Absent;
+            let Run::Wide(wide) = &node.run else { continue };
+            for partial in &mut slot.partials {
+                let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+                if std::mem::take(&mut partial.is_used) {
+                    wide.operator.0.clear(&mut partial.partial);
+                }
+            }
         }
     }
 
@@ -374,12 +382,6 @@ impl Executor {
             return merged.map(|_| Vec::new());
         };
         *last = Some(chunk.clone());
-        for partial in partials {
-            let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if std::mem::take(&mut partial.is_used) {
-                wide.operator.0.clear(&mut partial.partial);
-            }
-        }
         let mut parts = std::mem::take(&mut self.slots[id].parts);
         parts.push(Part::Columns(chunk.clone()));
         Ok(parts)
@@ -417,10 +419,7 @@ impl Executor {
     }
 
     /// Calls `work` for each part, on all threads if that is worth it.
-    fn for_each_part<P: Send>(&self, parts: &mut [P], work: &(impl Fn(&mut P) + Sync))
-    where
-        P: PartWeight,
-    {
+    fn for_each_part<P: PartWeight>(&self, parts: &mut [P], work: &(impl Fn(&mut P) + Sync)) {
         let bytes: usize = parts.iter().map(PartWeight::weight).sum();
         if parts.len() < 2 || bytes < PARALLEL_BYTES_MIN {
             return parts.iter_mut().for_each(work);
@@ -442,7 +441,7 @@ impl Executor {
 }
 
 /// What a part weighs when work is shared out.
-trait PartWeight {
+trait PartWeight: Send {
     fn weight(&self) -> usize;
 }
 

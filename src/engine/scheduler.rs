@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::clock::Clock;
+use super::clock::{Clock, wake_this_thread_on_time};
 use super::context::ContextState;
 use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
@@ -57,6 +57,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 
 /// A receiver's thread: reads until told to stop, and waits where nothing is to be read.
 fn receive(intake: &Intake, control: &Control, receiving: &AtomicBool) {
+    wake_this_thread_on_time();
     let mut waiter = intake.waiter();
     while receiving.load(Ordering::Relaxed) {
         match intake.step() {
@@ -98,6 +99,7 @@ impl Ticker {
     /// Cuts a batch at each multiple of the interval; those that come late are all cut, the first
     /// with what was received and the others empty.
     fn run(self, inputs: &[Input], receivers: Vec<JoinHandle<()>>, receiving: &AtomicBool) {
+        wake_this_thread_on_time();
         let mut time = self.first;
         let have_ended = || !inputs.is_empty() && inputs.iter().all(Input::has_ended);
         let last = loop {
@@ -119,18 +121,21 @@ impl Ticker {
         self.control.set_cut_last();
     }
 
-    /// The last batch, and one for each that a queue stream still holds.
+    /// The last batch, and as many more as it takes for what a queue stream still holds, and for
+    /// lines that found no block.
     fn cut_rest(&self, inputs: &[Input], mut time: Time) {
         self.cut(inputs, time);
-        let has_batches = |input: &Input| match input {
-            Input::Queue(queue) => !queue.is_empty(),
-            Input::Lines(_) => false,
-        };
-        while inputs.iter().any(has_batches) {
+        while inputs.iter().any(Input::has_rest) {
             time = time + self.interval;
-            let cut = self.control.wait_for_room(self.queued_batches_max);
-            if !cut {
+            if !self.control.wait_for_room(self.queued_batches_max) {
                 return;
+            }
+            for input in inputs {
+                if let Input::Lines(intake) = input
+                    && intake.has_excess()
+                {
+                    intake.wait_for_block();
+                }
             }
             self.cut(inputs, time);
         }
@@ -184,6 +189,8 @@ fn run_batches(control: &Control, physical: Physical, mut outputs: Vec<Output>, 
             Next::Stop => break,
         }
     }
-    drop(executor);
+    // Whoever waits at the other end of a channel sees its end; tables may be freed after that.
+    drop(outputs);
     control.enter(ContextState::Stopped);
+    drop(executor);
 }

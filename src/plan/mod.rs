@@ -58,8 +58,10 @@ pub(crate) enum Input {
 pub(crate) struct Output {
     pub(crate) name: String,
     pub(crate) parent: NodeId,
-    pub(crate) run: Box<dyn FnMut(&mut Vec<AnyChunk>, Time) -> Result<()> + Send>,
+    pub(crate) run: OutputFn,
 }
+
+pub(crate) type OutputFn = Box<dyn FnMut(&mut Vec<AnyChunk>, Time) -> Result<()> + Send>;
 
 impl Graph {
     pub(crate) fn add(&mut self, name: String, parents: Vec<NodeId>, kind: Kind) -> NodeId {
@@ -73,6 +75,14 @@ impl Input {
         match self {
             Input::Lines(intake) => intake.cut(),
             Input::Queue(queue) => queue.cut(),
+        }
+    }
+
+    /// Whether something that came before the last cut still waits for a batch.
+    pub(crate) fn has_rest(&self) -> bool {
+        match self {
+            Input::Lines(intake) => intake.has_excess(),
+            Input::Queue(queue) => !queue.is_empty(),
         }
     }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) struct SharedText {
 
 /// At most so many blocks, made when first needed.
 pub(crate) struct BlockPool {
-    blocks_max: usize,
+    blocks_max: AtomicUsize,
     block_bytes: usize,
     /// Blocks that are free or being read; one that is being filled is not among them.
     blocks: Mutex<Blocks>,
@@ -41,8 +41,14 @@ struct Blocks {
 impl BlockPool {
     pub(crate) fn new(blocks_max: usize, block_bytes: usize) -> Arc<BlockPool> {
         let blocks = Mutex::new(Blocks { idle: Vec::with_capacity(blocks_max), made: 0 });
+        let blocks_max = AtomicUsize::new(blocks_max);
         let (freed, awaited) = (Condvar::new(), AtomicBool::new(false));
         Arc::new(BlockPool { blocks_max, block_bytes, blocks, freed, awaited })
+    }
+
+    /// Lowers the maximum; only blocks that were not made yet are fewer.
+    pub(crate) fn limit(&self, blocks_max: usize) {
+        self.blocks_max.fetch_min(blocks_max, Ordering::Relaxed);
     }
 
     /// An empty block, if one is free.
@@ -76,7 +82,7 @@ impl BlockPool {
             Arc::get_mut(&mut block).expect("found unshared under the lock").clear();
             return Some(block);
         }
-        if blocks.made == self.blocks_max {
+        if blocks.made >= self.blocks_max.load(Ordering::Relaxed) {
             return None;
         }
         blocks.made += 1;

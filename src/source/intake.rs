@@ -13,7 +13,7 @@ use tidemill_kernels::line_spans;
 
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
-use crate::config::{BLOCK_BYTES, EAGER_BYTES_MIN, Limits, WAIT_MAX};
+use crate::config::{BLOCK_BYTES, EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind};
 use crate::record::batch::AnyChunk;
 use crate::record::block::{BlockPool, SharedText};
@@ -39,6 +39,8 @@ pub(crate) struct Intake {
 struct Filling {
     receiver: Box<dyn Receiver>,
     writer: BlockWriter,
+    /// The receiver is at its end, and its last lines wait for a block.
+    is_ending: bool,
 }
 
 enum Sealed {
@@ -75,7 +77,7 @@ impl Intake {
             is_bounded: receiver.is_bounded(),
             pool,
             counters: writer.counters(),
-            filling: Mutex::new(Filling { receiver, writer }),
+            filling: Mutex::new(Filling { receiver, writer, is_ending: false }),
             sealed: Mutex::new(VecDeque::with_capacity(limits.blocks + limits.queued_batches + 1)),
             is_eager: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
@@ -97,6 +99,7 @@ impl Intake {
 
     pub(crate) fn set_eager(&self) {
         self.is_eager.store(true, Ordering::Relaxed);
+        self.pool.limit(EAGER_BLOCKS_MAX);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -122,9 +125,12 @@ impl Intake {
         if self.has_ended() {
             return Step::Ended;
         }
-        let Filling { receiver, writer } = &mut *filling;
+        let Filling { receiver, writer, is_ending } = &mut *filling;
         if !writer.open() {
             return Step::NoBlock;
+        }
+        if *is_ending {
+            return self.end(writer);
         }
         // Lines without room in the last block may have filled this one, too.
         if writer.is_full() {
@@ -137,7 +143,10 @@ impl Intake {
                 let is_due = writer.is_full() || self.is_worth_sealing(writer);
                 let is_sealed = is_due && self.seal(writer);
                 return match received {
-                    Received::End => self.end(writer),
+                    Received::End => {
+                        *is_ending = true;
+                        self.end(writer)
+                    }
                     _ if is_sealed => Step::Sealed,
                     Received::More => Step::More,
                     Received::Later(duration) => Step::Later(duration),
@@ -153,6 +162,7 @@ impl Intake {
         };
         tracing::error!(%error, "a source has ended");
         *lock(&self.error) = Some(error);
+        *is_ending = true;
         self.end(writer)
     }
 
@@ -161,6 +171,11 @@ impl Intake {
         let mut filling = lock(&self.filling);
         self.flush(&mut filling.writer);
         lock(&self.sealed).push_back(Sealed::Cut);
+    }
+
+    /// Whether a cut found no block for all that was received.
+    pub(crate) fn has_excess(&self) -> bool {
+        lock(&self.filling).writer.has_excess()
     }
 
     /// Whether there is anything to make a batch of.
@@ -221,7 +236,6 @@ impl Intake {
     fn end(&self, writer: &mut BlockWriter) -> Step {
         self.flush(writer);
         if writer.has_excess() {
-            // The receiver will say so again when there is a block for its last lines.
             return Step::NoBlock;
         }
         self.has_ended.store(true, Ordering::Release);

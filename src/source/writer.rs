@@ -11,7 +11,7 @@ use memchr::{memchr, memrchr};
 use tidemill_kernels::TextBuffer;
 
 use super::Carry;
-use crate::config::{READ_BYTES, ROOM_BYTES_MIN};
+use crate::config::{BLOCK_BYTES, READ_BYTES, ROOM_BYTES_MIN};
 use crate::record::block::{BlockPool, SharedText};
 
 #[cfg(test)]
@@ -98,6 +98,9 @@ pub struct BlockWriter {
     excess: Vec<u8>,
     /// An unfinished line found no room in the block, though a shorter one might.
     is_closed: bool,
+    /// Bytes that this call of the receiver may still read: an endless line never fills a block,
+    /// and the tick has to come through all the same.
+    bytes_left: usize,
 }
 
 impl BlockWriter {
@@ -107,9 +110,17 @@ impl BlockWriter {
         is_text: bool,
         line_bytes_max: usize,
     ) -> BlockWriter {
-        let counters = Arc::default();
-        let (block, excess, is_closed) = (None, Vec::new(), false);
-        BlockWriter { pool, counters, options, is_text, line_bytes_max, block, excess, is_closed }
+        BlockWriter {
+            pool,
+            counters: Arc::default(),
+            options,
+            is_text,
+            line_bytes_max,
+            block: None,
+            excess: Vec::new(),
+            is_closed: false,
+            bytes_left: 0,
+        }
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
@@ -136,12 +147,16 @@ impl BlockWriter {
     /// `read` gets the free part of the block, after the unfinished line of `carry`, and says how
     /// much of it it filled; the last line, if it has no end yet, goes to `carry`. An error of
     /// `read` is passed on, with nothing changed. Gives `None`, without a call to `read`, when the
-    /// block has no room: then return [`Received::More`](super::Received::More).
+    /// block has no room, or this call of the receiver has read a block's worth of an endless line:
+    /// then return [`Received::More`](super::Received::More).
     pub fn fill(
         &mut self,
         carry: &mut Carry,
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<Option<usize>> {
+        if self.bytes_left == 0 {
+            return Ok(None);
+        }
         if self.is_full() || !self.has_room_after(carry) {
             // Were the block not given up here, the receiver would be called with it for ever.
             self.is_closed = self.block.is_some();
@@ -155,6 +170,7 @@ impl BlockWriter {
         let count = read(&mut room[head..end])?;
         assert!(count <= end - head, "a read filled more than it was given");
         add(&self.counters.bytes, count);
+        self.bytes_left = self.bytes_left.saturating_sub(count);
         let (fresh, whole) = (&room[..head + count], memrchr(b'\n', &room[head..head + count]));
         let whole = whole.map_or(0, |at| head + at + 1);
         let is_plain = !carry.skipping
@@ -207,8 +223,10 @@ impl BlockWriter {
         self.push_lines(&lines);
     }
 
-    /// Gives the writer a block, if it has none and one is free; returns whether it has one.
+    /// Makes ready for a call of the receiver: gives the writer a block, if it has none and one is
+    /// free. Returns whether it has one.
     pub(crate) fn open(&mut self) -> bool {
+        self.bytes_left = BLOCK_BYTES;
         if self.block.is_none() {
             self.block = self.pool.take();
             self.is_closed = false;

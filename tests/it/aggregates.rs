@@ -266,7 +266,8 @@ fn more_keys_than_the_maximum() {
     let counted = |range: std::ops::Range<i64>| Out::Rows(vec![range.end - range.start]);
     let limit = Out::Fails(&["1000", "Limits::distinct_keys", "operator"]);
     let expected = [counted(0..1_000), limit.clone(), counted(7..9), limit.clone(), counted(3..4)];
-    let operators: [(&str, fn(&Pairs) -> DStream<i64>); 6] = [
+    type Operator = fn(&Pairs) -> DStream<i64>;
+    let operators: [(&str, Operator); 6] = [
         ("text", |pairs| pairs.map(|(key, _)| key.to_owned()).count_by_value().count()),
         ("integers", |pairs| pairs.map(|(_, value)| value).count_by_value().count()),
         ("sum", |pairs| pairs.aggregate_by_key(Sum).count()),
@@ -275,7 +276,7 @@ fn more_keys_than_the_maximum() {
         ("group", |pairs| pairs.group_by_key().count()),
     ];
     for (name, operator) in operators {
-        println!("{name}");
+        eprintln!("{name}");
         check_bag(operator, &input, &expected);
     }
 }

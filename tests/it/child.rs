@@ -11,9 +11,9 @@ pub(crate) fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Runs the tests whose names begin with `tests` in a child, with these variables, and fails as
-/// they do.
-pub(crate) fn run(tests: &str, variables: &[(&str, &str)]) {
+/// Runs the tests whose names begin with `tests` in a child, with these variables; fails as they
+/// do, and gives what they wrote to standard output.
+pub(crate) fn run(tests: &str, variables: &[(&str, &str)]) -> String {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new(program);
     command.args([tests, "--nocapture", "--test-threads=1"]).env(CHILD, "1");
@@ -23,4 +23,5 @@ pub(crate) fn run(tests: &str, variables: &[(&str, &str)]) {
     assert!(output.status.success(), "{tests} with {variables:?} failed:\n{out}{err}");
     // A name that matches nothing would pass.
     assert!(!out.contains("running 0 tests"), "there is no test {tests}");
+    out.into_owned()
 }

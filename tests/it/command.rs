@@ -250,7 +250,9 @@ fn large_text() -> Vec<u8> {
 #[test]
 fn counts_equal_the_naive_model_from_files_pipes_and_redirected_input() {
     let large = large_text();
-    let inputs: [&[u8]; 14] = [
+    // More than a table begins with, each word twice and far apart.
+    let distinct = distinct_words(150_000).repeat(2);
+    let inputs: [&[u8]; 15] = [
         b"",
         b"\n",
         b"a",
@@ -265,6 +267,7 @@ fn counts_equal_the_naive_model_from_files_pipes_and_redirected_input() {
         b"\xef\xbb\xbfbom a\n",
         b"\"quoted\", a,b \"\n",
         &large,
+        &distinct,
     ];
     let folder = TempDir::new().expect("a folder");
     for input in inputs {
@@ -432,7 +435,7 @@ fn an_unreadable_file_exits_with_3() {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().expect("a folder");
     let path = file(&folder, "secret", b"a\n");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("a file of ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("a file of ours");
     if File::open(&path).is_ok() {
         return eprintln!("not tested: this user may read everything");
     }
@@ -493,7 +496,8 @@ fn distinct_words(count: usize) -> Vec<u8> {
 fn a_closed_pipe_ends_the_command_quietly() {
     let folder = TempDir::new().expect("a folder");
     let path = file(&folder, "words", &distinct_words(200_000));
-    for args in [&["wordcount", "--all", &path][..], &["generate", "words"]] {
+    let demo = ["demo", "--seconds", "60", "--interval", "20ms"];
+    for args in [&["wordcount", "--all", &path][..], &["generate", "words"], &demo] {
         let mut child = tidemill()
             .args(args)
             .stdout(Stdio::piped())

@@ -12,6 +12,7 @@ use tidemill::prelude::*;
 use tidemill::{ContextState, ErrorKind, QueueHandle, Result};
 
 use crate::feed::{DEADLINE, Feed, Feeder};
+use crate::panics::panic_on_purpose;
 
 const TICK: Duration = Duration::from_millis(1);
 
@@ -224,7 +225,9 @@ fn errors_of_batches_surface_while_later_batches_go_on() {
         ssc.await_termination().unwrap();
     };
     fn lucky(number: i64) -> i64 {
-        assert!(number != 13, "on purpose");
+        if number == 13 {
+            panic_on_purpose();
+        }
         number
     }
     check_failure(|numbers| numbers.map(lucky), "operator map panicked: on purpose");
@@ -280,10 +283,16 @@ fn a_queue_ends_when_its_handles_are_gone() {
     assert_eq!(receiver.iter().collect::<Vec<_>>(), expected);
 }
 
-/// An output that holds its first batch until told to go on.
-fn gated(
-    ssc: &StreamingContext,
-) -> (Feeder, Receiver<()>, SyncSender<()>, Arc<Mutex<Vec<String>>>) {
+/// A source, and an output that holds its first batch until told to go on.
+struct Gated {
+    feeder: Feeder,
+    /// Says that the output holds its first batch.
+    entered: Receiver<()>,
+    gate: SyncSender<()>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+fn gated(ssc: &StreamingContext) -> Gated {
     let (feed, feeder) = Feed::new();
     let lines = ssc.receiver_stream(feed).unwrap();
     let (entered_sender, entered) = channel();
@@ -302,13 +311,13 @@ fn gated(
         rows.lock().unwrap().extend(batch.to_vec());
         Ok(())
     });
-    (feeder, entered, gate, seen)
+    Gated { feeder, entered, gate, seen }
 }
 
 #[test]
 fn a_graceful_stop_processes_all_that_was_received() {
     let ssc = context();
-    let (feeder, entered, gate, seen) = gated(&ssc);
+    let Gated { feeder, entered, gate, seen } = gated(&ssc);
     ssc.start().unwrap();
     feeder.deliver(["first\n"]);
     entered.recv_timeout(DEADLINE).unwrap();
@@ -352,7 +361,7 @@ fn a_graceful_stop_empties_queues() {
 #[test]
 fn a_stop_at_once_drops_what_waits() {
     let ssc = context();
-    let (feeder, entered, gate, seen) = gated(&ssc);
+    let Gated { feeder, entered, gate, seen } = gated(&ssc);
     ssc.start().unwrap();
     feeder.deliver(["first\n"]);
     entered.recv_timeout(DEADLINE).unwrap();
@@ -370,7 +379,7 @@ fn a_stop_at_once_drops_what_waits() {
 #[test]
 fn a_stop_at_once_overtakes_a_graceful_one() {
     let ssc = context();
-    let (feeder, entered, gate, seen) = gated(&ssc);
+    let Gated { feeder, entered, gate, seen } = gated(&ssc);
     ssc.start().unwrap();
     feeder.deliver(["first\n"]);
     entered.recv_timeout(DEADLINE).unwrap();

@@ -5,15 +5,17 @@ mod check;
 mod child;
 #[cfg(feature = "cli")]
 mod command;
-//faults
+mod faults;
 mod feed;
 mod lifecycle;
 mod model;
 mod naive;
 mod operators;
+mod output;
+mod panics;
 mod plan;
-//pressure
+mod pressure;
 mod random;
 mod records;
-//tidy
+mod tidy;
 mod time;

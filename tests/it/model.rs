@@ -273,7 +273,7 @@ fn real_text() {
 #[test]
 fn every_level() {
     if child::is_child() {
-        println!("the model test runs at level {:?}", Level::current());
+        eprintln!("the model test runs at level {:?}", Level::current());
         return;
     }
     for level in ["scalar", "avx2"] {

@@ -137,10 +137,9 @@ fn tuples() {
         PrimitiveArray::from_vec(vec![1i64, -1]).boxed(),
         BooleanArray::from_slice([true, false]).boxed(),
     ];
-    let field = |(index, array): (usize, &Box<dyn Array>)| {
-        Field::new(index.to_string(), array.data_type().clone(), true)
-    };
-    let fields = arrays.iter().enumerate().map(field).collect();
+    let types = arrays.iter().map(|array| array.data_type().clone()).enumerate();
+    let fields = types.map(|(index, data_type)| Field::new(index.to_string(), data_type, true));
+    let fields = fields.collect();
     check_array(&rows, StructArray::new(DataType::Struct(fields), arrays, None).boxed());
     check_rows(&[(1i8,), (2,)]);
     check_rows(&[(1i8, 2i16, 3i32, 4i64, 5u16, (6u32, "nested".to_owned()))]);

@@ -109,8 +109,9 @@ fn rows_of_several_sources_stay_in_their_batches() {
     let ssc = ssc.build().unwrap();
     let ((feed_a, a), (feed_b, b)) = (Feed::new(), Feed::new());
     let sources = [feed_a, feed_b].map(|feed| ssc.receiver_stream(feed).unwrap());
-    // For each number, the time of the batch that it came in, for each source.
-    let times: [Arc<Mutex<Vec<(u64, u64)>>>; 2] = Default::default();
+    /// For each number, the time of the batch that it came in.
+    type Times = Arc<Mutex<Vec<(u64, u64)>>>;
+    let times: [Times; 2] = Default::default();
     for (source, times) in sources.iter().zip(times.clone()) {
         source.split_whitespace().count_by_value().foreach_batch(move |batch, time| {
             let numbers = batch.iter().map(|(word, _)| word.parse().unwrap());

@@ -71,9 +71,8 @@ pub(crate) fn keep_first([a, b]: [u64; 2], len: u32) -> [u64; 2] {
 #[target_feature(enable = "avx2")]
 pub(crate) fn same(a: &[u64; 2], b: &[u64; 2]) -> bool {
     // SAFETY: both are 16 bytes, all of them read.
-    let (a, b) = unsafe {
-        (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast()))
-    };
+    let (a, b) =
+        unsafe { (_mm_loadu_si128(a.as_ptr().cast()), _mm_loadu_si128(b.as_ptr().cast())) };
     let difference = _mm_xor_si128(a, b);
     _mm_testz_si128(difference, difference) == 1
 }

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::TextTable;
 use super::class::SEGMENTS;
-use super::hash::{Tag, len_of};
-use super::update::in_arena;
+use super::hash::{SHORT, Tag, len_of};
+use super::upsert::in_arena;
 use crate::{Span, TextBuffer};
 
 impl TextTable {
@@ -30,12 +30,10 @@ impl TextTable {
     pub fn emit(&self, text: &mut TextBuffer, spans: &mut Vec<Span>, values: &mut Vec<i64>) {
         spans.reserve(self.len());
         values.reserve(self.len());
-        self.for_each(|key, value| {
-            spans.push(append(text, key));
+        self.append_keys(text, |span, value| {
+            spans.push(span);
             values.push(value);
         });
-        // Bytes that are no text are the caller's to treat, who knows what the keys are.
-        let _ = text.check();
     }
 
     /// Appends the keys of a table of ids to a column, the key of id 0 first, and checks them as
@@ -48,11 +46,58 @@ impl TextTable {
         let before = spans.len();
         spans.resize(before + self.len(), Span::default());
         let by_id = &mut spans[before..];
-        self.for_each(|key, id| {
+        self.append_keys(text, |span, id| {
             let id = usize::try_from(id).expect("ids are not negative");
-            by_id[id] = append(text, key);
+            by_id[id] = span;
         });
+    }
+
+    /// Appends all keys to `text` and calls `each` with where a key went, and its number.
+    fn append_keys(&self, text: &mut TextBuffer, mut each: impl FnMut(Span, i64)) {
+        let start = text.len();
+        let bytes = self.key_bytes();
+        assert!(u32::try_from(start + bytes).is_ok(), "a column holds less than 4 GiB of keys");
+        text.reserve(bytes);
+        let spare = text.spare();
+        let mut at = 0;
+        let mut place = |len: usize, value| {
+            each(Span { start: (start + at) as u32, len: len as u32 }, value);
+            at += len;
+            at - len
+        };
+        let Ok(()) = self.short.try_for_each_in::<Infallible>(0..SEGMENTS, |words, tag, value| {
+            let len = len_of(tag);
+            let at = place(len, value);
+            let bytes = words.map(u64::to_le_bytes);
+            let bytes = bytes.as_flattened();
+            // All sixteen bytes at once where they fit: the next key goes over the padding.
+            match spare[at..].first_chunk_mut::<SHORT>() {
+                Some(into) => into.copy_from_slice(bytes),
+                None => spare[at..at + len].copy_from_slice(&bytes[..len]),
+            }
+            Ok(())
+        });
+        let Ok(()) = self.middle.try_for_each_in::<Infallible>(0..SEGMENTS, |words, tag, value| {
+            let len = len_of(tag);
+            let at = place(len, value);
+            let bytes = words.map(u64::to_le_bytes);
+            spare[at..at + len].copy_from_slice(&bytes.as_flattened()[..len]);
+            Ok(())
+        });
+        let Ok(()) = self.long.try_for_each_in::<Infallible>(0..SEGMENTS, |words, _, value| {
+            let key = in_arena(words, &self.arena);
+            let at = place(key.len(), value);
+            spare[at..at + key.len()].copy_from_slice(key);
+            Ok(())
+        });
+        assert_eq!(at, bytes, "the keys' lengths add up");
+        text.advance(bytes);
+        // Bytes that are no text are the caller's to treat, who knows what the keys are.
         let _ = text.check();
+    }
+
+    fn key_bytes(&self) -> usize {
+        self.short.key_bytes() + self.middle.key_bytes() + self.long.key_bytes()
     }
 
     /// Calls `each` with key, tag and number of all keys in `segments`, until it fails.
@@ -73,13 +118,4 @@ impl TextTable {
             each(in_arena(words, &self.arena), tag, value)
         })
     }
-}
-
-/// Appends a key that may or may not be UTF-8.
-#[inline]
-fn append(text: &mut TextBuffer, key: &[u8]) -> Span {
-    let start = text.len();
-    assert!(u32::try_from(start + key.len()).is_ok(), "keys of 4 GiB and more");
-    text.extend_from_bytes(key);
-    Span { start: start as u32, len: key.len() as u32 }
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::class::SEGMENTS;
 use super::hash::{MIDDLE, SHORT, load_padded};
-use super::update::{InArena, InSlot, Room, Update, update_in};
+use super::update::Update;
+use super::upsert::{InArena, InSlot, Room, upsert};
 use super::{TableError, TextTable};
 
 /// Adds a value to a key's number.
@@ -22,7 +23,7 @@ impl Update for Add {
         }
     }
 
-    fn new(&mut self, _: usize, _: usize) -> i64 {
+    fn first(&mut self, _: usize, _: usize) -> i64 {
         self.0
     }
 }
@@ -73,17 +74,17 @@ impl TextTable {
             let arena = &mut self.arena;
             let mut add = Add(value);
             match key.len() {
-                0..=SHORT => {
-                    let key = InSlot(load_padded(key));
-                    update_in(&mut self.short, tag, key, arena, room, 0, &mut add)
+                len @ ..=SHORT => {
+                    let key = InSlot { words: load_padded(key), len };
+                    upsert(&mut self.short, tag, key, arena, room, 0, &mut add)
                 }
-                ..=MIDDLE => {
-                    let key = InSlot(load_padded(key));
-                    update_in(&mut self.middle, tag, key, arena, room, 0, &mut add)
+                len @ ..=MIDDLE => {
+                    let key = InSlot { words: load_padded(key), len };
+                    upsert(&mut self.middle, tag, key, arena, room, 0, &mut add)
                 }
-                _ => update_in(&mut self.long, tag, InArena(key), arena, room, 0, &mut add),
+                _ => upsert(&mut self.long, tag, InArena { key }, arena, room, 0, &mut add),
             }
-            .map_err(|refusal| refusal.with_key(|| key.into()))
+            .map_err(|refusal| refusal.at(key))
         };
         other.try_for_each_in(segments, &mut add)
     }

@@ -2,12 +2,15 @@
 //! keys lie in the slots themselves up to 48 bytes, in an arena past that, and a table holds at
 //! most the keys it was made for, whatever the data.
 
+mod batch;
 mod class;
 mod emit;
 mod hash;
 mod merge;
 mod prefetch;
+mod segment;
 mod update;
+mod upsert;
 
 use std::fmt;
 
@@ -15,7 +18,10 @@ use crate::split::TextSplitter;
 use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_at};
 use class::Class;
 use hash::Seed;
-use update::{Count, Ids, Sum};
+use update::{Count, Ids, Sum, update_at};
+
+/// Rows whose ids are written at a time.
+const IDS_ROWS: usize = 4096;
 
 /// A table from keys to `i64`, for one use at a time: counts, sums or dense ids.
 ///
@@ -111,7 +117,7 @@ impl TextTable {
     ///
     /// If a span reaches past `text`, here as in every method that takes spans.
     pub fn count(&mut self, text: &[u8], spans: &[Span]) -> Result<(), TableError> {
-        self.update(text, spans, &mut Count)
+        update_at(self.level, self, text, spans, &mut Count)
     }
 
     /// Adds a value to the number of each row's key.
@@ -126,7 +132,7 @@ impl TextTable {
     /// If there is not one value for each span.
     pub fn sum(&mut self, text: &[u8], spans: &[Span], values: &[i64]) -> Result<(), TableError> {
         assert_eq!(spans.len(), values.len(), "one value for each span");
-        self.update(text, spans, &mut Sum { values })
+        update_at(self.level, self, text, spans, &mut Sum { values })
     }
 
     /// Appends the dense id of each row's key to `out`: a new key gets the number of keys before
@@ -142,12 +148,18 @@ impl TextTable {
         out: &mut Vec<u32>,
     ) -> Result<(), TableError> {
         let before = out.len();
-        out.resize(before + spans.len(), 0);
-        let result = self.update(text, spans, &mut Ids { out: &mut out[before..] });
-        if result.is_err() {
-            out.truncate(before);
+        out.reserve(spans.len());
+        // A part at a time, so that the room is in cache when it is written to again.
+        for spans in spans.chunks(IDS_ROWS) {
+            let part = out.len();
+            out.resize(part + spans.len(), 0);
+            let ids = &mut Ids { out: &mut out[part..] };
+            if let Err(error) = update_at(self.level, self, text, spans, ids) {
+                out.truncate(before);
+                return Err(error);
+            }
         }
-        result
+        Ok(())
     }
 
     /// Counts the parts of every line of a whole text: the same as

@@ -232,7 +232,9 @@ proptest! {
     }
 
     #[test]
-    fn sums_are_by_key(rows in prop::collection::vec(("[ab]{0,2}|c{15,18}", any::<i32>()), 0..300)) {
+    fn sums_are_by_key(
+        rows in prop::collection::vec(("[ab]{0,2}|c{15,18}", any::<i32>()), 0..300),
+    ) {
         let (text, spans) = column(rows.iter().map(|row| row.0.as_bytes()));
         let values: Vec<i64> = rows.iter().map(|row| i64::from(row.1)).collect();
         let mut expected = Model::new();

@@ -3,9 +3,7 @@
 //! Nothing here fails: who cannot be told is not told.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,16 +28,32 @@ pub(crate) fn has_spoken() -> bool {
     HAS_SPOKEN.swap(false, Ordering::Relaxed) && io::stderr().is_terminal()
 }
 
+/// Removes what stands in the line of a terminal, such as the `^C` of who pressed it.
+pub(crate) fn clear_line() {
+    if io::stderr().is_terminal() {
+        let _ = io::stderr().write_all(b"\r\x1b[K");
+    }
+}
+
 /// Whether somebody types the input.
 pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
 /// The size of the file that standard input was redirected from, if it was.
+#[cfg(unix)]
 pub(crate) fn stdin_file_size() -> Option<u64> {
+    use std::os::fd::AsFd;
+
     let stdin = io::stdin().as_fd().try_clone_to_owned().ok()?;
-    let metadata = File::from(stdin).metadata().ok()?;
+    let metadata = std::fs::File::from(stdin).metadata().ok()?;
     metadata.is_file().then_some(metadata.len())
+}
+
+/// Elsewhere it is not asked; then there is no progress to show.
+#[cfg(not(unix))]
+pub(crate) fn stdin_file_size() -> Option<u64> {
+    None
 }
 
 /// Columns and rows of the terminal that standard output is, if it is one.
@@ -116,7 +130,7 @@ impl Progress {
     /// Leaves no trace.
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.has_written) {
-            let _ = io::stderr().write_all(b"\r\x1b[K");
+            clear_line();
         }
     }
 }

@@ -264,6 +264,7 @@ fn await_end(
         match ssc.await_termination_timeout(POLL) {
             Ok(true) => return Ok(false),
             Ok(false) if interrupt.is_wanted() => {
+                terminal::clear_line();
                 ssc.stop_gracefully();
                 ssc.await_termination()?;
                 return Ok(true);

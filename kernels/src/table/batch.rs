@@ -1,0 +1,232 @@
+//! Sixty-four rows on their way into the table, in phases: load and hash all keys and ask for their
+//! home lines; look each key up in its home line without a branch; take the misses one by one. The
+//! phases keep many cache misses in flight at once, and only the last one mispredicts.
+//!
+//! The line pointers of a batch are good as long as no line has moved since they were made: that
+//! is asserted where they are used, once a batch.
+
+use super::class::ShortLine;
+use super::hash::{self, MIDDLE, SHORT, Tag};
+use super::prefetch::prefetch;
+use super::update::Update;
+use super::upsert::{InArena, InSlot, Refusal, Room, upsert};
+use super::{TableError, TextTable};
+use crate::Span;
+
+/// Rows per batch: the misses are bits of a word.
+pub(super) const BATCH: usize = 64;
+
+/// What the level does with a key's words: `keep_first` clears all but the first bytes of sixteen,
+/// `same` compares two pairs.
+pub(super) struct WordOps<K, S> {
+    pub(super) keep_first: K,
+    pub(super) same: S,
+}
+
+/// A key of up to 16 bytes on its way.
+#[derive(Copy, Clone)]
+struct Pending {
+    words: [u64; 2],
+    tag: Tag,
+    home: *mut ShortLine,
+}
+
+/// A key of 17 to 48 bytes on its way.
+#[derive(Copy, Clone, Default)]
+pub(super) struct Middle {
+    words: [u64; 6],
+    tag: Tag,
+}
+
+/// Keys whose home lines are on their way from memory.
+pub(super) struct Batch {
+    keys: [Pending; BATCH],
+    /// How many of them were loaded.
+    len: usize,
+    /// The moves of the short class when the homes were found.
+    moves: u64,
+}
+
+impl Batch {
+    #[inline(always)]
+    pub(super) fn new() -> Batch {
+        let none = Pending { words: [0; 2], tag: 0, home: std::ptr::null_mut() };
+        Batch { keys: [none; BATCH], len: 0, moves: u64::MAX }
+    }
+
+    /// Loads and hashes the keys and asks for their home lines.
+    #[inline(always)]
+    pub(super) fn load(
+        &mut self,
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        ops: &WordOps<impl Fn([u64; 2], u32) -> [u64; 2], impl Sized>,
+    ) {
+        let reach = spans.iter().fold(0, |reach, span| {
+            reach.max(u64::from(span.start) + u64::from(span.len.max(SHORT as u32)))
+        });
+        if reach <= text.len() as u64 {
+            self.load_with(table, spans, |span, len| {
+                // SAFETY: `reach`, just above, found sixteen bytes of text from every start on.
+                let chunk = unsafe { &*text.as_ptr().add(span.start as usize).cast() };
+                (ops.keep_first)(hash::words(chunk), len)
+            });
+        } else {
+            // Near the end of the text sixteen bytes may not be there.
+            self.load_with(table, spans, |span, _| {
+                let key = &text[span.range()];
+                hash::load_padded(&key[..key.len().min(SHORT)])
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn load_with(
+        &mut self,
+        table: &mut TextTable,
+        spans: &[Span],
+        load: impl Fn(Span, u32) -> [u64; 2],
+    ) {
+        let seed = table.seed;
+        self.len = spans.len().min(BATCH);
+        self.moves = table.short.moves();
+        let mut segments = table.short.segments_mut();
+        for (span, key) in spans.iter().zip(&mut self.keys) {
+            // A longer key is looked up by its first bytes and this length, and never found.
+            let len = span.len.min(SHORT as u32 + 1);
+            let words = load(*span, len);
+            let tag = seed.short(words, len);
+            let home = segments.home(tag);
+            prefetch(home);
+            *key = Pending { words, tag, home };
+        }
+    }
+
+    /// Finds the home lines anew if a line has moved.
+    #[inline]
+    pub(super) fn refresh(&mut self, table: &mut TextTable) {
+        if self.moves != table.short.moves() {
+            self.moves = table.short.moves();
+            let mut segments = table.short.segments_mut();
+            for key in &mut self.keys[..self.len] {
+                key.home = segments.home(key.tag);
+            }
+        }
+    }
+
+    /// Updates the keys that are in their home lines, and returns the others.
+    #[inline(always)]
+    pub(super) fn probe<U: Update>(
+        &mut self,
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        first_row: usize,
+        update: &mut U,
+        ops: &WordOps<impl Sized, impl Fn(&[u64; 2], &[u64; 2]) -> bool>,
+    ) -> Result<u64, TableError> {
+        assert!(self.moves == table.short.moves(), "a line moved after its key was loaded");
+        assert!(self.len == spans.len(), "a batch is probed with the spans it was loaded with");
+        let mut misses = 0u64;
+        for (index, key) in self.keys[..self.len].iter().enumerate() {
+            // SAFETY: `load_with` or `refresh` set all of `..self.len` to lines of `table`, which is
+            // borrowed here alone, and no line has moved since: the first assert above.
+            let line = unsafe { &mut *key.home };
+            let (slot, found) = line.find(&key.words, key.tag, &ops.same);
+            if !update.known(first_row + index, &mut line.values[slot], found) {
+                return Err(Refusal::Overflow.at(&text[spans[index].range()]));
+            }
+            misses |= u64::from(!found) << index;
+        }
+        Ok(misses)
+    }
+
+    /// Asks for the lines that the misses will need: the one after home for a short key; home for
+    /// one of the middle class, which is loaded and hashed here.
+    #[inline(always)]
+    pub(super) fn prefetch_misses(
+        &self,
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        mut misses: u64,
+        middles: &mut [Middle; BATCH],
+        ops: &WordOps<impl Fn([u64; 2], u32) -> [u64; 2], impl Sized>,
+    ) {
+        while misses != 0 {
+            let index = misses.trailing_zeros() as usize;
+            misses &= misses - 1;
+            match spans[index].len as usize {
+                0..=SHORT => prefetch(self.keys[index].home.wrapping_add(1)),
+                len @ ..=MIDDLE => {
+                    let words = load_middle(text, spans[index], &ops.keep_first);
+                    let tag = table.seed.middle(words, len);
+                    middles[index] = Middle { words, tag };
+                    table.middle.open();
+                    prefetch(table.middle.segments_mut().home(tag));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Updates or makes the keys that were not in their home lines.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the middles are scratch of the caller's loop")]
+    pub(super) fn take_misses<U: Update>(
+        &self,
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        first_row: usize,
+        mut misses: u64,
+        middles: &[Middle; BATCH],
+        update: &mut U,
+    ) -> Result<(), TableError> {
+        while misses != 0 {
+            let index = misses.trailing_zeros() as usize;
+            misses &= misses - 1;
+            let (row, span) = (first_row + index, spans[index]);
+            let room = Room { len: table.len(), max_keys: table.max_keys };
+            let arena = &mut table.arena;
+            match span.len as usize {
+                len @ ..=SHORT => {
+                    let Pending { words, tag, .. } = self.keys[index];
+                    upsert(&mut table.short, tag, InSlot { words, len }, arena, room, row, update)
+                }
+                len @ ..=MIDDLE => {
+                    let Middle { words, tag } = middles[index];
+                    upsert(&mut table.middle, tag, InSlot { words, len }, arena, room, row, update)
+                }
+                _ => {
+                    let key = &text[span.range()];
+                    let tag = table.seed.long(key);
+                    upsert(&mut table.long, tag, InArena { key }, arena, room, row, update)
+                }
+            }
+            .map_err(|refusal| refusal.at(&text[span.range()]))?;
+        }
+        Ok(())
+    }
+}
+
+/// The words of a key of 17 to 48 bytes.
+#[inline(always)]
+fn load_middle(
+    text: &[u8],
+    span: Span,
+    keep_first: &impl Fn([u64; 2], u32) -> [u64; 2],
+) -> [u64; 6] {
+    match text[span.start as usize..].first_chunk::<MIDDLE>() {
+        Some(chunk) => {
+            let (parts, _) = chunk.as_chunks();
+            let past_16 = span.len - SHORT as u32;
+            let [a, b] = hash::words(&parts[0]);
+            let [c, d] = keep_first(hash::words(&parts[1]), past_16.min(16));
+            let [e, f] = keep_first(hash::words(&parts[2]), past_16.saturating_sub(16));
+            [a, b, c, d, e, f]
+        }
+        None => hash::load_padded(&text[span.range()]),
+    }
+}

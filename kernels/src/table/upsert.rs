@@ -1,0 +1,118 @@
+//! One key into its class, found or made: the careful way, for misses and for merging. A new key is
+//! made only where the table has room for it.
+
+use super::TableError;
+use super::class::{Class, Found};
+use super::hash::Tag;
+use super::update::Update;
+
+/// A key as a class keeps it.
+pub(super) trait Stored<const W: usize> {
+    /// Whether a slot of the same tag with these words has this key.
+    fn is(&self, words: &[u64; W], arena: &[u8]) -> bool;
+
+    /// The words for a slot of its own.
+    fn store(&self, arena: &mut Vec<u8>) -> [u64; W];
+
+    /// The key's length.
+    fn len(&self) -> usize;
+}
+
+/// All of the key, zero-padded.
+pub(super) struct InSlot<const W: usize> {
+    pub(super) words: [u64; W],
+    pub(super) len: usize,
+}
+
+impl<const W: usize> Stored<W> for InSlot<W> {
+    #[inline(always)]
+    fn is(&self, words: &[u64; W], _: &[u8]) -> bool {
+        // The tags are the same, so the lengths are.
+        *words == self.words
+    }
+
+    fn store(&self, _: &mut Vec<u8>) -> [u64; W] {
+        self.words
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Offset and length in the arena.
+pub(super) struct InArena<'a> {
+    pub(super) key: &'a [u8],
+}
+
+impl Stored<2> for InArena<'_> {
+    #[inline(always)]
+    fn is(&self, words: &[u64; 2], arena: &[u8]) -> bool {
+        in_arena(words, arena) == self.key
+    }
+
+    fn store(&self, arena: &mut Vec<u8>) -> [u64; 2] {
+        let offset = arena.len() as u64;
+        arena.extend_from_slice(self.key);
+        [offset, self.key.len() as u64]
+    }
+
+    fn len(&self) -> usize {
+        self.key.len()
+    }
+}
+
+/// The key that a slot of the long class stands for.
+#[inline(always)]
+pub(super) fn in_arena<'a>(&[offset, len]: &[u64; 2], arena: &'a [u8]) -> &'a [u8] {
+    &arena[offset as usize..][..len as usize]
+}
+
+/// How many keys the table has and may have.
+#[derive(Copy, Clone)]
+pub(super) struct Room {
+    pub(super) len: usize,
+    pub(super) max_keys: usize,
+}
+
+/// A [`TableError`] that knows no key yet.
+pub(super) enum Refusal {
+    Full { limit: usize },
+    Overflow,
+}
+
+impl Refusal {
+    #[cold]
+    pub(super) fn at(self, key: &[u8]) -> TableError {
+        match self {
+            Refusal::Full { limit } => TableError::Full { limit },
+            Refusal::Overflow => TableError::Overflow { key: key.into() },
+        }
+    }
+}
+
+/// Updates the key of one row, or makes it.
+#[inline]
+pub(super) fn upsert<const W: usize, const S: usize, U: Update>(
+    class: &mut Class<W, S>,
+    tag: Tag,
+    key: impl Stored<W>,
+    arena: &mut Vec<u8>,
+    room: Room,
+    row: usize,
+    update: &mut U,
+) -> Result<(), Refusal> {
+    class.open();
+    match class.search(tag, |words| key.is(words, arena)) {
+        Found::Key(place) => {
+            let is_in_range = update.known(row, class.value_mut(place), true);
+            if is_in_range { Ok(()) } else { Err(Refusal::Overflow) }
+        }
+        Found::Empty(_) if room.len >= room.max_keys => Err(Refusal::Full { limit: room.max_keys }),
+        Found::Empty(place) => {
+            let value = update.first(row, room.len);
+            class.insert(place, key.store(arena), tag, value, key.len());
+            Ok(())
+        }
+    }
+}
