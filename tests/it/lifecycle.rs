@@ -204,37 +204,37 @@ fn await_on_other_threads_returns_at_the_stop() {
 /// Whoever awaits is told of a failure; the batches go on, and so may the awaiter.
 #[test]
 fn errors_of_batches_surface_while_later_batches_go_on() {
-    let check_failure = |build: fn(&DStream<i64>) -> DStream<i64>, text: &str| {
+    let check_failure = |build: fn(&DStream<String>) -> DStream<String>, text: &str| {
         let ssc = context();
-        let (numbers, queue) = ssc.queue_stream::<i64>().unwrap();
+        let (feed, feeder) = Feed::new();
         let (sender, receiver) = channel();
-        build(&numbers).foreach_batch(move |batch, _| {
-            sender.send(batch.to_vec())?;
+        build(&ssc.receiver_stream(feed).unwrap()).foreach_batch(move |batch, _| {
+            batch.to_vec().into_iter().try_for_each(|row| sender.send(row))?;
             Ok(())
         });
         ssc.start().unwrap();
-        for round in [1, 2] {
-            queue.push([13i64]).unwrap();
+        for round in ["first", "second"] {
+            feeder.deliver(["bad\n"]);
             check_error(ssc.await_termination(), ErrorKind::Closure, text);
             assert_eq!(ssc.state(), ContextState::Active);
-            queue.push([round]).unwrap();
-            assert_eq!(receiver.recv_timeout(DEADLINE).unwrap(), [round]);
+            feeder.deliver([format!("{round}\n")]);
+            assert_eq!(receiver.recv_timeout(DEADLINE).unwrap(), round);
         }
         assert!(!ssc.await_termination_timeout(Duration::ZERO).unwrap(), "each is told once");
         ssc.stop();
         ssc.await_termination().unwrap();
     };
-    fn lucky(number: i64) -> i64 {
-        if number == 13 {
+    fn good(line: &str) -> String {
+        if line == "bad" {
             panic_on_purpose();
         }
-        number
+        line.to_owned()
     }
-    check_failure(|numbers| numbers.map(lucky), "operator map panicked: on purpose");
+    check_failure(|lines| lines.map(good), "operator map panicked: on purpose");
     check_failure(
-        |numbers| {
-            numbers.transform(|batch, _| {
-                if batch.iter().any(|number| number == 13) {
+        |lines| {
+            lines.transform(|batch, _| {
+                if batch.iter().any(|line| line == "bad") {
                     return Err("on purpose".into());
                 }
                 Ok(batch)

@@ -315,7 +315,9 @@ fn a_line_without_an_end() {
         }
         assert_eq!(ssc.source_counts(), [counts]);
         if let (Some(before), Some(after)) = (before, memory_max()) {
-            assert!(after - before <= 16 << 20, "memory grew from {before} to {after} bytes");
+            // The system counts in strides, so that a maximum may even seem to shrink.
+            let grown = after.saturating_sub(before);
+            assert!(grown <= 16 << 20, "memory grew from {before} to {after} bytes");
         }
     }
 }

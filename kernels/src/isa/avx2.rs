@@ -49,7 +49,7 @@ pub(crate) fn wide_white_leads(block: &Block) -> u64 {
 #[target_feature(enable = "bmi1,popcnt")]
 pub(crate) fn positions(mut mask: u64, base: u32, out: &mut Positions) {
     let count = mask.count_ones() as usize;
-    // Eight at a time, set or not: a branch per eight is foreseen better than one per bit.
+    // Eight at a time, set or not: a branch per eight bits instead of one per bit, as in simdjson.
     for chunk in out.as_chunks_mut::<8>().0.iter_mut().take(count.div_ceil(8)) {
         for position in chunk {
             *position = base.wrapping_add(mask.trailing_zeros());

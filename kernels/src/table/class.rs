@@ -3,6 +3,7 @@
 //!
 //! Nothing is ever removed, so a key is found between its home line and the first empty slot after.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use super::hash::Tag;
@@ -118,8 +119,7 @@ impl<const W: usize, const S: usize> Class<W, S> {
         &mut self.segments[place.segment].lines[place.line].values[place.slot]
     }
 
-    /// Puts a new key into the empty slot where its search ended.
-    /// `len` is the key's length.
+    /// Puts a new key of `len` bytes into the empty slot where its search ended.
     pub(super) fn insert(&mut self, place: Place, key: [u64; W], tag: Tag, value: i64, len: usize) {
         let segment = &mut self.segments[place.segment];
         segment.lines[place.line].put(place.slot, key, tag, value);
@@ -130,6 +130,20 @@ impl<const W: usize, const S: usize> Class<W, S> {
             segment.grow(place.segment);
             self.moves += 1;
         }
+    }
+
+    /// All lines but those of segments without a key.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &Line<W, S>> {
+        let segments = self.segments.iter().filter(|segment| segment.len > 0);
+        segments.flat_map(|segment| &segment.lines)
+    }
+
+    /// Calls `each` with key words, tag and value of all keys.
+    pub(super) fn for_each(&self, mut each: impl FnMut(&[u64; W], Tag, i64)) {
+        let Ok(()) = self.try_for_each_in::<Infallible>(0..SEGMENTS, |words, tag, value| {
+            each(words, tag, value);
+            Ok(())
+        });
     }
 
     /// Calls `each` with key words, tag and value of all keys in `segments`, until it fails.

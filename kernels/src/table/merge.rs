@@ -4,9 +4,8 @@
 use std::ops::Range;
 
 use super::class::SEGMENTS;
-use super::hash::{MIDDLE, SHORT, load_padded};
 use super::update::Update;
-use super::upsert::{InArena, InSlot, Room, upsert};
+use super::upsert::{InArena, InSlot, Room, in_arena, upsert};
 use super::{TableError, TextTable};
 
 /// Adds a value to a key's number.
@@ -69,23 +68,26 @@ impl TextTable {
         other: &TextTable,
         segments: Range<usize>,
     ) -> Result<(), TableError> {
-        let mut add = |key: &[u8], tag, value| {
-            let room = Room { len: self.len(), max_keys: self.max_keys };
-            let arena = &mut self.arena;
-            let mut add = Add(value);
-            match key.len() {
-                len @ ..=SHORT => {
-                    let key = InSlot { words: load_padded(key), len };
-                    upsert(&mut self.short, tag, key, arena, room, 0, &mut add)
-                }
-                len @ ..=MIDDLE => {
-                    let key = InSlot { words: load_padded(key), len };
-                    upsert(&mut self.middle, tag, key, arena, room, 0, &mut add)
-                }
-                _ => upsert(&mut self.long, tag, InArena { key }, arena, room, 0, &mut add),
-            }
-            .map_err(|refusal| refusal.at(key))
-        };
-        other.try_for_each_in(segments, &mut add)
+        let Self { short, middle, long, arena, max_keys, .. } = self;
+        let room = |len| Room { len, max_keys: *max_keys };
+        let others = middle.len() + long.len();
+        other.short.try_for_each_in(segments.clone(), |words, tag, value| {
+            let (room, key) = (room(short.len() + others), InSlot::of(words, tag));
+            upsert(short, tag, key, arena, room, 0, &mut Add(value))
+                .map_err(|refusal| refusal.at(&key.bytes()))
+        })?;
+        let others = short.len() + long.len();
+        other.middle.try_for_each_in(segments.clone(), |words, tag, value| {
+            let (room, key) = (room(middle.len() + others), InSlot::of(words, tag));
+            upsert(middle, tag, key, arena, room, 0, &mut Add(value))
+                .map_err(|refusal| refusal.at(&key.bytes()))
+        })?;
+        let others = short.len() + middle.len();
+        other.long.try_for_each_in(segments, |words, tag, value| {
+            let key = in_arena(words, &other.arena);
+            let room = room(long.len() + others);
+            upsert(long, tag, InArena { key }, arena, room, 0, &mut Add(value))
+                .map_err(|refusal| refusal.at(key))
+        })
     }
 }

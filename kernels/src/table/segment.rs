@@ -111,8 +111,8 @@ impl<const W: usize, const S: usize> Segment<W, S> {
         }
     }
 
-    /// Adds lines: doubles at first, then 15 in 100 at a time, which keeps a large table between
-    /// three and four slots in five full.
+    /// Adds lines: doubles at first, then 15 in 100 at a time, which keeps 75 to 86 slots in 100
+    /// of a large table full.
     ///
     /// `number` is the segment's own: the first step past [`DENSE_LINES`] depends on it, so that
     /// segments which fill evenly still grow at different times.

@@ -1,5 +1,5 @@
-//! Rows into the table. What a row does to its key's number is an [`Update`]; how the keys are found
-//! is the same for all: batch by batch, and one batch's lines are on their way from memory while
+//! Rows into the table. What a row does to its key's number is an [`Update`]; how keys are found is
+//! the same for all: batch by batch, and one batch's lines are on their way from memory while
 //! the batch before it is looked up.
 //!
 //! Ids follow the order of rows, because keys are made one by one, in the order of rows.

@@ -3,7 +3,7 @@
 
 use super::TableError;
 use super::class::{Class, Found};
-use super::hash::Tag;
+use super::hash::{Tag, len_of};
 use super::update::Update;
 
 /// A key as a class keeps it.
@@ -19,9 +19,24 @@ pub(super) trait Stored<const W: usize> {
 }
 
 /// All of the key, zero-padded.
+#[derive(Copy, Clone)]
 pub(super) struct InSlot<const W: usize> {
     pub(super) words: [u64; W],
     pub(super) len: usize,
+}
+
+impl<const W: usize> InSlot<W> {
+    /// The key of a slot.
+    #[inline(always)]
+    pub(super) fn of(words: &[u64; W], tag: Tag) -> Self {
+        InSlot { words: *words, len: len_of(tag) }
+    }
+
+    /// The key's bytes.
+    #[cold]
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.words.map(u64::to_le_bytes).as_flattened()[..self.len].to_vec()
+    }
 }
 
 impl<const W: usize> Stored<W> for InSlot<W> {
