@@ -46,7 +46,7 @@ fn engine(
     pipeline: impl Fn(&DStream<String>) -> DStream<i64>,
 ) -> f64 {
     let address = serve(text.clone(), times);
-    let interval = Duration::from_millis(10);
+    let interval = Duration::from_millis(100);
     let builder = StreamingContext::builder("socket").batch_interval(interval);
     let ssc = builder.threads(2).build().expect("valid settings");
     let lines = ssc.socket_text_stream(&address.to_string()).expect("an address");
