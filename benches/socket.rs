@@ -13,6 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tidemill::Listen;
 use tidemill::prelude::*;
 
 /// Sends the text so many times to the first who connects, and then closes.
@@ -68,6 +69,53 @@ fn engine(
     seconds
 }
 
+/// Seconds until a listening engine has counted all words of one sender at full speed, beside so
+/// many that send a byte a second.
+fn beside_slow_ones(text: &Arc<Vec<u8>>, times: usize, words: i64, slow: usize) -> f64 {
+    let listen = Listen::bind("127.0.0.1:0").expect("loopback has a port");
+    let address = listen.local_addr();
+    let builder = StreamingContext::builder("listen").batch_interval(Duration::from_millis(100));
+    let ssc = builder.threads(2).build().expect("valid settings");
+    let lines = ssc.receiver_stream(listen).expect("not started");
+    let (seen, done) = std::sync::mpsc::sync_channel(1);
+    let mut total = 0;
+    // A word of one byte is a slow one's.
+    lines.split_whitespace().count_by_value().foreach_batch(move |batch, _| {
+        total += batch.iter().filter(|row| row.0 != "~").map(|row| row.1).sum::<i64>();
+        if total == words {
+            let _ = seen.try_send(());
+        }
+        Ok(())
+    });
+    ssc.start().expect("starts");
+    let mut slow: Vec<_> =
+        (0..slow).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+    let (finish, finished) = std::sync::mpsc::sync_channel::<()>(0);
+    let dripping = std::thread::spawn(move || {
+        // Each has its byte once a second, and a line's end after nine of them.
+        for byte in b"~ ~ ~ ~ ~\n".iter().cycle() {
+            for peer in &mut slow {
+                peer.write_all(&[*byte]).expect("it reads");
+            }
+            if finished.recv_timeout(Duration::from_secs(1)).is_ok() {
+                return;
+            }
+        }
+    });
+    let mut peer = TcpStream::connect(address).expect("it listens");
+    let start = Instant::now();
+    for _ in 0..times {
+        peer.write_all(text).expect("it reads");
+    }
+    done.recv_timeout(Duration::from_secs(600)).expect("all words come");
+    let seconds = start.elapsed().as_secs_f64();
+    // The engine reads until the last of them is done.
+    finish.send(()).expect("the thread waits for it");
+    dripping.join().expect("nothing fails");
+    ssc.stop();
+    seconds
+}
+
 fn main() {
     let is_test = std::env::args().any(|argument| argument == "--test");
     let file = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
@@ -84,19 +132,25 @@ fn main() {
     let words = (words.count() * times) as i64;
 
     let (mut drained, mut to_lines, mut to_counts) = (Vec::new(), Vec::new(), Vec::new());
+    // Both ends are in this process: twice as many descriptors.
+    let (slow, mut undisturbed) = (if is_test { 20 } else { 1_000 }, Vec::new());
     for _ in 0..rounds {
         let bound = drain(&text, times);
         drained.push(bytes / bound / 1e9);
         to_lines.push(bound / engine(&text, times, lines, DStream::count));
-        to_counts.push(
-            bound
-                / engine(&text, times, words, |lines| {
-                    lines.split_whitespace().count_by_value().map(|(_, count)| count)
-                }),
-        );
+        let counts = |lines: &DStream<String>| {
+            lines.split_whitespace().count_by_value().map(|(_, count)| count)
+        };
+        to_counts.push(bound / engine(&text, times, words, counts));
+        let alone = beside_slow_ones(&text, times, words, 0);
+        undisturbed.push(alone / beside_slow_ones(&text, times, words, slow));
     }
     println!("{}", corpus::machine());
     println!("drain only (D)           {:6.2} GB/s", corpus::median(drained));
     println!("socket to lines, counted {:6.2} D", corpus::median(to_lines));
     println!("socket to word counts    {:6.2} D", corpus::median(to_counts));
+    println!(
+        "one sender beside {slow} slow ones: {:.2} x its speed alone",
+        corpus::median(undisturbed)
+    );
 }

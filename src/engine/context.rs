@@ -268,13 +268,15 @@ impl StreamingContext {
     }
 
     /// Stops at once: the batch that runs is the last one, and what else was received is dropped.
-    /// Returns when all is over, except inside of an output operation, where it only says so.
+    /// Returns when all is over, except inside of a closure or receiver of the context itself,
+    /// where it only says so.
     pub fn stop(&self) {
         self.stop_with(Stop::Now);
     }
 
     /// Stops the receivers, and then, when what they have received is processed, the rest. Returns
-    /// when all is over, except inside of an output operation, where it only says so.
+    /// when all is over, except inside of a closure or receiver of the context itself, where it
+    /// only says so.
     pub fn stop_gracefully(&self) {
         self.stop_with(Stop::Gracefully);
     }
@@ -285,7 +287,7 @@ impl StreamingContext {
             return;
         }
         control.stop(stop);
-        if !control.is_loop() {
+        if !control.owns_this_thread() {
             control.wait_over();
         }
     }

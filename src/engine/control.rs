@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub(super) struct Control {
     news: Condvar,
     /// Whether a batch is due, to be asked between two blocks without the lock.
     is_due: AtomicBool,
-    /// The batch loop's thread, which must not wait for itself.
-    batch_loop: OnceLock<ThreadId>,
+    /// The engine's threads that run users' code: they must not wait for their own end.
+    own_threads: Mutex<Vec<ThreadId>>,
 }
 
 struct State {
@@ -87,7 +87,7 @@ impl Control {
             tick,
             news,
             is_due: AtomicBool::new(false),
-            batch_loop: OnceLock::new(),
+            own_threads: Mutex::default(),
         }
     }
 
@@ -95,13 +95,17 @@ impl Control {
         self.lock().context
     }
 
-    /// Says that this thread is the batch loop's.
-    pub(super) fn enter_loop(&self) {
-        let _ = self.batch_loop.set(std::thread::current().id());
+    /// Says that this thread is one of the engine's.
+    pub(super) fn own_this_thread(&self) {
+        self.lock_own_threads().push(std::thread::current().id());
     }
 
-    pub(super) fn is_loop(&self) -> bool {
-        self.batch_loop.get() == Some(&std::thread::current().id())
+    pub(super) fn owns_this_thread(&self) -> bool {
+        self.lock_own_threads().contains(&std::thread::current().id())
+    }
+
+    fn lock_own_threads(&self) -> MutexGuard<'_, Vec<ThreadId>> {
+        self.own_threads.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(super) fn enter(&self, context: ContextState) {

@@ -27,9 +27,21 @@ pub(super) struct Schedule {
 
 /// Starts all threads; they end by themselves after a stop or the end of all input.
 pub(super) fn start(schedule: Schedule, physical: Physical, outputs: Vec<Output>) -> Result<()> {
+    let receiving = Arc::new(AtomicBool::new(true));
+    start_all(schedule, physical, outputs, receiving.clone()).inspect_err(|_| {
+        // Those that have started have nobody to work for.
+        receiving.store(false, Ordering::Relaxed);
+    })
+}
+
+fn start_all(
+    schedule: Schedule,
+    physical: Physical,
+    outputs: Vec<Output>,
+    receiving: Arc<AtomicBool>,
+) -> Result<()> {
     let inputs = physical.inputs();
     let Schedule { control, clock, interval, threads, queued_batches_max } = schedule;
-    let receiving = Arc::new(AtomicBool::new(true));
     let mut receivers = Vec::new();
     for input in &inputs {
         if let Input::Lines(intake) = input
@@ -58,6 +70,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 /// A receiver's thread: reads until told to stop, and waits where nothing is to be read.
 fn receive(intake: &Intake, control: &Control, receiving: &AtomicBool) {
     wake_this_thread_on_time();
+    control.own_this_thread();
     let mut waiter = intake.waiter();
     while receiving.load(Ordering::Relaxed) {
         match intake.step() {
@@ -150,13 +163,20 @@ impl Ticker {
 }
 
 /// The batch loop's thread: a member of the pool that it enters for large work.
-fn run_batches(control: &Control, physical: Physical, mut outputs: Vec<Output>, threads: usize) {
-    control.enter_loop();
+fn run_batches(
+    control: &Arc<Control>,
+    physical: Physical,
+    mut outputs: Vec<Output>,
+    threads: usize,
+) {
+    control.own_this_thread();
+    let helped = control.clone();
     // The registration of this thread lasts as long as the thread.
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .use_current_thread()
         .thread_name(|index| format!("tidemill {index}"))
+        .start_handler(move |_| helped.own_this_thread())
         .build();
     let _pool = match pool {
         Ok(pool) => pool,

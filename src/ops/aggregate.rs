@@ -29,8 +29,8 @@ pub trait Aggregate<V: Record>: Send + Sync + 'static {
     /// Adds what came later to what came before.
     fn merge(&self, into: &mut Self::Partial, later: &Self::Partial) -> Result<()>;
 
-    /// The result for a key.
-    fn finish(&self, partial: &Self::Partial) -> Self::Output;
+    /// The result for a key. An error fails the batch.
+    fn finish(&self, partial: &Self::Partial) -> Result<Self::Output>;
 
     /// Adds the value of each row to the partial that the row's id names.
     fn add_rows(
@@ -97,8 +97,8 @@ impl<V: Record> Aggregate<V> for Count {
         Ok(())
     }
 
-    fn finish(&self, partial: &i64) -> i64 {
-        *partial
+    fn finish(&self, partial: &i64) -> Result<i64> {
+        Ok(*partial)
     }
 
     fn add_rows(&self, partials: &mut [i64], ids: &[u32], _: &V::Columns) -> Result<()> {
@@ -111,33 +111,35 @@ impl<V: Record> Aggregate<V> for Count {
     }
 }
 
-fn sum_overflow() -> Error {
-    Error::new(ErrorKind::Overflow, "the sum of a key does not fit an i64")
+fn sum_overflow(sum: i128) -> Error {
+    let message = format!("the sum of a key is {sum}, which does not fit an i64");
+    Error::new(ErrorKind::Overflow, message)
 }
 
 macro_rules! integers {
     ($($int:ty),*) => {$(
         impl Aggregate<$int> for Sum {
-            type Partial = i64;
+            // Wider than any sum of rows in memory: whether the batch fails does not depend on the
+            // order in which its parts were added.
+            type Partial = i128;
             type Output = i64;
 
-            fn identity(&self) -> i64 {
+            fn identity(&self) -> i128 {
                 0
             }
 
-            fn add(&self, partial: &mut i64, value: $int) -> Result<()> {
-                let value = i64::try_from(value).map_err(|_| sum_overflow())?;
-                *partial = partial.checked_add(value).ok_or_else(sum_overflow)?;
+            fn add(&self, partial: &mut i128, value: $int) -> Result<()> {
+                *partial += i128::from(value);
                 Ok(())
             }
 
-            fn merge(&self, into: &mut i64, later: &i64) -> Result<()> {
-                *into = into.checked_add(*later).ok_or_else(sum_overflow)?;
+            fn merge(&self, into: &mut i128, later: &i128) -> Result<()> {
+                *into += later;
                 Ok(())
             }
 
-            fn finish(&self, partial: &i64) -> i64 {
-                *partial
+            fn finish(&self, partial: &i128) -> Result<i64> {
+                i64::try_from(*partial).map_err(|_| sum_overflow(*partial))
             }
 
             fn weight(&self, constant: Option<i64>) -> Option<i64> {
@@ -163,8 +165,8 @@ macro_rules! integers {
                 Ok(())
             }
 
-            fn finish(&self, partial: &(i128, i64)) -> f64 {
-                partial.0 as f64 / partial.1 as f64
+            fn finish(&self, partial: &(i128, i64)) -> Result<f64> {
+                Ok(partial.0 as f64 / partial.1 as f64)
             }
         }
 
@@ -193,8 +195,8 @@ macro_rules! floats {
                 Ok(())
             }
 
-            fn finish(&self, partial: &f64) -> f64 {
-                *partial
+            fn finish(&self, partial: &f64) -> Result<f64> {
+                Ok(*partial)
             }
 
             fn is_ordered(&self) -> bool {
@@ -220,8 +222,8 @@ macro_rules! floats {
                 Ok(())
             }
 
-            fn finish(&self, partial: &(f64, i64)) -> f64 {
-                partial.0 / partial.1 as f64
+            fn finish(&self, partial: &(f64, i64)) -> Result<f64> {
+                Ok(partial.0 / partial.1 as f64)
             }
 
             fn is_ordered(&self) -> bool {
@@ -262,8 +264,8 @@ macro_rules! extreme {
                 Aggregate::<$value>::add(self, into, *later)
             }
 
-            fn finish(&self, partial: &$value) -> $value {
-                *partial
+            fn finish(&self, partial: &$value) -> Result<$value> {
+                Ok(*partial)
             }
         }
     };
@@ -340,7 +342,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
         let columns = Arc::get_mut(&mut pairs).expect("reuse() gives unshared columns");
         partial.groups.keys(&mut columns.members.0);
         for partial in &partial.partials {
-            columns.members.1.push_owned(self.aggregate.finish(partial));
+            columns.members.1.push_owned(self.aggregate.finish(partial)?);
         }
         Ok(pairs)
     }

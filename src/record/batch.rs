@@ -29,6 +29,14 @@ impl<T: Record> Batch<T> {
         self.chunks
     }
 
+    /// A batch of these partitions, in this order.
+    pub fn from_partitions<P: IntoIterator<Item = T>>(
+        partitions: impl IntoIterator<Item = P>,
+    ) -> Batch<T> {
+        let batches = partitions.into_iter().map(|rows| rows.into_iter().collect::<Batch<T>>());
+        Batch::from_chunks(batches.flat_map(Batch::into_chunks).collect())
+    }
+
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.partitions().map(Columns::len).sum()

@@ -77,7 +77,8 @@ pub trait Receiver: Send + 'static {
 
     /// Whether the input has an end that will come without waiting for anybody, as a file's does.
     ///
-    /// Such a source is read by the threads that process it, as fast as they can.
+    /// Such a source is read by the threads that process it, as fast as they can; it never says
+    /// [`Received::Later`].
     fn is_bounded(&self) -> bool {
         false
     }

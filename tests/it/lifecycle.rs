@@ -508,3 +508,24 @@ fn handles_are_not_the_context() {
     drop((queue, other));
     numbers.context().await_termination().unwrap();
 }
+
+/// A closure that runs on a helper of the pool must not wait for the pool's end either.
+#[test]
+fn stop_from_a_closure() {
+    for stop in [StreamingContext::stop, StreamingContext::stop_gracefully] {
+        let ssc = context();
+        let (lines, queue) = ssc.queue_stream::<String>().unwrap();
+        let stopper = ssc.clone();
+        let mapped = lines.map(move |line| {
+            stop(&stopper);
+            line.len() as i64
+        });
+        mapped.foreach_batch(|_, _| Ok(()));
+        ssc.start().unwrap();
+        // Partitions enough for every thread to have one.
+        let partition = || vec!["x".repeat(1 << 10); 1 << 10];
+        queue.push_batch(Batch::from_partitions((0..8).map(|_| partition()))).unwrap();
+        ssc.await_termination().unwrap();
+        assert_eq!(ssc.state(), ContextState::Stopped);
+    }
+}
