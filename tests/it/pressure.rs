@@ -143,7 +143,8 @@ fn bounded_input_larger_than_the_pool() {
         assert!(ssc.await_termination_timeout(DEADLINE).unwrap());
         let sums: Vec<i64> = sums.iter().collect();
         assert_eq!(sums.iter().sum::<i64>(), LINES as i64);
-        assert_eq!(is_eager, sums.len() == 1, "{sums:?}");
+        // One, or two if the hour ends meanwhile.
+        assert_eq!(is_eager, sums.len() <= 2, "{sums:?}");
     }
 }
 
