@@ -48,8 +48,6 @@ pub use engine::{
     ContextBuilder, ContextState, StreamingContext, TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
-#[doc(hidden)]
-pub use ops::AnyOperator;
 pub use ops::{Aggregate, Count, Emitter, Max, Mean, Min, Sum};
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Columns, Groups, HashGroups, Key, List, ListColumn,

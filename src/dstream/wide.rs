@@ -1,7 +1,7 @@
 //! Transformations of a whole batch to fewer rows.
 
 use super::DStream;
-use crate::ops::{AnyOperator, CountRows, Operator, Reduce};
+use crate::ops::{AnyOperator, CountRows, Operator, Reduce, count_operator};
 use crate::plan::Kind;
 use crate::record::{Key, Record};
 
@@ -28,7 +28,7 @@ impl<T: Record> DStream<T> {
     where
         T: Key,
     {
-        let operator = T::count_operator(self.context.limits().distinct_keys, 1);
+        let operator = count_operator::<T>(self.context.limits().distinct_keys, 1);
         self.derive("count_by_value", Kind::Wide(operator))
     }
 

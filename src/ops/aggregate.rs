@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidemill_kernels::grouped;
 
-use super::{AnyOperator, Operator, Step, reuse};
+use super::{AnyOperator, Operator, Step, count_operator, reuse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::{Columns, Groups, Key, Record};
@@ -363,6 +363,6 @@ impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
     fn fuse(&self, step: Step) -> Option<AnyOperator> {
         let Step::PairWith(constant) = step else { return None };
         let weight = self.aggregate.weight(constant)?;
-        Some(K::count_operator(self.keys_max, weight))
+        Some(count_operator::<K>(self.keys_max, weight))
     }
 }

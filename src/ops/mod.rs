@@ -14,7 +14,7 @@ mod reduce;
 mod reduce_by_key;
 mod text_count;
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use tidemill_kernels::Split;
@@ -22,16 +22,17 @@ use tidemill_kernels::Split;
 pub(crate) use aggregate::AggregateByKey;
 pub use aggregate::{Aggregate, Count, Max, Mean, Min, Sum};
 pub(crate) use count::CountRows;
-pub(crate) use count_by_value::CountByValue;
+use count_by_value::CountByValue;
 pub use flat_map::Emitter;
 pub(crate) use flat_map::{FlatMap, FlatMapValues};
 pub(crate) use group_by_key::GroupByKey;
 pub(crate) use narrow::{Filter, Map, MapValues, PairWith, SplitText};
 pub(crate) use reduce::Reduce;
 pub(crate) use reduce_by_key::ReduceByKey;
-pub(crate) use text_count::TextCount;
+use text_count::TextCount;
 
 use crate::error::Result;
+use crate::record::Key;
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
 
@@ -106,11 +107,20 @@ pub(crate) type AnyPartial = Box<dyn Any + Send>;
 
 /// An operator with its types forgotten.
 #[derive(Clone)]
-pub struct AnyOperator(pub(crate) Arc<dyn Erased>);
+pub(crate) struct AnyOperator(pub(crate) Arc<dyn Erased>);
 
 impl AnyOperator {
     pub(crate) fn new(operator: impl Operator) -> AnyOperator {
         AnyOperator(Arc::new(operator))
+    }
+}
+
+/// The operator that counts equal keys, times a weight: text has one of its own.
+pub(crate) fn count_operator<K: Key>(keys_max: usize, weight: i64) -> AnyOperator {
+    if TypeId::of::<K>() == TypeId::of::<String>() {
+        AnyOperator::new(TextCount::new(keys_max, weight))
+    } else {
+        AnyOperator::new(CountByValue::<K>::new(keys_max, weight))
     }
 }
 

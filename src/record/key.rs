@@ -10,7 +10,6 @@ use tidemill_kernels::TextTable;
 
 use super::{Columns, Record, Row, TextColumn};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::{AnyOperator, CountByValue, TextCount};
 
 /// A record with an equality and a hash, so that rows can be grouped by it.
 ///
@@ -24,12 +23,6 @@ pub trait Key: Record {
 
     /// Whether two keys are equal.
     fn same(left: Self::Ref<'_>, right: Self::Ref<'_>) -> bool;
-
-    /// The operator that counts equal values, times a weight; text has one of its own.
-    #[doc(hidden)]
-    fn count_operator(keys_max: usize, weight: i64) -> AnyOperator {
-        AnyOperator::new(CountByValue::<Self>::new(keys_max, weight))
-    }
 }
 
 /// Distinct keys and their dense ids, numbered in order of first appearance.
@@ -182,10 +175,6 @@ impl Key for String {
 
     fn same(left: &str, right: &str) -> bool {
         left == right
-    }
-
-    fn count_operator(keys_max: usize, weight: i64) -> AnyOperator {
-        AnyOperator::new(TextCount::new(keys_max, weight))
     }
 }
 
