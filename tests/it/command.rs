@@ -580,6 +580,42 @@ fn each_batch_stands_for_itself_without_running() {
     assert_eq!(rest, [""; 0]);
 }
 
+/// A thousand connections, or as many as descriptors allow: other tests need some, too.
+fn slow_senders() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = files.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    soft.unwrap_or(1_024usize).saturating_sub(300).min(1_000)
+}
+
+/// Bytes that drip in on many connections neither hold up a sender at full speed nor get lost.
+#[test]
+fn listen_counts_a_thousand_slow_senders_beside_a_fast_one() {
+    const CHUNKS: usize = 5;
+    let (running, address) =
+        Running::listen(&["--interval", "50ms", "--running", "--format", "csv", "--all"]);
+    let mut slow: Vec<_> =
+        (0..slow_senders()).map(|_| TcpStream::connect(&address).expect("it listens")).collect();
+    let mut fast = TcpStream::connect(&address).expect("it listens");
+    let chunk = "fast\n".repeat(200_000);
+    // The lines of the slow ones are open all the time that the fast one sends.
+    for byte in b"slow\n" {
+        for sender in &mut slow {
+            sender.write_all(&[*byte]).expect("sent");
+        }
+        fast.write_all(chunk.as_bytes()).expect("sent");
+    }
+    let (fast_count, slow_count) = (CHUNKS * 200_000, slow.len());
+    let (mut has_fast, mut has_slow) = (false, false);
+    running.wait_for(|line| {
+        has_fast |= line.ends_with(&format!(",fast,{fast_count}"));
+        has_slow |= line.ends_with(&format!(",slow,{slow_count}"));
+        has_fast && has_slow
+    });
+    running.signal("INT");
+    assert!(running.end().0.success());
+}
+
 #[test]
 fn listen_counts_several_senders() {
     let (running, address) =
