@@ -16,7 +16,7 @@ use crate::record::{Columns, Groups, Key, Record};
 /// order of the blocks where that shows.
 pub trait Aggregate<V: Record>: Send + Sync + 'static {
     /// What is kept for a key.
-    type Partial: Clone + Send + 'static;
+    type Partial: Clone + Send + Sync + 'static;
     /// What comes out for a key.
     type Output: Record;
 
@@ -43,6 +43,23 @@ pub trait Aggregate<V: Record>: Send + Sync + 'static {
             self.add(&mut partials[id as usize], values.get(row))?;
         }
         Ok(())
+    }
+
+    /// Whether [`unmerge`](Self::unmerge) undoes [`merge`](Self::merge) exactly, so that a window
+    /// may take out what leaves it. Floats do not: they round.
+    fn is_invertible(&self) -> bool {
+        false
+    }
+
+    /// Takes what came first out of `from` again. Called only if
+    /// [`is_invertible`](Self::is_invertible) says so.
+    fn unmerge(&self, _from: &mut Self::Partial, _first: &Self::Partial) -> Result<()> {
+        unreachable!("only for aggregates that are invertible")
+    }
+
+    /// Bytes that a partial holds, so that windows can keep within their maximum.
+    fn byte_len(&self, _partial: &Self::Partial) -> usize {
+        size_of::<Self::Partial>()
     }
 
     /// Whether the order of the values may show in the result's bits, as in sums of floats.
@@ -101,6 +118,15 @@ impl<V: Record> Aggregate<V> for Count {
         Ok(*partial)
     }
 
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn unmerge(&self, from: &mut i64, first: &i64) -> Result<()> {
+        *from -= first;
+        Ok(())
+    }
+
     fn add_rows(&self, partials: &mut [i64], ids: &[u32], _: &V::Columns) -> Result<()> {
         grouped::count(partials, ids);
         Ok(())
@@ -142,6 +168,15 @@ macro_rules! integers {
                 i64::try_from(*partial).map_err(|_| sum_overflow(*partial))
             }
 
+            fn is_invertible(&self) -> bool {
+                true
+            }
+
+            fn unmerge(&self, from: &mut i128, first: &i128) -> Result<()> {
+                *from -= first;
+                Ok(())
+            }
+
             fn weight(&self, constant: Option<i64>) -> Option<i64> {
                 constant
             }
@@ -167,6 +202,15 @@ macro_rules! integers {
 
             fn finish(&self, partial: &(i128, i64)) -> Result<f64> {
                 Ok(partial.0 as f64 / partial.1 as f64)
+            }
+
+            fn is_invertible(&self) -> bool {
+                true
+            }
+
+            fn unmerge(&self, from: &mut (i128, i64), first: &(i128, i64)) -> Result<()> {
+                *from = (from.0 - first.0, from.1 - first.1);
+                Ok(())
             }
         }
 
