@@ -51,6 +51,9 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Distinct keys that one operator may hold (default 64 Mi); one more fails the batch.
     pub distinct_keys: usize,
+    /// Bytes that one operator or stream may keep beyond a batch (default 2 GiB): rows and panes of
+    /// windows, and batches that the context remembers. More fails the batch.
+    pub retained_bytes: usize,
     /// Batches that were cut and wait for their turn (default 8); then cutting pauses.
     pub queued_batches: usize,
     /// Rows that a queue stream holds before its pushes are refused (default 16 Mi).
@@ -63,6 +66,7 @@ impl Default for Limits {
             blocks: 64,
             line_bytes: 256 << 10,
             distinct_keys: 64 << 20,
+            retained_bytes: 2 << 30,
             queued_batches: 8,
             queued_rows: 16 << 20,
         }
@@ -77,6 +81,7 @@ impl Limits {
         // Bad UTF-8 may lengthen a line threefold, and a block must hold it with its carry.
         range("line_bytes", self.line_bytes, 1, BLOCK_BYTES / 4)?;
         range("distinct_keys", self.distinct_keys, 1, u32::MAX as usize)?;
+        range("retained_bytes", self.retained_bytes, 0, isize::MAX as usize)?;
         range("queued_batches", self.queued_batches, 1, 1 << 16)?;
         range("queued_rows", self.queued_rows, 1, u32::MAX as usize)
     }
@@ -88,4 +93,16 @@ fn range(name: &str, value: usize, min: usize, max: usize) -> Result<()> {
     }
     let message = format!("limit {name} is {value}, but must be between {min} and {max}");
     Err(Error::new(ErrorKind::Config, message))
+}
+
+/// Says when what is kept would pass [`Limits::retained_bytes`].
+pub(crate) fn check_retained(kept: usize, more: usize, max: usize) -> Result<()> {
+    if kept.saturating_add(more) <= max {
+        return Ok(());
+    }
+    let message = format!(
+        "{kept} bytes are kept already, and {more} more would pass the maximum of {max} \
+         (Limits::retained_bytes)"
+    );
+    Err(Error::new(ErrorKind::Limit, message))
 }

@@ -43,12 +43,12 @@ mod source;
 mod time;
 
 pub use config::{BLOCK_BYTES, Limits};
-pub use dstream::DStream;
+pub use dstream::{DStream, KeyWindow};
 pub use engine::{
     ContextBuilder, ContextState, StreamingContext, TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
-pub use ops::{Aggregate, Count, Emitter, Max, Mean, Min, Sum};
+pub use ops::{Aggregate, Count, Emitter, Max, Mean, Min, Partition, Sum};
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Columns, Groups, HashGroups, Key, List, ListColumn,
     OptionColumn, Record, Row, RowColumn, ScalarColumn, Show, TextColumn, TextGroups, TupleColumns,

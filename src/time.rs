@@ -31,11 +31,28 @@ impl Time {
     }
 }
 
+impl Time {
+    /// The latest time that is a number of steps from `zero` and not after this one.
+    pub(crate) fn floor_from(self, zero: Time, step: Duration) -> Time {
+        let step = step.as_millis() as u64;
+        let since = self.millis.saturating_sub(zero.millis);
+        Time { millis: zero.millis + since / step * step }
+    }
+}
+
 impl std::ops::Add<Duration> for Time {
     type Output = Time;
 
     fn add(self, duration: Duration) -> Time {
         Time { millis: self.millis + duration.as_millis() as u64 }
+    }
+}
+
+impl std::ops::Sub<Duration> for Time {
+    type Output = Time;
+
+    fn sub(self, duration: Duration) -> Time {
+        Time { millis: self.millis - duration.as_millis() as u64 }
     }
 }
 

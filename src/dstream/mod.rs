@@ -1,16 +1,25 @@
 //! The public streams: typed handles on nodes of the plan. They only build; nothing runs here.
 
+mod join;
 mod narrow;
 mod output;
 mod pair;
 mod wide;
+mod window;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 use crate::engine::StreamingContext;
-use crate::plan::{Kind, NodeId};
-use crate::record::Record;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Kind, Node, NodeId};
+use crate::record::batch::detach;
+use crate::record::{Batch, Record};
+use crate::time::Time;
+
+pub use window::KeyWindow;
 
 /// A discretised stream: one batch of `T` for each batch time.
 ///
@@ -33,9 +42,92 @@ impl<T: Record> DStream<T> {
         &self.context
     }
 
+    /// The time between two of its batches: the batch interval, or the slide of the window that it
+    /// is made of.
+    pub fn slide(&self) -> Duration {
+        self.context.slide_of(self.node)
+    }
+
+    /// The stream itself.
+    ///
+    /// A batch that several outputs or operators use is computed once in any case, and dropped
+    /// when the last of them has it; who wants it for longer asks for
+    /// [`remember`](StreamingContext::remember). So there is nothing to do here but to refuse a
+    /// context that runs, as Spark does.
+    #[doc(alias = "persist")]
+    pub fn cache(&self) -> DStream<T> {
+        self.context.check_misuse("cache a stream");
+        self.clone()
+    }
+
+    /// As [`cache`](Self::cache).
+    pub fn persist(&self) -> DStream<T> {
+        self.cache()
+    }
+
+    /// The stream's batches from one time to another, both inclusive, oldest first.
+    ///
+    /// Times between two batches stand for the batch before. What is given are the batches that
+    /// are still there: see [`remember`](StreamingContext::remember). A stream of which no output
+    /// is made has none. Fails before the start.
+    pub fn slice(&self, from: Time, to: Time) -> Result<Vec<Batch<T>>> {
+        let batches = self.context.slice(self.node, from, to)?;
+        Ok(batches.into_iter().map(Batch::from_chunks).collect())
+    }
+
+    /// The times of the batches that [`slice`](Self::slice) can give, oldest first.
+    pub fn remembered(&self) -> Vec<Time> {
+        self.context.remembered(self.node)
+    }
+
     fn derive<U: Record>(&self, name: impl Into<String>, kind: Kind) -> DStream<U> {
-        let node = self.context.add_node(name.into(), vec![self.node], kind);
+        self.derive_sliding(name, kind, self.context.batches_of_slide(self.node))
+    }
+
+    fn derive_sliding<U: Record>(
+        &self,
+        name: impl Into<String>,
+        kind: Kind,
+        slide: NonZeroU64,
+    ) -> DStream<U> {
+        let (name, parents) = (name.into(), vec![self.node]);
+        let detach = detach::<U>;
+        let node = self.context.add_node(Node { name, parents, kind, slide, detach });
         DStream::new(self.context.clone(), node)
+    }
+
+    /// A stream of this one's batches and those of others, which have to be of the same context
+    /// and to have the same slide.
+    fn combine<'a, V: Record, U: Record>(
+        &self,
+        name: &str,
+        others: impl IntoIterator<Item = &'a DStream<V>>,
+        kind: Kind,
+    ) -> DStream<U> {
+        let mut parents = vec![self.node];
+        for other in others {
+            // The misuse stops the start; until then the plan is at least whole.
+            let is_fit = self.check_fit(name, other);
+            parents.push(if is_fit { other.node } else { self.node });
+        }
+        let slide = self.context.batches_of_slide(self.node);
+        let (name, detach) = (name.to_owned(), detach::<U> as _);
+        let node = self.context.add_node(Node { name, parents, kind, slide, detach });
+        DStream::new(self.context.clone(), node)
+    }
+
+    fn check_fit<V: Record>(&self, name: &str, other: &DStream<V>) -> bool {
+        let message = if !self.context.is_same(&other.context) {
+            let (left, right) = (self.context.name(), other.context.name());
+            format!("{name} of streams of two contexts, {left:?} and {right:?}")
+        } else if self.slide() != other.slide() {
+            let (left, right) = (self.slide(), other.slide());
+            format!("{name} of streams with different slides, {left:?} and {right:?}")
+        } else {
+            return true;
+        };
+        self.context.misused(Error::new(ErrorKind::State, message));
+        false
     }
 }
 

@@ -6,8 +6,12 @@ use tidemill_kernels::Split;
 
 use super::DStream;
 use crate::error::{BoxError, Error, ErrorKind};
-use crate::ops::{Emitter, Filter, FlatMap, Map, Narrow, PairWith, SplitText};
+use crate::ops::{
+    Emitter, Filter, FlatMap, Glom, Map, MapPartitions, Narrow, PairWith, Partition, SplitText,
+    repartition,
+};
 use crate::plan::Kind;
+use crate::record::batch::AnyChunk;
 use crate::record::{Batch, Record};
 use crate::time::Time;
 
@@ -70,20 +74,55 @@ impl<T: Record> DStream<T> {
         self.narrow("pair_with", PairWith::<T, V>::new(value))
     }
 
+    /// Each partition through a function that emits any number of rows; it is called for empty
+    /// partitions, too.
+    ///
+    /// A partition is a block of a source, or a part of what an operator made.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # let mut t = TestContext::new()?;
+    /// # let numbers = t.input::<i64>();
+    /// let numbers_of = numbers.stream();
+    /// let sums = numbers_of.map_partitions::<i64, _>(|rows, out| out.push(rows.iter().sum()));
+    /// # let sums = t.output(&sums);
+    /// # numbers.push_batch(Batch::from_partitions([vec![1i64, 2], vec![3], vec![]]))?;
+    /// # t.tick()?;
+    /// # assert_eq!(sums.take(), [3, 3, 0]);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    #[doc(alias = "mapPartitions")]
+    pub fn map_partitions<U: Record, F>(&self, f: F) -> DStream<U>
+    where
+        F: for<'a> Fn(Partition<'a, T>, &mut Emitter<'_, U>) + Send + Sync + 'static,
+    {
+        self.narrow("map_partitions", MapPartitions::<T, U, F>::new(f))
+    }
+
+    /// Each partition as one row, the list of its rows.
+    pub fn glom(&self) -> DStream<Vec<T>> {
+        self.narrow("glom", Glom::<T>::new())
+    }
+
+    /// The same rows in the same order, in exactly so many partitions of about the same size.
+    ///
+    /// A batch fails if this stream has none for its time.
+    ///
+    /// # Panics
+    ///
+    /// If `partitions` is 0.
+    pub fn repartition(&self, partitions: usize) -> DStream<T> {
+        assert!(partitions > 0, "partitions is 0, but must be at least 1");
+        let f = move |batches: Vec<Vec<_>>, _| Ok(repartition::<T>(&batches[0], partitions));
+        self.derive(format!("repartition({partitions})"), Kind::Transform(Arc::new(f)))
+    }
+
     /// The rows of this stream, and then those of another, batch by batch. Duplicates stay.
     ///
-    /// A batch fails if one of the two has none for its time. Streams of two contexts cannot be
-    /// united: `start` says so.
+    /// A batch fails if one of the two has none for its time. Streams of two contexts, or with
+    /// different slides, cannot be united: `start` says so.
     pub fn union(&self, other: &DStream<T>) -> DStream<T> {
-        if !self.context.is_same(&other.context) {
-            let (left, right) = (self.context.name(), other.context.name());
-            let message = format!("union of streams of two contexts, {left:?} and {right:?}");
-            self.context.misused(Error::new(ErrorKind::State, message));
-            return self.clone();
-        }
-        let parents = vec![self.node, other.node];
-        let node = self.context.add_node("union".to_owned(), parents, Kind::Union);
-        DStream::new(self.context.clone(), node)
+        self.combine("union", [other], Kind::Union)
     }
 
     /// Each batch through a function of the whole batch and its time; an error fails the batch.
@@ -94,11 +133,45 @@ impl<T: Record> DStream<T> {
     where
         F: Fn(Batch<T>, Time) -> Result<Batch<U>, BoxError> + Send + Sync + 'static,
     {
-        let f = move |chunks: Vec<_>, time: Time| match f(Batch::from_chunks(chunks), time) {
-            Ok(batch) => Ok(batch.into_chunks()),
-            Err(error) => Err(Error::caused(ErrorKind::Closure, "the closure failed", error)),
+        let f = move |chunks: Vec<_>, time: Time| {
+            let batches = chunks.into_iter().map(Batch::from_chunks);
+            given_out(batches.map(|batch| f(batch, time)).next())
         };
         self.derive("transform", Kind::Transform(Arc::new(f)))
+    }
+
+    /// Each batch of this stream and of another through a function of both, as in
+    /// [`transform`](Self::transform).
+    #[doc(alias = "transformWith")]
+    pub fn transform_with<U: Record, R: Record, F>(&self, other: &DStream<U>, f: F) -> DStream<R>
+    where
+        F: Fn(Batch<T>, Batch<U>, Time) -> Result<Batch<R>, BoxError> + Send + Sync + 'static,
+    {
+        let f = move |chunks: Vec<_>, time: Time| {
+            let mut chunks = chunks.into_iter();
+            let both = chunks.next().zip(chunks.next());
+            let both =
+                both.map(|(left, right)| (Batch::from_chunks(left), Batch::from_chunks(right)));
+            given_out(both.map(|(left, right)| f(left, right, time)))
+        };
+        self.combine("transform_with", [other], Kind::Transform(Arc::new(f)))
+    }
+
+    /// This stream and others united, in this order.
+    pub(crate) fn union_all(&self, others: &[DStream<T>]) -> DStream<T> {
+        self.combine("union", others, Kind::Union)
+    }
+
+    /// The batches of this stream and of others through a function of all of them.
+    pub(crate) fn transform_all<U: Record, F>(&self, others: &[DStream<T>], f: F) -> DStream<U>
+    where
+        F: Fn(Vec<Batch<T>>, Time) -> Result<Batch<U>, BoxError> + Send + Sync + 'static,
+    {
+        let f = move |chunks: Vec<_>, time: Time| {
+            let batches = chunks.into_iter().map(Batch::from_chunks).collect();
+            given_out(Some(f(batches, time)))
+        };
+        self.combine("transform", others, Kind::Transform(Arc::new(f)))
     }
 
     pub(super) fn narrow<U: Record>(
@@ -107,6 +180,16 @@ impl<T: Record> DStream<T> {
         operator: impl Narrow,
     ) -> DStream<U> {
         self.derive(name, Kind::Narrow(Arc::new(operator)))
+    }
+}
+
+/// What a function of whole batches gave, for the engine.
+fn given_out<U: Record>(
+    result: Option<Result<Batch<U>, BoxError>>,
+) -> Result<Vec<AnyChunk>, Error> {
+    match result.expect("a transform is called with a batch of each of its parents") {
+        Ok(batch) => Ok(batch.into_chunks()),
+        Err(error) => Err(Error::caused(ErrorKind::Closure, "the closure failed", error)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Streams of pairs: by key, and over values.
 
 use super::DStream;
+use super::window::name_of;
 use crate::ops::{
     Aggregate, AggregateByKey, Emitter, FlatMapValues, GroupByKey, MapValues, ReduceByKey,
 };
@@ -54,9 +55,8 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     /// # Ok::<(), tidemill::Error>(())
     /// ```
     pub fn aggregate_by_key<A: Aggregate<V>>(&self, aggregate: A) -> DStream<(K, A::Output)> {
-        let name = std::any::type_name::<A>().rsplit("::").next().unwrap_or("?").to_owned();
         let operator = AggregateByKey::<K, V, A>::new(aggregate, self.keys_max());
-        self.wide(&format!("aggregate_by_key({name})"), operator)
+        self.wide(&format!("aggregate_by_key({})", name_of::<A>()), operator)
     }
 
     /// All values of each key of a batch, in the order of their arrival.
@@ -65,7 +65,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         self.wide("group_by_key", GroupByKey::<K, V>::new(self.keys_max()))
     }
 
-    fn keys_max(&self) -> usize {
+    pub(super) fn keys_max(&self) -> usize {
         self.context().limits().distinct_keys
     }
 }

@@ -1,6 +1,7 @@
 //! The streaming context: what a program builds its streams in, starts, awaits and stops.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use super::control::{Control, Stop};
 use super::scheduler::{self, Schedule};
 use crate::config::Limits;
 use crate::dstream::DStream;
-use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Graph, Input, Kind, NodeId, Output, explain, plan};
-use crate::record::Record;
+use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::plan::{Graph, History, Input, Kind, Node, NodeId, Output, explain, plan};
+use crate::record::batch::{AnyChunk, detach};
+use crate::record::{Batch, Record};
 use crate::source::intake::Intake;
 use crate::source::queue::{Queue, QueueHandle};
 use crate::source::{LineOptions, Receiver, Socket, SourceCounts};
+use crate::time::Time;
 
 /// A streaming application: its sources, streams and outputs, and the threads that run them.
 ///
@@ -42,6 +45,9 @@ struct Building {
     error: Option<Error>,
     /// The plan as text, once the plan is the engine's.
     explanation: Option<String>,
+    /// What each stream remembers, and the time before the first batch: once it has started.
+    histories: Vec<Option<Arc<History>>>,
+    zero: Option<Time>,
 }
 
 /// Where a context is in its life.
@@ -175,10 +181,9 @@ impl StreamingContext {
         &self,
         is_never_absent: bool,
     ) -> Result<(DStream<T>, QueueHandle<T>)> {
-        self.check_building("a source")?;
+        self.check_building("add a source")?;
         let (queue, handle) = Queue::new(self.shared.limits.queued_rows, is_never_absent);
-        let kind = Kind::Source(Input::Queue(queue));
-        let node = self.building().graph.add("queue".to_owned(), Vec::new(), kind);
+        let node = self.building().graph.add(source::<T>("queue".to_owned(), Input::Queue(queue)));
         Ok((DStream::new(self.clone(), node), handle))
     }
 
@@ -188,15 +193,62 @@ impl StreamingContext {
         options: LineOptions,
         is_text: bool,
     ) -> Result<DStream<T>> {
-        self.check_building("a source")?;
+        self.check_building("add a source")?;
         let intake = Arc::new(Intake::new(receiver, options, is_text, &self.shared.limits));
         let mut building = self.building();
         building.intakes.push(intake.clone());
         let name = intake.name().to_owned();
-        let kind = Kind::Source(Input::Lines(intake));
-        let node = building.graph.add(name, Vec::new(), kind);
+        let node = building.graph.add(source::<T>(name, Input::Lines(intake)));
         drop(building);
         Ok(DStream::new(self.clone(), node))
+    }
+
+    /// The rows of several streams, in their order, batch by batch: see [`DStream::union`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no stream.
+    pub fn union<T: Record>(&self, streams: &[DStream<T>]) -> DStream<T> {
+        let (first, others) = streams.split_first().expect("a union of at least one stream");
+        self.check_own(first, "union");
+        first.union_all(others)
+    }
+
+    /// The batches of several streams through a function of all of them and their time: see
+    /// [`DStream::transform`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no stream.
+    pub fn transform<T: Record, U: Record, F>(&self, streams: &[DStream<T>], f: F) -> DStream<U>
+    where
+        F: Fn(Vec<Batch<T>>, Time) -> Result<Batch<U>, BoxError> + Send + Sync + 'static,
+    {
+        let (first, others) = streams.split_first().expect("a transform of at least one stream");
+        self.check_own(first, "transform");
+        first.transform_all(others, f)
+    }
+
+    fn check_own<T: Record>(&self, stream: &DStream<T>, what: &str) {
+        if !self.is_same(stream.context()) {
+            let (own, other) = (self.name(), stream.context().name());
+            let message = format!("{what} in context {own:?} of a stream of context {other:?}");
+            self.misused(Error::new(ErrorKind::State, message));
+        }
+    }
+
+    /// Makes every stream that an output needs keep its batches for this long, and longer where a
+    /// window looks back over it, so that [`DStream::slice`] can give them.
+    ///
+    /// Every stream's batches are then made, also those that would otherwise run fused into the
+    /// next step: for looking at a program, not for its speed. Each stream keeps up to
+    /// [`Limits::retained_bytes`]; what comes beyond that fails its batch. The duration is rounded
+    /// up to whole batches, and can be set before the start.
+    pub fn remember(&self, duration: Duration) {
+        self.check_misuse("remember batches");
+        let interval = self.shared.interval.as_millis();
+        let batches = duration.as_millis().div_ceil(interval).max(1);
+        self.building().graph.remembered = Some(u64::try_from(batches).unwrap_or(u64::MAX / 2));
     }
 
     /// Where the context is in its life.
@@ -255,6 +307,9 @@ impl StreamingContext {
         }
         let physical = plan(&building.graph);
         building.explanation = Some(explain(&physical));
+        let histories = physical.nodes.iter();
+        building.histories =
+            histories.map(|node| node.history.as_ref().map(|(kept, _)| kept.clone())).collect();
         let outputs = std::mem::take(&mut building.graph.outputs);
         drop(building);
         let schedule = Schedule {
@@ -262,9 +317,11 @@ impl StreamingContext {
             clock: self.shared.clock.clone(),
             interval: self.shared.interval,
             threads: self.shared.threads,
-            queued_batches_max: self.shared.limits.queued_batches,
+            limits: self.shared.limits,
         };
-        scheduler::start(schedule, physical, outputs)
+        let first = scheduler::start(schedule, physical, outputs)?;
+        self.building().zero = Some(first - self.shared.interval);
+        Ok(())
     }
 
     /// Stops at once: the batch that runs is the last one, and what else was received is dropped.
@@ -321,16 +378,55 @@ impl StreamingContext {
     }
 
     /// Adds a stream; a misuse surfaces from `start` or, after the start, from `await_termination`.
-    pub(crate) fn add_node(&self, name: String, parents: Vec<NodeId>, kind: Kind) -> NodeId {
-        if let Err(error) = self.check_building("a stream") {
+    pub(crate) fn add_node(&self, node: Node) -> NodeId {
+        self.check_misuse("add a stream");
+        self.building().graph.add(node)
+    }
+
+    /// Keeps the error of a call without a result that comes after the start.
+    pub(crate) fn check_misuse(&self, what: &str) {
+        if let Err(error) = self.check_building(what) {
             self.misused(error);
         }
-        self.building().graph.add(name, parents, kind)
+    }
+
+    /// How many batch times lie between two batches of a stream.
+    pub(crate) fn batches_of_slide(&self, node: NodeId) -> NonZeroU64 {
+        self.building().graph.nodes[node].slide
+    }
+
+    pub(crate) fn slide_of(&self, node: NodeId) -> Duration {
+        let millis = self.shared.interval.as_millis() as u64 * self.batches_of_slide(node).get();
+        Duration::from_millis(millis)
+    }
+
+    /// How many batch times a duration takes.
+    pub(crate) fn batches_in(&self, duration: Duration) -> u64 {
+        (duration.as_millis() / self.shared.interval.as_millis()) as u64
+    }
+
+    /// The batches that a stream remembers from one time to another.
+    pub(crate) fn slice(&self, node: NodeId, from: Time, to: Time) -> Result<Vec<Vec<AnyChunk>>> {
+        let slide = self.slide_of(node);
+        let building = self.building();
+        let Some(zero) = building.zero else {
+            let message = format!("cannot slice a stream of {:?} before its start", self.name());
+            return Err(Error::new(ErrorKind::State, message));
+        };
+        let Some(Some(history)) = building.histories.get(node) else { return Ok(Vec::new()) };
+        let floor = |time: Time| zero.max(time.floor_from(zero, slide));
+        Ok(history.slice(floor(from), floor(to)))
+    }
+
+    pub(crate) fn remembered(&self, node: NodeId) -> Vec<Time> {
+        let building = self.building();
+        let history = building.histories.get(node);
+        history.and_then(Option::as_ref).map(|history| history.times()).unwrap_or_default()
     }
 
     /// Adds an output operation, as [`add_node`](Self::add_node) adds a stream.
     pub(crate) fn add_output(&self, output: Output) {
-        match self.check_building("an output operation") {
+        match self.check_building("add an output operation") {
             Ok(()) => self.building().graph.outputs.push(output),
             Err(error) => self.misused(error),
         }
@@ -353,8 +449,8 @@ impl StreamingContext {
     fn check_building(&self, what: &str) -> Result<()> {
         match self.state() {
             ContextState::Initialized => Ok(()),
-            ContextState::Active => Err(self.state_error(&format!("add {what} after its start"))),
-            ContextState::Stopped => Err(self.state_error(&format!("add {what} after its stop"))),
+            ContextState::Active => Err(self.state_error(&format!("{what} after its start"))),
+            ContextState::Stopped => Err(self.state_error(&format!("{what} after its stop"))),
         }
     }
 
@@ -380,4 +476,10 @@ impl fmt::Debug for StreamingContext {
             .field("state", &self.state())
             .finish()
     }
+}
+
+/// A stream that comes from outside.
+fn source<T: Record>(name: String, input: Input) -> Node {
+    let (parents, kind, detach) = (Vec::new(), Kind::Source(input), detach::<T>);
+    Node { name, parents, kind, slide: NonZeroU64::MIN, detach }
 }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::fan_out::fan_out;
 use crate::config::PARALLEL_BYTES_MIN;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::{AnyOperator, AnyPartial};
-use crate::plan::{ChainStep, Input, NodeId, Output, Physical, Run, Wide};
+use crate::ops::{AnyOperator, AnyPartial, AnyState, Turn};
+use crate::plan::{ChainStep, Input, NodeId, Output, Physical, PhysicalNode, Run, Wide};
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
 use crate::source::intake::{Intake, Step, panic_text};
@@ -21,11 +21,15 @@ pub(super) struct Executor {
     // Fixed.
     physical: Physical,
     threads: usize,
+    /// Bytes that a stream may keep for the program.
+    retained_bytes_max: usize,
     /// Sources whose blocks are taken in as they arrive.
     eager: Vec<NodeId>,
     /// Bounded sources whose blocks have to wait for their batch.
     bounded: Vec<Arc<Intake>>,
     // Changing.
+    /// The number of the batch, from 1.
+    now: u64,
     slots: Vec<Slot>,
     /// The chunks that an output is given, kept for their memory.
     chunks: Vec<AnyChunk>,
@@ -34,10 +38,14 @@ pub(super) struct Executor {
 /// What a node has come to in the current batch.
 struct Slot {
     state: SlotState,
+    /// An operator or output that is made of this node's batch has failed.
+    has_failed_below: bool,
     parts: Vec<Part>,
     /// For wide nodes: one partial for each thread, or one for each chunk where order matters.
     partials: Vec<Mutex<Partial>>,
-    /// For wide nodes: what was emitted last, to be written again.
+    /// For stateful nodes: what they remember.
+    memory: Option<Mutex<AnyState>>,
+    /// For wide and stateful nodes: what was emitted last, to be written again.
     last: Option<AnyChunk>,
 }
 
@@ -81,7 +89,7 @@ impl Part {
 }
 
 impl Executor {
-    pub(super) fn new(physical: Physical, threads: usize) -> Executor {
+    pub(super) fn new(physical: Physical, threads: usize, retained_bytes_max: usize) -> Executor {
         let (mut eager_sources, mut bounded) = (Vec::new(), Vec::new());
         for (id, node) in physical.nodes.iter().enumerate() {
             if let Run::Source { input: Input::Lines(intake), eager, .. } = &node.run {
@@ -95,7 +103,7 @@ impl Executor {
         }
         let slots = physical.nodes.iter().map(|node| Slot::new(&node.run, threads)).collect();
         let (eager, chunks) = (eager_sources, Vec::new());
-        Executor { physical, threads, eager, bounded, slots, chunks }
+        Executor { physical, threads, retained_bytes_max, eager, bounded, now: 0, slots, chunks }
     }
 
     /// Whether there is input that waits for nobody.
@@ -182,22 +190,31 @@ impl Executor {
         let part = Part::Lines(block.clone(), self.intake(source).clone());
         for &id in eager {
             if let Run::Wide(wide) = &self.physical.nodes[id].run {
-                self.push_part(id, wide, &part, &self.slots[id].partials[thread]);
+                self.push_part(id, wide, 0, &part, &self.slots[id].partials[thread]);
             }
         }
     }
 
-    fn push_part(&self, id: NodeId, wide: &Wide, part: &Part, partial: &Mutex<Partial>) {
+    /// Takes a part of the parent at a position in.
+    fn push_part(
+        &self,
+        id: NodeId,
+        wide: &Wide,
+        parent: usize,
+        part: &Part,
+        partial: &Mutex<Partial>,
+    ) {
         let mut partial = lock(partial);
         let Partial { partial, is_used, error } = &mut *partial;
         if error.is_some() {
             return;
         }
         *is_used = true;
-        let pushed = run_chain(&wide.steps, part, wide.takes_lines).and_then(|part| {
+        let pushed = run_chain(&wide.chains[parent], part, wide.takes_lines).and_then(|part| {
             guard(&self.physical.nodes[id].name, || match &part {
                 Part::Lines(block, _) => wide.operator.0.push_lines(partial, block),
-                Part::Columns(chunk) => wide.operator.0.push(partial, chunk),
+                Part::Columns(chunk) if parent == 0 => wide.operator.0.push(partial, chunk),
+                Part::Columns(chunk) => wide.operator.0.push_other(partial, chunk),
             })
         });
         *error = pushed.err();
@@ -210,96 +227,127 @@ impl Executor {
         outputs: &mut [Output],
         record: &mut impl FnMut(Error),
     ) {
+        self.now += 1;
         for id in 0..self.physical.nodes.len() {
             let state = self.run_node(id, time);
             if let SlotState::Failed(error) = &state
-                && !self.has_failed_parent(id)
+                && !self.physical.nodes[id].parents.iter().any(|&parent| self.has_failed(parent))
             {
                 record(error.clone());
             }
             self.slots[id].state = state;
         }
         for output in outputs {
-            self.run_output(output, time).unwrap_or_else(&mut *record);
+            if let Err(error) = self.run_output(output, time) {
+                record(error);
+                self.slots[output.parent].has_failed_below = true;
+            }
         }
         // After the outputs: nobody waits for this.
-        for (node, slot) in self.physical.nodes.iter().zip(&mut self.slots) {
-            slot.parts.clear();
-            slot.state = SlotState::Absent;
-            let Run::Wide(wide) = &node.run else { continue };
-            for partial in &mut slot.partials {
-                let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-                if std::mem::take(&mut partial.is_used) {
-                    wide.operator.0.clear(&mut partial.partial);
+        self.end_batch(time, record);
+    }
+
+    /// Commits what the operators remember, or rolls it back where the batch has failed: in an
+    /// operator, and in all that the operator or output that failed is made of.
+    fn end_batch(&mut self, time: Time, record: &mut impl FnMut(Error)) {
+        for id in (0..self.physical.nodes.len()).rev() {
+            let node = &self.physical.nodes[id];
+            let slot = &mut self.slots[id];
+            let has_failed = slot.has_failed_below || matches!(slot.state, SlotState::Failed(_));
+            if let (Run::Stateful(operator), Some(memory)) = (&node.run, &mut slot.memory) {
+                let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+                if has_failed {
+                    operator.0.roll_back(memory);
+                } else {
+                    operator.0.commit(memory);
                 }
+            }
+            if has_failed {
+                for &parent in &node.parents {
+                    self.slots[parent].has_failed_below = true;
+                }
+            }
+            if let Err(error) = self.remember(id, time) {
+                record(error);
+            }
+            self.clear(id);
+        }
+    }
+
+    /// Keeps the node's batch for the program, if it asked for it.
+    fn remember(&self, id: NodeId, time: Time) -> Result<()> {
+        let node = &self.physical.nodes[id];
+        let Some((history, detach)) = &node.history else { return Ok(()) };
+        let slot = &self.slots[id];
+        let is_present = matches!(slot.state, SlotState::Present);
+        let chunks = slot.parts.iter().map(|part| detach(&part.columns()));
+        let batch = is_present.then(|| (time, chunks.collect()));
+        let kept = history.keep(self.now, batch, self.retained_bytes_max);
+        kept.map_err(|error| error.within(&format!("batch {time}: stream {}", node.name)))
+    }
+
+    /// Makes a node ready for the next batch.
+    fn clear(&mut self, id: NodeId) {
+        let slot = &mut self.slots[id];
+        slot.parts.clear();
+        slot.state = SlotState::Absent;
+        slot.has_failed_below = false;
+        let Run::Wide(wide) = &self.physical.nodes[id].run else { return };
+        for partial in &mut slot.partials {
+            let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if std::mem::take(&mut partial.is_used) {
+                wide.operator.0.clear(&mut partial.partial);
             }
         }
     }
 
-    /// Whether the failure is another node's, which was recorded there.
-    fn has_failed_parent(&self, id: NodeId) -> bool {
-        let failed = |&id: &NodeId| matches!(self.slots[id].state, SlotState::Failed(_));
-        match &self.physical.nodes[id].run {
-            Run::Never | Run::Source { .. } => false,
-            Run::Chain { base, .. } => failed(base),
-            Run::Wide(wide) => failed(&wide.base),
-            Run::Union(parents) => parents.iter().any(failed),
-            Run::Transform { parent, .. } => failed(parent),
-        }
+    fn has_failed(&self, id: NodeId) -> bool {
+        matches!(self.slots[id].state, SlotState::Failed(_))
     }
 
     fn run_node(&mut self, id: NodeId, time: Time) -> SlotState {
-        let parents: &[NodeId] = match &self.physical.nodes[id].run {
+        let node = &self.physical.nodes[id];
+        // A stateful node looks at every batch of its parent, and may give fewer.
+        let is_due = self.now.is_multiple_of(node.slide.get());
+        match node.run {
             Run::Never => return SlotState::Absent,
             Run::Source { .. } => return self.run_source(id),
-            Run::Chain { base, .. } => &[*base],
-            Run::Wide(wide) => &[wide.base],
-            Run::Union(parents) => parents,
-            Run::Transform { parent, .. } => &[*parent],
-        };
-        for &parent in parents {
-            match &self.slots[parent].state {
-                SlotState::Present => {}
-                SlotState::Failed(error) => {
-                    let error = error.clone();
-                    self.reset_partials(id);
-                    return SlotState::Failed(error);
-                }
-                SlotState::Absent => return self.without_batch(id, time),
-            }
+            Run::Stateful(_) => {}
+            _ if !is_due => return SlotState::Absent,
+            _ => {}
         }
-        let ran = match &self.physical.nodes[id].run {
-            Run::Chain { .. } => self.run_chain_node(id),
+        let failure = node.parents.iter().find_map(|&parent| match &self.slots[parent].state {
+            SlotState::Failed(error) => Some(error.clone()),
+            _ => None,
+        });
+        if let Some(error) = failure {
+            self.reset_partials(id);
+            return SlotState::Failed(error);
+        }
+        let is_absent = |&parent: &NodeId| matches!(self.slots[parent].state, SlotState::Absent);
+        let is_stateful = matches!(node.run, Run::Stateful(_));
+        if !is_stateful && node.parents.iter().any(is_absent) {
+            return without_batch(node, time);
+        }
+        let ran = match &node.run {
+            Run::Chain(_) => self.run_chain_node(id),
             Run::Wide(_) => self.run_wide(id),
-            Run::Union(parents) => {
-                let parts = parents.iter().flat_map(|&parent| self.slots[parent].parts.clone());
-                Ok(parts.collect())
+            Run::Union => {
+                let parents = node.parents.iter();
+                Ok(parents.flat_map(|&parent| self.slots[parent].parts.clone()).collect())
             }
-            Run::Transform { .. } => self.run_transform(id, time),
+            Run::Transform(_) => self.run_transform(id, time),
+            Run::Stateful(_) => self.run_stateful(id, is_due),
             Run::Never | Run::Source { .. } => unreachable!("returned above"),
         };
         match ran {
-            Ok(parts) => {
+            Ok(parts) if is_due => {
                 self.slots[id].parts = parts;
                 SlotState::Present
             }
+            Ok(_) => SlotState::Absent,
             Err(error) => SlotState::Failed(error.within(&format!("batch {time}"))),
         }
-    }
-
-    /// What becomes of a node whose parent has no batch: most have none either.
-    fn without_batch(&self, id: NodeId, time: Time) -> SlotState {
-        let node = &self.physical.nodes[id];
-        let needs_batch = match &node.run {
-            Run::Union(_) | Run::Transform { .. } => true,
-            Run::Wide(wide) => wide.operator.0.needs_batch(),
-            Run::Never | Run::Source { .. } | Run::Chain { .. } => false,
-        };
-        if !needs_batch {
-            return SlotState::Absent;
-        }
-        let message = format!("batch {time}: operator {} got no batch from its parent", node.name);
-        SlotState::Failed(Error::new(ErrorKind::Absent, message))
     }
 
     fn run_source(&mut self, id: NodeId) -> SlotState {
@@ -335,11 +383,10 @@ impl Executor {
     }
 
     fn run_chain_node(&mut self, id: NodeId) -> Result<Vec<Part>> {
-        let Run::Chain { base, steps } = &self.physical.nodes[id].run else {
-            unreachable!("called for chains only");
-        };
-        let mut parts: Vec<Result<Part>> =
-            self.slots[*base].parts.iter().cloned().map(Ok).collect();
+        let node = &self.physical.nodes[id];
+        let Run::Chain(steps) = &node.run else { unreachable!("called for chains only") };
+        let parts = self.slots[node.parents[0]].parts.iter();
+        let mut parts: Vec<Result<Part>> = parts.cloned().map(Ok).collect();
         self.for_each_part(&mut parts, &|part| {
             if let Ok(input) = part {
                 *part = run_chain(steps, input, false);
@@ -349,42 +396,81 @@ impl Executor {
     }
 
     fn run_wide(&mut self, id: NodeId) -> Result<Vec<Part>> {
-        let Run::Wide(wide) = &self.physical.nodes[id].run else {
-            unreachable!("called for wide nodes only");
-        };
-        let name = &self.physical.nodes[id].name;
+        let mut partials = std::mem::take(&mut self.slots[id].partials);
+        let node = &self.physical.nodes[id];
+        let Run::Wide(wide) = &node.run else { unreachable!("called for wide nodes only") };
         if !wide.is_eager {
-            let parts = &self.slots[wide.base].parts;
-            let is_ordered = wide.operator.0.is_ordered();
-            if is_ordered {
-                let missing = parts.len().max(1).saturating_sub(self.slots[id].partials.len());
-                let fresh = (0..missing).map(|_| Mutex::new(Partial::new(&wide.operator)));
-                self.slots[id].partials.extend(fresh.collect::<Vec<_>>());
-            }
-            let (parts, partials) = (&self.slots[wide.base].parts, &self.slots[id].partials);
-            let next = AtomicUsize::new(0);
-            let push_parts = |thread: usize| {
-                while let Some(index) = claim(&next, parts.len()) {
-                    let partial = if is_ordered { index } else { thread };
-                    self.push_part(id, wide, &parts[index], &partials[partial]);
-                }
-            };
-            if self.is_large(parts) {
-                fan_out(self.threads, &push_parts);
-            } else {
-                push_parts(0);
-            }
+            self.push_parts(id, wide, &mut partials);
         }
-        let Slot { partials, last, .. } = &mut self.slots[id];
-        let merged = guard(name, || merge(&wide.operator, partials, last.take()));
+        let last = self.slots[id].last.take();
+        let merged = guard(&node.name, || merge(&wide.operator, &mut partials, last));
+        let Slot { partials: kept, last, parts, .. } = &mut self.slots[id];
+        *kept = partials;
         let Ok(chunk) = &merged else {
             self.reset_partials(id);
             return merged.map(|_| Vec::new());
         };
         *last = Some(chunk.clone());
-        let mut parts = std::mem::take(&mut self.slots[id].parts);
+        let mut parts = std::mem::take(parts);
         parts.push(Part::Columns(chunk.clone()));
         Ok(parts)
+    }
+
+    /// Takes all parts of all parents in.
+    fn push_parts(&self, id: NodeId, wide: &Wide, partials: &mut Vec<Mutex<Partial>>) {
+        let parents = &self.physical.nodes[id].parents;
+        let parts_of = |parent: usize| self.slots[parents[parent]].parts.as_slice();
+        let first = parts_of(0).len();
+        let count = first + if parents.len() > 1 { parts_of(1).len() } else { 0 };
+        // The parts of the second parent come after those of the first.
+        let part = |index: usize| match index.checked_sub(first) {
+            None => (0, &parts_of(0)[index]),
+            Some(index) => (1, &parts_of(1)[index]),
+        };
+        let is_ordered = wide.operator.0.is_ordered();
+        if is_ordered {
+            let missing = count.max(1).saturating_sub(partials.len());
+            partials.extend((0..missing).map(|_| Mutex::new(Partial::new(&wide.operator))));
+        }
+        let partials = &partials[..];
+        let next = AtomicUsize::new(0);
+        let push_parts = |thread: usize| {
+            while let Some(index) = claim(&next, count) {
+                let partial = if is_ordered { index } else { thread };
+                let (parent, part) = part(index);
+                self.push_part(id, wide, parent, part, &partials[partial]);
+            }
+        };
+        if is_large((0..count).map(|index| part(index).1)) {
+            fan_out(self.threads, &push_parts);
+        } else {
+            push_parts(0);
+        }
+    }
+
+    fn run_stateful(&mut self, id: NodeId, is_due: bool) -> Result<Vec<Part>> {
+        let node = &self.physical.nodes[id];
+        let Run::Stateful(operator) = &node.run else {
+            unreachable!("called for stateful nodes only");
+        };
+        let parent = &self.slots[node.parents[0]];
+        let is_present = matches!(parent.state, SlotState::Present);
+        let chunks: Vec<AnyChunk> = parent.parts.iter().map(Part::columns).collect();
+        let mut out = Vec::new();
+        let Slot { memory, last, .. } = &mut self.slots[id];
+        let memory = memory.as_mut().expect("a stateful node has its state");
+        let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let turn = Turn {
+            now: self.now,
+            chunks: is_present.then_some(&chunks),
+            out: is_due.then_some(&mut out),
+            last: if is_due { last.take() } else { None },
+        };
+        guard(&node.name, || operator.0.take_turn(memory, turn))?;
+        if let [chunk] = out.as_slice() {
+            *last = Some(chunk.clone());
+        }
+        Ok(out.into_iter().map(Part::Columns).collect())
     }
 
     /// After a failure nobody knows what a partial holds.
@@ -397,11 +483,10 @@ impl Executor {
 
     fn run_transform(&mut self, id: NodeId, time: Time) -> Result<Vec<Part>> {
         let node = &self.physical.nodes[id];
-        let Run::Transform { parent, f } = &node.run else {
-            unreachable!("called for transforms only");
-        };
-        let chunks = self.slots[*parent].parts.iter().map(Part::columns).collect();
-        let transformed = guard(&node.name, || f(chunks, time))?;
+        let Run::Transform(f) = &node.run else { unreachable!("called for transforms only") };
+        let columns = |&parent: &NodeId| self.slots[parent].parts.iter().map(Part::columns);
+        let batches = node.parents.iter().map(|parent| columns(parent).collect()).collect();
+        let transformed = guard(&node.name, || f(batches, time))?;
         Ok(transformed.into_iter().map(Part::Columns).collect())
     }
 
@@ -428,16 +513,31 @@ impl Executor {
         parts.par_iter_mut().for_each(work);
     }
 
-    fn is_large(&self, parts: &[Part]) -> bool {
-        parts.len() > 1 && parts.iter().map(Part::byte_len).sum::<usize>() >= PARALLEL_BYTES_MIN
-    }
-
     fn intake(&self, source: NodeId) -> &Arc<Intake> {
         match &self.physical.nodes[source].run {
             Run::Source { input: Input::Lines(intake), .. } => intake,
             _ => unreachable!("only sources of lines are asked for"),
         }
     }
+}
+
+/// Whether there is enough work for more than one thread.
+fn is_large<'a>(parts: impl ExactSizeIterator<Item = &'a Part>) -> bool {
+    parts.len() > 1 && parts.map(Part::byte_len).sum::<usize>() >= PARALLEL_BYTES_MIN
+}
+
+/// What becomes of a node of which a parent has no batch: most have none either.
+fn without_batch(node: &PhysicalNode, time: Time) -> SlotState {
+    let needs_batch = match &node.run {
+        Run::Union | Run::Transform(_) => true,
+        Run::Wide(wide) => wide.operator.0.needs_batch(),
+        _ => false,
+    };
+    if !needs_batch {
+        return SlotState::Absent;
+    }
+    let message = format!("batch {time}: operator {} got no batch from its parent", node.name);
+    SlotState::Failed(Error::new(ErrorKind::Absent, message))
 }
 
 /// What a part weighs when work is shared out.
@@ -465,7 +565,19 @@ impl Slot {
         {
             partials.extend((0..threads).map(|_| Mutex::new(Partial::new(&wide.operator))));
         }
-        Slot { state: SlotState::Absent, parts: Vec::new(), partials, last: None }
+        let memory = if let Run::Stateful(operator) = run {
+            Some(Mutex::new(operator.0.state()))
+        } else {
+            None
+        };
+        Slot {
+            state: SlotState::Absent,
+            has_failed_below: false,
+            parts: Vec::new(),
+            partials,
+            memory,
+            last: None,
+        }
     }
 }
 

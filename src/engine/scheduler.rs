@@ -10,7 +10,7 @@ use super::clock::{Clock, wake_this_thread_on_time};
 use super::context::ContextState;
 use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
-use crate::config::WAIT_MAX;
+use crate::config::{Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Output, Physical};
 use crate::source::intake::{Intake, Step};
@@ -22,11 +22,13 @@ pub(super) struct Schedule {
     pub(super) clock: Clock,
     pub(super) interval: Duration,
     pub(super) threads: usize,
-    pub(super) queued_batches_max: usize,
+    pub(super) limits: Limits,
 }
 
 /// Starts all threads; they end by themselves after a stop or the end of all input.
-pub(super) fn start(schedule: Schedule, physical: Physical, outputs: Vec<Output>) -> Result<()> {
+///
+/// Returns the time of the first batch.
+pub(super) fn start(schedule: Schedule, physical: Physical, outputs: Vec<Output>) -> Result<Time> {
     let receiving = Arc::new(AtomicBool::new(true));
     start_all(schedule, physical, outputs, receiving.clone()).inspect_err(|_| {
         // Those that have started have nobody to work for.
@@ -39,9 +41,9 @@ fn start_all(
     physical: Physical,
     outputs: Vec<Output>,
     receiving: Arc<AtomicBool>,
-) -> Result<()> {
+) -> Result<Time> {
     let inputs = physical.inputs();
-    let Schedule { control, clock, interval, threads, queued_batches_max } = schedule;
+    let Schedule { control, clock, interval, threads, limits } = schedule;
     let mut receivers = Vec::new();
     for input in &inputs {
         if let Input::Lines(intake) = input
@@ -55,10 +57,12 @@ fn start_all(
     }
     // Read before anything runs: a test's clock may move as soon as this returns.
     let first = clock.now().floor(interval) + interval;
+    let queued_batches_max = limits.queued_batches;
     let ticker = Ticker { control: control.clone(), clock, first, interval, queued_batches_max };
     spawn("ticker", move || ticker.run(&inputs, receivers, &receiving))?;
-    spawn("batches", move || run_batches(&control, physical, outputs, threads))?;
-    Ok(())
+    let executor = Executor::new(physical, threads, limits.retained_bytes);
+    spawn("batches", move || run_batches(&control, executor, outputs, threads))?;
+    Ok(first)
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
@@ -165,7 +169,7 @@ impl Ticker {
 /// The batch loop's thread: a member of the pool that it enters for large work.
 fn run_batches(
     control: &Arc<Control>,
-    physical: Physical,
+    mut executor: Executor,
     mut outputs: Vec<Output>,
     threads: usize,
 ) {
@@ -187,7 +191,6 @@ fn run_batches(
             return;
         }
     };
-    let mut executor = Executor::new(physical, threads);
     loop {
         match control.next(executor.has_bounded_input()) {
             Next::Batch(time) => {

@@ -1,17 +1,27 @@
 //! count: one row, the number of rows of the batch; 0 for an empty one.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use super::{Operator, reuse};
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::{Columns, Record, ScalarColumn};
 
-pub(crate) struct CountRows<T>(PhantomData<fn(T)>);
+pub(crate) struct CountRows<T> {
+    /// An empty batch has no row, and no batch is no error.
+    is_zero_silent: bool,
+    record: PhantomData<fn(T)>,
+}
 
 impl<T: Record> CountRows<T> {
     pub(crate) fn new() -> Self {
-        CountRows(PhantomData)
+        CountRows { is_zero_silent: false, record: PhantomData }
+    }
+
+    /// Gives nothing for an empty batch.
+    pub(crate) fn without_zero(self) -> Self {
+        CountRows { is_zero_silent: true, ..self }
     }
 }
 
@@ -34,7 +44,10 @@ impl<T: Record> Operator for CountRows<T> {
 
     fn emit(&self, partial: &mut i64, last: Option<AnyChunk>) -> Result<AnyChunk> {
         let mut count = reuse::<ScalarColumn<i64>>(last);
-        std::sync::Arc::get_mut(&mut count).expect("reuse() gives unshared columns").push(*partial);
+        if *partial > 0 || !self.is_zero_silent {
+            let columns = Arc::get_mut(&mut count).expect("reuse() gives unshared columns");
+            columns.push(*partial);
+        }
         Ok(count)
     }
 
@@ -51,6 +64,6 @@ impl<T: Record> Operator for CountRows<T> {
     }
 
     fn needs_batch(&self) -> bool {
-        true
+        !self.is_zero_silent
     }
 }

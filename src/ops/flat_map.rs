@@ -14,7 +14,11 @@ pub struct Emitter<'a, U: Record> {
     columns: &'a mut U::Columns,
 }
 
-impl<U: Record> Emitter<'_, U> {
+impl<'a, U: Record> Emitter<'a, U> {
+    pub(super) fn new(columns: &'a mut U::Columns) -> Self {
+        Emitter { columns }
+    }
+
     /// Emits a row given by reference: `out.push("word")`.
     pub fn push(&mut self, row: U::Ref<'_>) {
         self.columns.push(row);

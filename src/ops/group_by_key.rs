@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Operator, reuse};
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
-use crate::record::{Columns, Groups, Key, Record};
+use crate::record::{Columns, Groups, Key, ListColumn, Record};
 
 pub(crate) struct GroupByKey<K, V> {
     keys_max: usize,
@@ -37,7 +37,7 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
     fn push(&self, partial: &mut Grouped<K, V>, chunk: &AnyChunk) -> Result<()> {
         let pairs = columns::<(K, V)>(chunk);
         partial.groups.ids(&pairs.members.0, &mut partial.ids)?;
-        append(&mut partial.values, &pairs.members.1);
+        partial.values.append(&pairs.members.1);
         Ok(())
     }
 
@@ -46,7 +46,7 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
         later.groups.keys(&mut keys);
         into.groups.ids(&keys, &mut ids)?;
         into.ids.extend(later.ids.iter().map(|&id| ids[id as usize]));
-        append(&mut into.values, &later.values);
+        into.values.append(&later.values);
         Ok(())
     }
 
@@ -54,25 +54,8 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
         let mut groups = reuse::<<(K, Vec<V>) as Record>::Columns>(last);
         let columns = Arc::get_mut(&mut groups).expect("reuse() gives unshared columns");
         partial.groups.keys(&mut columns.members.0);
-        // Where each id's rows begin; then the rows, each moving its id's place on by one.
-        let mut ends = vec![0u32; partial.groups.len() + 1];
-        for &id in &partial.ids {
-            ends[id as usize + 1] += 1;
-        }
-        for id in 1..ends.len() {
-            ends[id] += ends[id - 1];
-        }
-        let mut rows = vec![0u32; partial.ids.len()];
-        for (row, &id) in partial.ids.iter().enumerate() {
-            rows[ends[id as usize] as usize] = row as u32;
-            ends[id as usize] += 1;
-        }
-        let mut start = 0;
-        for &end in &ends[..partial.groups.len()] {
-            let of_key = rows[start..end as usize].iter().map(|&row| row as usize);
-            columns.members.1.push_rows(&partial.values, of_key);
-            start = end as usize;
-        }
+        let count = partial.groups.len();
+        push_grouped(&mut columns.members.1, &partial.values, &partial.ids, count);
         Ok(groups)
     }
 
@@ -91,8 +74,29 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
     }
 }
 
-fn append<C: Columns>(columns: &mut C, more: &C) {
-    for row in 0..more.len() {
-        columns.push(more.get(row));
+/// Appends a list for each of `count` ids: the values whose id it is, in their order.
+pub(super) fn push_grouped<V: Record>(
+    lists: &mut ListColumn<V>,
+    values: &V::Columns,
+    ids: &[u32],
+    count: usize,
+) {
+    // Where each id's rows begin; then the rows, each moving its id's place on by one.
+    let mut ends = vec![0u32; count + 1];
+    for &id in ids {
+        ends[id as usize + 1] += 1;
+    }
+    for id in 1..ends.len() {
+        ends[id] += ends[id - 1];
+    }
+    let mut rows = vec![0u32; ids.len()];
+    for (row, &id) in ids.iter().enumerate() {
+        rows[ends[id as usize] as usize] = row as u32;
+        ends[id as usize] += 1;
+    }
+    let mut start = 0;
+    for &end in &ends[..count] {
+        lists.push_rows(values, rows[start..end as usize].iter().map(|&row| row as usize));
+        start = end as usize;
     }
 }

@@ -5,14 +5,20 @@
 //! knows a clock, a socket or a thread.
 
 mod aggregate;
+mod cogroup;
 mod count;
 mod count_by_value;
 mod flat_map;
 mod group_by_key;
 mod narrow;
+mod partials;
+mod partitions;
 mod reduce;
 mod reduce_by_key;
+mod stateful;
 mod text_count;
+mod window;
+mod window_by_key;
 
 use std::any::{Any, TypeId};
 use std::sync::Arc;
@@ -21,15 +27,22 @@ use tidemill_kernels::Split;
 
 pub(crate) use aggregate::AggregateByKey;
 pub use aggregate::{Aggregate, Count, Max, Mean, Min, Sum};
+pub(crate) use cogroup::Cogroup;
 pub(crate) use count::CountRows;
 use count_by_value::CountByValue;
 pub use flat_map::Emitter;
 pub(crate) use flat_map::{FlatMap, FlatMapValues};
 pub(crate) use group_by_key::GroupByKey;
 pub(crate) use narrow::{Filter, Map, MapValues, PairWith, SplitText};
+pub(crate) use partials::{Fold, Merged, Unfinished};
+pub use partitions::Partition;
+pub(crate) use partitions::{Glom, MapPartitions, repartition};
 pub(crate) use reduce::Reduce;
 pub(crate) use reduce_by_key::ReduceByKey;
+pub(crate) use stateful::{AnyState, AnyStateful, Stateful, Turn};
 use text_count::TextCount;
+pub(crate) use window::{Span, Window};
+pub(crate) use window_by_key::{KeptKeys, WindowByKey};
 
 use crate::error::Result;
 use crate::record::Key;
@@ -64,6 +77,11 @@ pub(crate) trait Operator: Send + Sync + 'static {
 
     /// Takes a chunk in.
     fn push(&self, partial: &mut Self::Partial, chunk: &AnyChunk) -> Result<()>;
+
+    /// Takes in a chunk of the second stream, where there are two.
+    fn push_other(&self, _partial: &mut Self::Partial, _chunk: &AnyChunk) -> Result<()> {
+        unreachable!("only for operators of two streams")
+    }
 
     /// Takes in a block of whole lines, of which no columns were made.
     fn push_lines(&self, _partial: &mut Self::Partial, _block: &SharedText) -> Result<()> {
@@ -128,6 +146,7 @@ pub(crate) fn count_operator<K: Key>(keys_max: usize, weight: i64) -> AnyOperato
 pub(crate) trait Erased: Send + Sync {
     fn partial(&self) -> AnyPartial;
     fn push(&self, partial: &mut AnyPartial, chunk: &AnyChunk) -> Result<()>;
+    fn push_other(&self, partial: &mut AnyPartial, chunk: &AnyChunk) -> Result<()>;
     fn push_lines(&self, partial: &mut AnyPartial, block: &SharedText) -> Result<()>;
     fn takes_lines(&self) -> bool;
     fn merge(&self, into: &mut AnyPartial, later: &mut AnyPartial) -> Result<()>;
@@ -150,6 +169,10 @@ impl<O: Operator> Erased for O {
 
     fn push(&self, partial: &mut AnyPartial, chunk: &AnyChunk) -> Result<()> {
         Operator::push(self, typed::<O>(partial), chunk)
+    }
+
+    fn push_other(&self, partial: &mut AnyPartial, chunk: &AnyChunk) -> Result<()> {
+        Operator::push_other(self, typed::<O>(partial), chunk)
     }
 
     fn push_lines(&self, partial: &mut AnyPartial, block: &SharedText) -> Result<()> {

@@ -4,15 +4,18 @@
 //! data; the engine turns it into what runs, once, at the start.
 
 mod explain;
+mod history;
 mod physical;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 pub(crate) use explain::explain;
-pub(crate) use physical::{ChainStep, Physical, Run, Wide, plan};
+pub(crate) use history::History;
+pub(crate) use physical::{ChainStep, Physical, PhysicalNode, Run, Wide, plan};
 
 use crate::error::Result;
-use crate::ops::{AnyOperator, Narrow};
+use crate::ops::{AnyOperator, AnyStateful, Narrow};
 use crate::record::batch::AnyChunk;
 use crate::source::intake::Intake;
 use crate::source::queue::Queue;
@@ -26,6 +29,8 @@ pub(crate) type NodeId = usize;
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) outputs: Vec<Output>,
+    /// For how many batches every stream keeps its own, beside what windows keep.
+    pub(crate) remembered: Option<u64>,
 }
 
 /// One stream.
@@ -33,7 +38,14 @@ pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) parents: Vec<NodeId>,
     pub(crate) kind: Kind,
+    /// There is a batch at every so many batch times.
+    pub(crate) slide: NonZeroU64,
+    pub(crate) detach: Detach,
 }
+
+/// Copies a chunk out of the blocks of its source, if it lies in one, and says how many bytes it
+/// takes then.
+pub(crate) type Detach = fn(&AnyChunk) -> (AnyChunk, usize);
 
 #[derive(Clone)]
 pub(crate) enum Kind {
@@ -42,10 +54,13 @@ pub(crate) enum Kind {
     Wide(AnyOperator),
     Union,
     Transform(Transform),
+    /// An operator that remembers, and the batches that it looks back over.
+    Stateful(AnyStateful, u64),
 }
 
-/// A function of whole batches.
-pub(crate) type Transform = Arc<dyn Fn(Vec<AnyChunk>, Time) -> Result<Vec<AnyChunk>> + Send + Sync>;
+/// A function of whole batches, one of each parent.
+pub(crate) type Transform =
+    Arc<dyn Fn(Vec<Vec<AnyChunk>>, Time) -> Result<Vec<AnyChunk>> + Send + Sync>;
 
 /// Where batches come from.
 #[derive(Clone)]
@@ -64,8 +79,8 @@ pub(crate) struct Output {
 pub(crate) type OutputFn = Box<dyn FnMut(&mut Vec<AnyChunk>, Time) -> Result<()> + Send>;
 
 impl Graph {
-    pub(crate) fn add(&mut self, name: String, parents: Vec<NodeId>, kind: Kind) -> NodeId {
-        self.nodes.push(Node { name, parents, kind });
+    pub(crate) fn add(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
         self.nodes.len() - 1
     }
 }

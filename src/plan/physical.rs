@@ -3,10 +3,11 @@
 //!
 //! Everything is decided here, once, so that a batch decides nothing.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use super::{Graph, Input, Kind, NodeId, Transform};
-use crate::ops::{AnyOperator, Narrow, Step};
+use super::{Detach, Graph, History, Input, Kind, NodeId, Transform};
+use crate::ops::{AnyOperator, AnyStateful, Narrow, Step};
 
 /// What runs, node by node; the positions are the plan's.
 pub(crate) struct Physical {
@@ -28,7 +29,13 @@ impl Physical {
 
 pub(crate) struct PhysicalNode {
     pub(crate) name: String,
+    /// The nodes whose batches it is made of.
+    pub(crate) parents: Vec<NodeId>,
+    /// It has a batch at every so many batch times.
+    pub(crate) slide: NonZeroU64,
     pub(crate) run: Run,
+    /// Where its batches are kept, if the program asked for it, and how a chunk is copied there.
+    pub(crate) history: Option<(Arc<History>, Detach)>,
 }
 
 /// How a node comes to its batch.
@@ -44,22 +51,17 @@ pub(crate) enum Run {
         is_shared: bool,
     },
     /// A narrow chain whose batch is kept, for an output or for several consumers.
-    Chain {
-        base: NodeId,
-        steps: Vec<ChainStep>,
-    },
+    Chain(Vec<ChainStep>),
     Wide(Wide),
-    Union(Vec<NodeId>),
-    Transform {
-        parent: NodeId,
-        f: Transform,
-    },
+    Union,
+    Transform(Transform),
+    Stateful(AnyStateful),
 }
 
-/// A wide operator, and the chain that runs before it in the same task.
+/// A wide operator, and the chains that run before it in the same task.
 pub(crate) struct Wide {
-    pub(crate) base: NodeId,
-    pub(crate) steps: Vec<ChainStep>,
+    /// A chain for each parent.
+    pub(crate) chains: Vec<Vec<ChainStep>>,
     pub(crate) operator: AnyOperator,
     /// The names of the steps that became part of the operator.
     pub(crate) fused: Vec<String>,
@@ -78,12 +80,13 @@ pub(crate) struct ChainStep {
 /// Plans how a graph runs.
 pub(crate) fn plan(graph: &Graph) -> Physical {
     let consumers = consumers(graph);
-    let nodes = &graph.nodes;
-    let mut planned: Vec<PhysicalNode> = Vec::with_capacity(nodes.len());
+    let remembered = remembered(graph);
+    let mut planned: Vec<PhysicalNode> = Vec::with_capacity(graph.nodes.len());
     // What each narrow node does, for those that take it into their own task.
-    let mut steps: Vec<Option<(NodeId, ChainStep)>> = Vec::with_capacity(nodes.len());
-    for (id, node) in nodes.iter().enumerate() {
-        let (name, parents) = (node.name.clone(), node.parents.clone());
+    let mut steps: Vec<Option<(NodeId, ChainStep)>> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.nodes.iter().enumerate() {
+        let name = node.name.clone();
+        let mut parents = node.parents.clone();
         let mut step = None;
         let run = match node.kind.clone() {
             _ if consumers[id].total() == 0 => Run::Never,
@@ -92,21 +95,29 @@ pub(crate) fn plan(graph: &Graph) -> Physical {
             }
             Kind::Narrow(operator) => {
                 step = Some((parents[0], ChainStep { name: name.clone(), operator }));
-                let is_inlined = consumers[id].chains == 1 && consumers[id].batches == 0;
-                if is_inlined {
+                if consumers[id].inlines() {
                     Run::Never
                 } else {
                     let (base, mut chain) = chain(&consumers, &steps, parents[0]);
                     chain.extend(step.as_ref().map(|(_, step)| step.clone()));
-                    Run::Chain { base, steps: chain }
+                    parents = vec![base];
+                    Run::Chain(chain)
                 }
             }
-            Kind::Wide(operator) => Run::Wide(wide(&consumers, &steps, parents[0], operator)),
-            Kind::Union => Run::Union(parents),
-            Kind::Transform(f) => Run::Transform { parent: parents[0], f },
+            Kind::Wide(operator) => {
+                let chains = parents.iter().map(|&parent| chain(&consumers, &steps, parent));
+                let (bases, chains) = chains.unzip();
+                parents = bases;
+                Run::Wide(wide(chains, operator))
+            }
+            Kind::Union => Run::Union,
+            Kind::Transform(f) => Run::Transform(f),
+            Kind::Stateful(operator, _) => Run::Stateful(operator),
         };
         steps.push(step);
-        planned.push(PhysicalNode { name, run });
+        let keeps = |batches| (Arc::new(History::new(batches)), node.detach);
+        let history = remembered[id].filter(|_| consumers[id].total() > 0).map(keeps);
+        planned.push(PhysicalNode { name, parents, slide: node.slide, run, history });
     }
     let outputs = graph.outputs.iter();
     let outputs = outputs.map(|output| (output.name.clone(), output.parent)).collect();
@@ -120,13 +131,18 @@ pub(crate) fn plan(graph: &Graph) -> Physical {
 struct Consumers {
     /// Narrow and wide operators, which may run the node's own chain in their task.
     chains: usize,
-    /// Whoever needs the batch as it is: outputs, unions, transforms.
+    /// Whoever needs the batch as it is: outputs, unions, transforms, windows, the program.
     batches: usize,
 }
 
 impl Consumers {
     fn total(&self) -> usize {
         self.chains + self.batches
+    }
+
+    /// Whether a narrow node runs inside of its only consumer.
+    fn inlines(&self) -> bool {
+        self.chains == 1 && self.batches == 0
     }
 }
 
@@ -140,6 +156,9 @@ fn consumers(graph: &Graph) -> Vec<Consumers> {
         if consumers[id].total() == 0 {
             continue;
         }
+        if graph.remembered.is_some() {
+            consumers[id].batches += 1;
+        }
         let is_chain = matches!(node.kind, Kind::Narrow(_) | Kind::Wide(_));
         for &parent in &node.parents {
             if is_chain {
@@ -152,6 +171,21 @@ fn consumers(graph: &Graph) -> Vec<Consumers> {
     consumers
 }
 
+/// For how many batch times each stream keeps its batches, if the program asked for it: at least
+/// for a slide, and as long as its children keep theirs and look back over it.
+fn remembered(graph: &Graph) -> Vec<Option<u64>> {
+    let own = |slide: NonZeroU64| graph.remembered.map(|batches| batches.max(slide.get()));
+    let mut remembered: Vec<_> = graph.nodes.iter().map(|node| own(node.slide)).collect();
+    for (id, node) in graph.nodes.iter().enumerate().rev() {
+        let looks_back = if let Kind::Stateful(_, batches) = node.kind { batches } else { 0 };
+        for &parent in &node.parents {
+            let for_child = remembered[id].map(|batches| batches + looks_back);
+            remembered[parent] = remembered[parent].max(for_child);
+        }
+    }
+    remembered
+}
+
 /// The nearest node at or above `id` whose batch is kept, and the steps from there to `id`.
 fn chain(
     consumers: &[Consumers],
@@ -160,7 +194,7 @@ fn chain(
 ) -> (NodeId, Vec<ChainStep>) {
     let mut chain = Vec::new();
     while let Some((parent, step)) = &steps[id]
-        && consumers[id].total() == 1
+        && consumers[id].inlines()
     {
         chain.push(step.clone());
         id = *parent;
@@ -169,42 +203,45 @@ fn chain(
     (id, chain)
 }
 
-fn wide(
-    consumers: &[Consumers],
-    all_steps: &[Option<(NodeId, ChainStep)>],
-    parent: NodeId,
-    mut operator: AnyOperator,
-) -> Wide {
-    let (base, mut steps) = chain(consumers, all_steps, parent);
+fn wide(mut chains: Vec<Vec<ChainStep>>, mut operator: AnyOperator) -> Wide {
     let mut fused = Vec::new();
-    while let Some(fusion) = steps.last().and_then(|step| operator.0.fuse(step.operator.step())) {
-        operator = fusion;
-        fused.extend(steps.pop().map(|step| step.name));
+    if let [steps] = chains.as_mut_slice() {
+        let fusion = |step: Option<&ChainStep>, operator: &AnyOperator| {
+            step.and_then(|step| operator.0.fuse(step.operator.step()))
+        };
+        while let Some(fusion) = fusion(steps.last(), &operator) {
+            operator = fusion;
+            fused.extend(steps.pop().map(|step| step.name));
+        }
     }
     fused.reverse();
-    Wide { base, steps, operator, fused, takes_lines: false, is_eager: false }
+    Wide { chains, operator, fused, takes_lines: false, is_eager: false }
 }
 
 fn choose_lines_and_eager(physical: &mut Physical) {
     for source in 0..physical.nodes.len() {
-        if !matches!(&physical.nodes[source].run, Run::Source { input: Input::Lines(_), .. }) {
+        let node = &physical.nodes[source];
+        if !matches!(&node.run, Run::Source { input: Input::Lines(_), .. }) {
             continue;
         }
         let mut wides = Vec::new();
-        let mut others = physical.outputs.iter().filter(|(_, parent)| *parent == source).count();
+        let is_output = physical.outputs.iter().any(|(_, parent)| *parent == source);
+        let mut is_eager = !is_output && node.history.is_none();
         for (id, node) in physical.nodes.iter_mut().enumerate() {
+            if !node.parents.contains(&source) {
+                continue;
+            }
             match &mut node.run {
-                Run::Wide(wide) if wide.base == source => {
-                    wide.takes_lines = wide.steps.is_empty() && wide.operator.0.takes_lines();
+                Run::Never => {}
+                Run::Wide(wide) => {
+                    let has_steps = wide.chains.iter().any(|chain| !chain.is_empty());
+                    wide.takes_lines = !has_steps && wide.operator.0.takes_lines();
+                    is_eager &= can_be_eager(wide);
                     wides.push(id);
                 }
-                Run::Chain { base, .. } if *base == source => others += 1,
-                Run::Union(parents) if parents.contains(&source) => others += 1,
-                Run::Transform { parent, .. } if *parent == source => others += 1,
-                _ => {}
+                _ => is_eager = false,
             }
         }
-        let is_eager = others == 0 && wides.iter().all(|&id| can_be_eager(&physical.nodes[id].run));
         for &id in wides.iter().filter(|_| is_eager) {
             if let Run::Wide(wide) = &mut physical.nodes[id].run {
                 wide.is_eager = true;
@@ -220,10 +257,9 @@ fn choose_lines_and_eager(physical: &mut Physical) {
 
 /// Whether blocks may be taken in before the batch is cut: nothing of the user's runs early, and
 /// which thread took which block does not show.
-fn can_be_eager(run: &Run) -> bool {
-    let Run::Wide(wide) = run else { return false };
+fn can_be_eager(wide: &Wide) -> bool {
     let is_named = |step: &ChainStep| step.operator.step() != Step::Closure;
     wide.operator.0.is_vectorised()
         && !wide.operator.0.is_ordered()
-        && wide.steps.iter().all(is_named)
+        && wide.chains.iter().flatten().all(is_named)
 }

@@ -68,6 +68,22 @@ pub(crate) fn columns<T: Record>(chunk: &AnyChunk) -> &T::Columns {
     chunk.downcast_ref().expect("the typed streams connect operators of one type only")
 }
 
+/// A chunk that holds no block and wastes no memory, and its bytes: the same chunk if that is so
+/// already.
+pub(crate) fn detach<T: Record>(chunk: &AnyChunk) -> (AnyChunk, usize) {
+    let rows = columns::<T>(chunk);
+    let bytes = rows.byte_len();
+    if !rows.is_borrowed() {
+        return (chunk.clone(), bytes);
+    }
+    let mut own = T::Columns::default();
+    for row in 0..rows.len() {
+        own.push(rows.get(row));
+    }
+    own.freeze();
+    (Arc::new(own), bytes)
+}
+
 impl<T: Record> FromIterator<T> for Batch<T> {
     /// A batch of one partition.
     fn from_iter<I: IntoIterator<Item = T>>(rows: I) -> Batch<T> {

@@ -94,6 +94,13 @@ impl BlockPool {
     }
 }
 
+impl SharedText {
+    /// Whether a receiver waits for the buffer to be free again.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pool.is_some()
+    }
+}
+
 impl From<Arc<TextBuffer>> for SharedText {
     fn from(text: Arc<TextBuffer>) -> SharedText {
         SharedText { text: Some(text), pool: None }

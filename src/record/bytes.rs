@@ -46,6 +46,10 @@ impl Columns for BytesColumn {
         self.slices.push_bytes(row);
     }
 
+    fn append(&mut self, other: &Self) {
+        self.slices.append(&other.slices);
+    }
+
     fn gather(&self, rows: &[u32]) -> Self {
         BytesColumn { slices: self.slices.gather(rows) }
     }
@@ -56,6 +60,10 @@ impl Columns for BytesColumn {
 
     fn freeze(&mut self) {
         self.slices.freeze();
+    }
+
+    fn is_borrowed(&self) -> bool {
+        self.slices.is_borrowed()
     }
 
     fn byte_len(&self) -> usize {

@@ -140,6 +140,12 @@ impl<T: Record> Columns for ListColumn<T> {
         }
     }
 
+    fn append(&mut self, other: &Self) {
+        let start = self.items.len() as u32;
+        self.items.append(&other.items);
+        self.rows.extend(other.rows.iter().map(|&(first, len)| (start + first, len)));
+    }
+
     fn gather(&self, rows: &[u32]) -> Self {
         let mut gathered = Self::default();
         for &row in rows {
@@ -155,6 +161,10 @@ impl<T: Record> Columns for ListColumn<T> {
 
     fn freeze(&mut self) {
         self.items.freeze();
+    }
+
+    fn is_borrowed(&self) -> bool {
+        self.items.is_borrowed()
     }
 
     fn byte_len(&self) -> usize {

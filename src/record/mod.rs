@@ -72,6 +72,13 @@ pub trait Columns: Default + Send + Sync + 'static {
         self.push(value.to_ref());
     }
 
+    /// Appends all rows of other columns.
+    fn append(&mut self, other: &Self) {
+        for row in 0..other.len() {
+            self.push(other.get(row));
+        }
+    }
+
     /// The rows at these positions, in this order; text keeps sharing its bytes.
     fn gather(&self, rows: &[u32]) -> Self;
 
@@ -80,6 +87,12 @@ pub trait Columns: Default + Send + Sync + 'static {
 
     /// Makes the bytes of text shareable, so that later splits copy nothing.
     fn freeze(&mut self) {}
+
+    /// Whether the rows lie in memory that has to go back to somebody, or is much larger than they
+    /// are, so that who keeps them copies them.
+    fn is_borrowed(&self) -> bool {
+        false
+    }
 
     /// About how many bytes the rows take, to judge what the work on them costs.
     fn byte_len(&self) -> usize;

@@ -84,6 +84,10 @@ impl<T: Record> Columns for OptionColumn<T> {
         self.values.freeze();
     }
 
+    fn is_borrowed(&self) -> bool {
+        self.values.is_borrowed()
+    }
+
     fn byte_len(&self) -> usize {
         self.values.byte_len() + 4 * self.slots.len()
     }

@@ -53,6 +53,10 @@ impl<T: Clone + Send + Sync + 'static> Columns for RowColumn<T> {
         self.values.push(value);
     }
 
+    fn append(&mut self, other: &Self) {
+        self.values.extend_from_slice(&other.values);
+    }
+
     fn gather(&self, rows: &[u32]) -> Self {
         RowColumn { values: rows.iter().map(|&row| self.values[row as usize].clone()).collect() }
     }

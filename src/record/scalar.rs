@@ -56,6 +56,10 @@ macro_rules! scalars {
                 self.values.push(row);
             }
 
+            fn append(&mut self, other: &Self) {
+                self.values.extend_from_slice(&other.values);
+            }
+
             fn gather(&self, rows: &[u32]) -> Self {
                 rows.iter().map(|&row| self.values[row as usize]).collect::<Vec<_>>().into()
             }

@@ -71,6 +71,28 @@ impl Slices {
         self.spans.push(Span { start, len: row.len() as u32 });
     }
 
+    pub(super) fn append(&mut self, other: &Slices) {
+        let bytes = other.spans.iter().map(|span| span.len as usize).sum::<usize>();
+        let source = other.buffer().bytes();
+        self.own();
+        let Values::Owned(buffer) = &mut self.values else { unreachable!("just made one's own") };
+        let mut start = buffer.len() as u32;
+        // Rows that lie one after the other, as they do in a buffer of one's own, go at once.
+        let is_dense = bytes == source.len()
+            && other.spans.first().is_none_or(|first| first.start == 0)
+            && other.spans.windows(2).all(|rows| rows[0].start + rows[0].len == rows[1].start);
+        if is_dense {
+            buffer.extend_from_bytes(source);
+        }
+        for span in &other.spans {
+            if !is_dense {
+                buffer.extend_from_bytes(&source[span.range()]);
+            }
+            self.spans.push(Span { start, len: span.len });
+            start += span.len;
+        }
+    }
+
     /// The parts to append whole columns to: what is appended to the buffer is not checked yet.
     pub(super) fn parts_mut(&mut self) -> (&mut TextBuffer, &mut Vec<Span>) {
         self.own();
@@ -123,6 +145,12 @@ impl Slices {
             let buffer = std::mem::take(buffer);
             self.values = Values::Shared(SharedText::from(Arc::new(buffer)));
         }
+    }
+
+    pub(super) fn is_borrowed(&self) -> bool {
+        let Values::Shared(shared) = &self.values else { return false };
+        let used: usize = self.spans.iter().map(|span| span.len as usize).sum();
+        shared.is_pooled() || 2 * used < shared.len()
     }
 
     pub(super) fn byte_len(&self) -> usize {

@@ -74,6 +74,12 @@ impl Columns for TextColumn {
         self.slices.push_str(row);
     }
 
+    fn append(&mut self, other: &Self) {
+        self.slices.append(&other.slices);
+        let (buffer, _) = self.slices.parts_mut();
+        assert!(buffer.check().is_ok(), "text after text is text");
+    }
+
     fn gather(&self, rows: &[u32]) -> Self {
         TextColumn { slices: self.slices.gather(rows) }
     }
@@ -84,6 +90,10 @@ impl Columns for TextColumn {
 
     fn freeze(&mut self) {
         self.slices.freeze();
+    }
+
+    fn is_borrowed(&self) -> bool {
+        self.slices.is_borrowed()
     }
 
     fn byte_len(&self) -> usize {

@@ -36,6 +36,10 @@ macro_rules! tuples {
                 $(self.members.$index.push_owned(value.$index);)+
             }
 
+            fn append(&mut self, other: &Self) {
+                $(self.members.$index.append(&other.members.$index);)+
+            }
+
             fn gather(&self, rows: &[u32]) -> Self {
                 TupleColumns { members: ($(self.members.$index.gather(rows),)+) }
             }
@@ -46,6 +50,10 @@ macro_rules! tuples {
 
             fn freeze(&mut self) {
                 $(self.members.$index.freeze();)+
+            }
+
+            fn is_borrowed(&self) -> bool {
+                $(self.members.$index.is_borrowed())||+
             }
 
             fn byte_len(&self) -> usize {

@@ -491,8 +491,14 @@ fn limits_out_of_range() {
     check_limit(Limits { queued_batches: 0, ..limits }, "limit queued_batches is 0");
     check_limit(Limits { queued_batches: 65_537, ..limits }, "limit queued_batches is 65537");
     check_limit(Limits { queued_rows: 0, ..limits }, "limit queued_rows is 0");
-    let least =
-        Limits { blocks: 2, line_bytes: 1, distinct_keys: 1, queued_batches: 1, queued_rows: 1 };
+    let least = Limits {
+        blocks: 2,
+        line_bytes: 1,
+        distinct_keys: 1,
+        retained_bytes: 0,
+        queued_batches: 1,
+        queued_rows: 1,
+    };
     StreamingContext::builder("life").limits(least).build().unwrap();
 }
 

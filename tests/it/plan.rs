@@ -1,5 +1,7 @@
 //! What `explain` says: which way each node runs.
 
+use std::time::Duration;
+
 use tidemill::prelude::*;
 
 use crate::feed::Feed;
@@ -21,17 +23,17 @@ fn named_chains_fuse() {
     check(
         |lines| ignore(&lines.split_whitespace().count_by_value()),
         "\
-#0 feed  [blocks, taken in as they arrive]
-#2 split_whitespace + count_by_value [fused]  <- #0
-output foreach_batch  <- #2
+foreach_batch
+└─ #2 split_whitespace + count_by_value [fused]
+   └─ #0 feed [blocks, taken in as they arrive]
 ",
     );
     check(
         |lines| ignore(&lines.split(b' ').pair_with(1i64).aggregate_by_key(Sum)),
         "\
-#0 feed  [blocks, taken in as they arrive]
-#3 split(' ') + pair_with + aggregate_by_key(Sum) [fused]  <- #0
-output foreach_batch  <- #3
+foreach_batch
+└─ #3 split(' ') + pair_with + aggregate_by_key(Sum) [fused]
+   └─ #0 feed [blocks, taken in as they arrive]
 ",
     );
 }
@@ -44,10 +46,12 @@ fn closures_run_row_by_row() {
             ignore(&words.pair_with(1i64).reduce_by_key(|left, right| left + right));
         },
         "\
-#0 feed  [blocks]
-#4 split(' ') [vectorised] -> filter [row closure] -> pair_with [vectorised] -> \
-reduce_by_key [row closure]  <- #0
-output foreach_batch  <- #4
+foreach_batch
+└─ #4 reduce_by_key [row closure]
+   └─ pair_with [vectorised]
+      └─ filter [row closure]
+         └─ split(' ') [vectorised]
+            └─ #0 feed [blocks]
 ",
     );
 }
@@ -58,9 +62,10 @@ fn a_closure_before_an_aggregate_waits_for_the_batch() {
     check(
         |lines| ignore(&lines.map(|line| line.to_owned()).count_by_value()),
         "\
-#0 feed  [blocks]
-#2 map [row closure] -> count_by_value [vectorised]  <- #0
-output foreach_batch  <- #2
+foreach_batch
+└─ #2 count_by_value [vectorised]
+   └─ map [row closure]
+      └─ #0 feed [blocks]
 ",
     );
 }
@@ -74,14 +79,49 @@ fn what_no_output_needs_does_not_run() {
             ignore(&words.union(&lines.transform(|batch, _| Ok(batch))));
         },
         "\
-#0 feed  [blocks]
-#1 split(' ') [vectorised]  <- #0
-#4 transform [batch closure]  <- #0
-#5 union  <- #1, #4
-output foreach_batch  <- #5
+foreach_batch
+└─ #5 union
+   ├─ #1 split(' ') [vectorised]
+   │  └─ #0 feed [blocks]
+   └─ #4 transform [batch closure]
+      └─ #0 feed, as above
 ",
     );
     check(|lines| drop(lines.count()), "");
+}
+
+/// Windows and joins: each side in order, and what is used twice drawn once.
+#[test]
+fn windows_and_joins() {
+    let secs = Duration::from_secs;
+    check(
+        |lines| {
+            let words = lines.split_whitespace();
+            ignore(&words.count_by_value_and_window(secs(60), secs(2)));
+            let lengths = words.map(|word| (word.len() as i64, 1.0));
+            let means = lengths.aggregate_by_key_and_window(Mean, secs(60), secs(2));
+            let rows = lengths.map_values(|value| value + 1.0).window(secs(4), secs(2));
+            ignore(&means.join(&rows.map_values(|value| value)));
+        },
+        "\
+foreach_batch
+└─ #3 count_by_value_and_window(60s, 2s) [panes, by inverse]
+   └─ #2 count_by_value [vectorised]
+      └─ #1 split_whitespace [vectorised]
+         └─ #0 feed [blocks]
+foreach_batch
+└─ #11 flat_map [row closure]
+   └─ #10 join [vectorised]
+      ├─ #6 aggregate_by_key_and_window(Mean, 60s, 2s) [panes, by two stacks]
+      │  └─ #5 aggregate_by_key(Mean) [vectorised]
+      │     └─ #4 map [row closure]
+      │        └─ #1 split_whitespace, as above
+      └─ map_values [row closure]
+         └─ #8 window(4s, 2s) [rows kept]
+            └─ #7 map_values [row closure]
+               └─ #4 map, as above
+",
+    );
 }
 
 #[test]
@@ -92,11 +132,11 @@ fn other_sources() {
     let (numbers, _queue) = ssc.queue_stream::<i64>().unwrap();
     numbers.print(3);
     let expected = "\
-#0 feed  [bounded blocks, taken in as they arrive]
-#1 count [vectorised]  <- #0
-#2 queue  [queued batches]
-output foreach_batch  <- #1
-output print(3)  <- #2
+foreach_batch
+└─ #1 count [vectorised]
+   └─ #0 feed [bounded blocks, taken in as they arrive]
+print(3)
+└─ #2 queue [queued batches]
 ";
     assert_eq!(ssc.explain(), expected);
 }

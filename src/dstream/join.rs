@@ -1,0 +1,104 @@
+//! Two streams of pairs, brought together by key within each batch.
+
+use super::DStream;
+use crate::ops::{AnyOperator, Cogroup};
+use crate::plan::Kind;
+use crate::record::{Key, List, Record};
+
+impl<K: Key, V: Record> DStream<(K, V)> {
+    /// For each key of this stream's batch or of the other's, the values that it has here and
+    /// there, each in the order of their arrival.
+    ///
+    /// Only batches of the same time meet; to join over time, window both streams first. A batch
+    /// fails if one of the two has none for its time. Streams of two contexts, or with different
+    /// slides, cannot be brought together: `start` says so.
+    pub fn cogroup<W: Record>(&self, other: &DStream<(K, W)>) -> DStream<(K, (Vec<V>, Vec<W>))> {
+        self.cogroup_as("cogroup", other)
+    }
+
+    /// Each pair of a value here and a value there that have the same key, batch by batch.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # let mut t = TestContext::new()?;
+    /// # let (clicks, users) = (t.input::<(i64, String)>(), t.input::<(i64, String)>());
+    /// let joined = clicks.stream().join(users.stream());
+    /// # let joined = t.output(&joined);
+    /// # clicks.push([(1, "/home".to_string()), (2, "/help".to_string())])?;
+    /// # users.push([(1, "ada".to_string())])?;
+    /// # t.tick()?;
+    /// # assert_eq!(joined.take(), [(1, ("/home".to_string(), "ada".to_string()))]);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    ///
+    /// As [`cogroup`](Self::cogroup) in all else.
+    pub fn join<W: Record>(&self, other: &DStream<(K, W)>) -> DStream<(K, (V, W))> {
+        self.cogroup_as("join", other).flat_map(|(key, (left, right)), out| {
+            for left in left.iter() {
+                for right in right.iter() {
+                    out.push((key, (left, right)));
+                }
+            }
+        })
+    }
+
+    /// As [`join`](Self::join), and each value here without one there beside `None`.
+    #[doc(alias = "leftOuterJoin")]
+    pub fn left_outer_join<W: Record>(
+        &self,
+        other: &DStream<(K, W)>,
+    ) -> DStream<(K, (V, Option<W>))> {
+        self.cogroup_as("left_outer_join", other).flat_map(|(key, (left, right)), out| {
+            for left in left.iter() {
+                for right in or_none(right) {
+                    out.push((key, (left, right)));
+                }
+            }
+        })
+    }
+
+    /// As [`join`](Self::join), and each value there without one here beside `None`.
+    #[doc(alias = "rightOuterJoin")]
+    pub fn right_outer_join<W: Record>(
+        &self,
+        other: &DStream<(K, W)>,
+    ) -> DStream<(K, (Option<V>, W))> {
+        self.cogroup_as("right_outer_join", other).flat_map(|(key, (left, right)), out| {
+            for left in or_none(left) {
+                for right in right.iter() {
+                    out.push((key, (left, right)));
+                }
+            }
+        })
+    }
+
+    /// As [`join`](Self::join), and each value here or there without its like beside `None`.
+    #[doc(alias = "fullOuterJoin")]
+    pub fn full_outer_join<W: Record>(
+        &self,
+        other: &DStream<(K, W)>,
+    ) -> DStream<(K, (Option<V>, Option<W>))> {
+        self.cogroup_as("full_outer_join", other).flat_map(|(key, (left, right)), out| {
+            for left in or_none(left) {
+                for right in or_none(right) {
+                    out.push((key, (left, right)));
+                }
+            }
+        })
+    }
+
+    fn cogroup_as<W: Record>(
+        &self,
+        name: &str,
+        other: &DStream<(K, W)>,
+    ) -> DStream<(K, (Vec<V>, Vec<W>))> {
+        let operator = AnyOperator::new(Cogroup::<K, V, W>::new(self.keys_max()));
+        self.combine(name, [other], Kind::Wide(operator))
+    }
+}
+
+/// All items, or `None` once if there are none.
+fn or_none<T: Record>(list: List<'_, T>) -> impl Iterator<Item = Option<T::Ref<'_>>> {
+    let none = list.is_empty().then_some(None);
+    list.iter().map(Some).chain(none)
+}

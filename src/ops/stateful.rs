@@ -1,0 +1,91 @@
+//! Operators that remember: what they keep from batch to batch, and how a failed batch is undone.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::record::batch::AnyChunk;
+
+/// Keeps what batches bring for the batches to come.
+///
+/// A turn changes the state for one batch; then the batch is committed or rolled back as a whole,
+/// so that a failed batch leaves nothing behind.
+pub(crate) trait Stateful: Send + Sync + 'static {
+    /// What is kept.
+    type State: Send + 'static;
+
+    fn state(&self) -> Self::State;
+
+    /// How it runs, for `explain`.
+    fn way(&self) -> &'static str;
+
+    /// Takes in the parent's batch, if it has one, and gives a batch out if one is due.
+    fn take_turn(&self, state: &mut Self::State, turn: Turn<'_>) -> Result<()>;
+
+    /// The batch has succeeded.
+    fn commit(&self, state: &mut Self::State);
+
+    /// The batch has failed: the state becomes what it was before. The turn may have ended anywhere
+    /// where something of the user's runs.
+    fn roll_back(&self, state: &mut Self::State);
+}
+
+/// What a stateful operator is given for one batch.
+pub(crate) struct Turn<'a> {
+    /// The number of the batch, from 1.
+    pub(crate) now: u64,
+    /// The parent's batch, unless it has none.
+    pub(crate) chunks: Option<&'a [AnyChunk]>,
+    /// Where to put the operator's own batch, if one is due.
+    pub(crate) out: Option<&'a mut Vec<AnyChunk>>,
+    /// What the operator gave out last, to be written again when nobody else holds it.
+    pub(crate) last: Option<AnyChunk>,
+}
+
+/// A state with its type forgotten.
+pub(crate) type AnyState = Box<dyn Any + Send>;
+
+/// A stateful operator with its types forgotten.
+#[derive(Clone)]
+pub(crate) struct AnyStateful(pub(crate) Arc<dyn ErasedStateful>);
+
+impl AnyStateful {
+    pub(crate) fn new(operator: impl Stateful) -> AnyStateful {
+        AnyStateful(Arc::new(operator))
+    }
+}
+
+/// [`Stateful`] as the executor calls it.
+pub(crate) trait ErasedStateful: Send + Sync {
+    fn state(&self) -> AnyState;
+    fn way(&self) -> &'static str;
+    fn take_turn(&self, state: &mut AnyState, turn: Turn<'_>) -> Result<()>;
+    fn commit(&self, state: &mut AnyState);
+    fn roll_back(&self, state: &mut AnyState);
+}
+
+fn typed<S: Stateful>(state: &mut AnyState) -> &mut S::State {
+    state.downcast_mut().expect("an operator gets its own state only")
+}
+
+impl<S: Stateful> ErasedStateful for S {
+    fn state(&self) -> AnyState {
+        Box::new(Stateful::state(self))
+    }
+
+    fn way(&self) -> &'static str {
+        Stateful::way(self)
+    }
+
+    fn take_turn(&self, state: &mut AnyState, turn: Turn<'_>) -> Result<()> {
+        Stateful::take_turn(self, typed::<S>(state), turn)
+    }
+
+    fn commit(&self, state: &mut AnyState) {
+        Stateful::commit(self, typed::<S>(state));
+    }
+
+    fn roll_back(&self, state: &mut AnyState) {
+        Stateful::roll_back(self, typed::<S>(state));
+    }
+}
