@@ -19,3 +19,4 @@ mod random;
 mod records;
 mod tidy;
 mod time;
+mod windows;

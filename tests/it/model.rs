@@ -11,7 +11,7 @@ use tidemill_kernels::Level;
 use crate::child;
 use crate::feed::{Feed, Feeder};
 use crate::naive;
-use crate::random::Random;
+use crate::random::{Random, seeds};
 
 /// A way to count, which the engine may run as it likes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -150,14 +150,6 @@ fn adversarial(random: &mut Random, len: usize, is_text: bool) -> Vec<u8> {
     }
     text.push(b'\n');
     text
-}
-
-fn seeds(default: u64) -> std::ops::Range<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
-    match number("TIDEMILL_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("TIDEMILL_SEEDS").unwrap_or(default),
-    }
 }
 
 #[test]

@@ -31,3 +31,12 @@ impl Random {
         from[self.below(from.len())]
     }
 }
+
+/// The seeds to run: `TIDEMILL_SEED` names one, `TIDEMILL_SEEDS` says how many.
+pub(crate) fn seeds(default: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    match number("TIDEMILL_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("TIDEMILL_SEEDS").unwrap_or(default),
+    }
+}
