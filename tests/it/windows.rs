@@ -20,6 +20,9 @@ type Input = Option<Vec<Vec<Pair>>>;
 /// A value that a closure panics at.
 const POISON: i64 = 666;
 
+/// What an operator says that panics now and then.
+const MAY_FAIL: &str = "panicked: on purpose";
+
 /// What the model knows at a batch time: the rows of each batch in the window, oldest first, and
 /// of all batches so far.
 #[derive(Copy, Clone)]
@@ -154,7 +157,13 @@ fn check_inputs<U>(
             output.take_batches();
             continue;
         }
-        t.tick().unwrap_or_else(|error| panic!("{what}, batch {now}: {error}"));
+        if let Err(error) = t.tick() {
+            let message = error.to_string();
+            assert!(message.contains(MAY_FAIL), "{what}, batch {now}: {message}");
+            all.push(Vec::new());
+            output.take_batches();
+            continue;
+        }
         all.push(rows);
         let mut batches = output.take_batches();
         if now % span.slide != 0 {
@@ -457,5 +466,66 @@ fn failed_batches() {
                 .map_values(tall)
         },
         |seen| seen.each(|values| values.iter().map(|value| value / 50).sum::<i64>()),
+    );
+}
+
+/// A closure that panics at any of its calls: when batches are reduced, when panes are merged, when
+/// they leave, and when the window is given out. Nothing is lost but the batch of that call.
+#[test]
+fn a_panic_at_any_call() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn check_calls(
+        build: impl Fn(&DStream<Pair>, Span, Panicky) -> DStream<Pair>,
+        model: impl Fn(&[i64]) -> i64,
+    ) {
+        for seed in seeds(200) {
+            let mut random = Random::new(seed);
+            let span = Span::random(&mut random);
+            let inputs = random_inputs(&mut random);
+            let panicky = Panicky { seed, one_in: 40 + seed % 200 };
+            let build = |pairs: &DStream<Pair>, span: Span| build(pairs, span, panicky);
+            let model = |seen: &Seen<'_>| seen.each(&model);
+            check_inputs(&inputs, span, 1, &build, &model, &format!("seed {seed}"));
+        }
+    }
+
+    /// Panics at one call in so many.
+    #[derive(Copy, Clone)]
+    struct Panicky {
+        seed: u64,
+        one_in: u64,
+    }
+
+    impl Panicky {
+        fn on(self, f: fn(i64, i64) -> i64) -> impl Fn(i64, i64) -> i64 + Send + Sync + 'static {
+            let calls = AtomicU64::new(self.seed << 32);
+            move |left, right| {
+                let call = calls.fetch_add(1, Ordering::Relaxed);
+                if Random::new(call).next() % self.one_in == 0 {
+                    panic_on_purpose();
+                }
+                f(left, right)
+            }
+        }
+    }
+
+    check_calls(
+        |pairs, span, panicky| {
+            let (window, slide) = (span.window(), span.slide());
+            let first = panicky.on(|left, _| left);
+            pairs.map_values(|value| value).reduce_by_key_and_window(first, window, slide)
+        },
+        |values| values[0],
+    );
+    check_calls(
+        |pairs, span, panicky| {
+            let (window, slide) = (span.window(), span.slide());
+            let (sum, difference) = (panicky.on(|a, b| a + b), panicky.on(|a, b| a - b));
+            DStream::clone(
+                &pairs.reduce_by_key_and_window_with_inverse(sum, difference, window, slide),
+            )
+        },
+        |values| values.iter().sum(),
     );
 }
