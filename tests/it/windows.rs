@@ -477,7 +477,7 @@ fn a_panic_at_any_call() {
 
     fn check_calls(
         build: impl Fn(&DStream<Pair>, Span, Panicky) -> DStream<Pair>,
-        model: impl Fn(&[i64]) -> i64,
+        model: impl Fn(&Seen<'_>) -> Vec<Pair>,
     ) {
         for seed in seeds(200) {
             let mut random = Random::new(seed);
@@ -485,7 +485,6 @@ fn a_panic_at_any_call() {
             let inputs = random_inputs(&mut random);
             let panicky = Panicky { seed, one_in: 40 + seed % 200 };
             let build = |pairs: &DStream<Pair>, span: Span| build(pairs, span, panicky);
-            let model = |seen: &Seen<'_>| seen.each(&model);
             check_inputs(&inputs, span, 1, &build, &model, &format!("seed {seed}"));
         }
     }
@@ -516,16 +515,25 @@ fn a_panic_at_any_call() {
             let first = panicky.on(|left, _| left);
             pairs.map_values(|value| value).reduce_by_key_and_window(first, window, slide)
         },
-        |values| values[0],
+        |seen| seen.each(|values| values[0]),
     );
     check_calls(
         |pairs, span, panicky| {
             let (window, slide) = (span.window(), span.slide());
             let (sum, difference) = (panicky.on(|a, b| a + b), panicky.on(|a, b| a - b));
-            DStream::clone(
-                &pairs.reduce_by_key_and_window_with_inverse(sum, difference, window, slide),
-            )
+            let sums = pairs.reduce_by_key_and_window_with_inverse(sum, difference, window, slide);
+            DStream::clone(&sums)
         },
-        |values| values.iter().sum(),
+        |seen| seen.each(|values| values.iter().sum()),
+    );
+    // A key of a batch that failed was never there.
+    check_calls(
+        |pairs, span, panicky| {
+            let (window, slide) = (span.window(), span.slide());
+            let maxima = pairs.aggregate_by_key_and_window(Count, window, slide).keep_empty_keys();
+            let never = panicky.on(|count, _| count);
+            maxima.map_values(move |count| never(count, 0))
+        },
+        |seen| seen.each_ever(|values| values.len() as i64),
     );
 }
