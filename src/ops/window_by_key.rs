@@ -466,12 +466,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 
     fn take_turn(&self, panes: &mut Panes<K, A::Partial>, turn: Turn<'_>) -> Result<()> {
-        self.close_pane(panes, turn.now);
-        self.take_out(panes, turn.now)?;
+        // Before the panes leave: what dies with them may come again with this batch.
         let dead = panes.states.len() - panes.shown;
         if dead > panes.shown.max(DEAD_KEYS_MIN) {
             self.drop_dead_keys(panes)?;
         }
+        self.close_pane(panes, turn.now);
+        self.take_out(panes, turn.now)?;
         if self.span.is_seen(turn.now) {
             for chunk in turn.chunks.unwrap_or_default() {
                 self.merge_chunk(panes, chunk)?;
