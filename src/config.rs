@@ -24,6 +24,10 @@ pub(crate) const EAGER_BLOCKS_MAX: usize = 8;
 /// else is queued: it bounds what is left to do at the tick.
 pub(crate) const EAGER_BYTES_MIN: usize = 64 << 10;
 
+/// Different values of one key that a distinct count keeps unless told otherwise: more than a
+/// program expects of one key, and with short values less than 100 MB.
+pub(crate) const DISTINCT_VALUES_MAX: usize = 1 << 20;
+
 /// How long a receiver's thread waits at most before it looks whether it shall stop.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
 

@@ -48,11 +48,14 @@ pub use engine::{
     ContextBuilder, ContextState, StreamingContext, TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
-pub use ops::{Aggregate, Count, Emitter, Max, Mean, Min, Partition, Sum};
+pub use ops::{
+    Aggregate, Candidates, Count, DistinctCount, DistinctValues, Emitter, First, Last, Max, Mean,
+    Min, Moments, Partition, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance,
+};
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Columns, Groups, HashGroups, Key, List, ListColumn,
-    OptionColumn, Record, Row, RowColumn, ScalarColumn, Show, TextColumn, TextGroups, TupleColumns,
-    arrow2, shown,
+    OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show, TextColumn, TextGroups,
+    TupleColumns, arrow2, shown,
 };
 pub use source::{
     BadUtf8, BlockWriter, Carry, Files, Follow, LineOptions, Listen, LongLine, QueueHandle,

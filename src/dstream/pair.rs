@@ -40,8 +40,23 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         self.wide("reduce_by_key", ReduceByKey::<K, V, F>::new(f, self.keys_max()))
     }
 
-    /// The values of each key of a batch by a named aggregate: `Count`, `Sum`, `Min`, `Max` or
-    /// `Mean`.
+    /// The values of each key of a batch by a named aggregate: [`Count`], [`DistinctCount`],
+    /// [`Sum`], [`Mean`], [`Min`], [`Max`], [`TopK`], [`First`], [`Last`], [`Variance`],
+    /// [`StdDev`], [`SampleVariance`], [`SampleStdDev`], or an [`Aggregate`] of your own.
+    ///
+    /// [`Count`]: crate::Count
+    /// [`DistinctCount`]: crate::DistinctCount
+    /// [`Sum`]: crate::Sum
+    /// [`Mean`]: crate::Mean
+    /// [`Min`]: crate::Min
+    /// [`Max`]: crate::Max
+    /// [`TopK`]: crate::TopK
+    /// [`First`]: crate::First
+    /// [`Last`]: crate::Last
+    /// [`Variance`]: crate::Variance
+    /// [`StdDev`]: crate::StdDev
+    /// [`SampleVariance`]: crate::SampleVariance
+    /// [`SampleStdDev`]: crate::SampleStdDev
     ///
     /// ```
     /// # use tidemill::prelude::*;

@@ -5,6 +5,7 @@
 //! knows a clock, a socket or a thread.
 
 mod aggregate;
+mod aggregate_by_key;
 mod cogroup;
 mod count;
 mod count_by_value;
@@ -25,8 +26,11 @@ use std::sync::Arc;
 
 use tidemill_kernels::Split;
 
-pub(crate) use aggregate::AggregateByKey;
-pub use aggregate::{Aggregate, Count, Max, Mean, Min, Sum};
+pub use aggregate::{
+    Aggregate, Candidates, Count, DistinctCount, DistinctValues, First, Last, Max, Mean, Min,
+    Moments, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance,
+};
+pub(crate) use aggregate_by_key::AggregateByKey;
 pub(crate) use cogroup::Cogroup;
 pub(crate) use count::CountRows;
 use count_by_value::CountByValue;

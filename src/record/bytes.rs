@@ -29,6 +29,10 @@ impl Record for Vec<u8> {
     fn from_ref(row: &[u8]) -> Vec<u8> {
         row.to_owned()
     }
+
+    fn byte_len(row: &[u8]) -> usize {
+        size_of::<Vec<u8>>() + row.len()
+    }
 }
 
 impl Columns for BytesColumn {

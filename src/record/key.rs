@@ -66,7 +66,7 @@ fn seed() -> &'static DefaultHashBuilder {
     SEED.get_or_init(DefaultHashBuilder::default)
 }
 
-fn hash<K: Key>(key: K::Ref<'_>) -> u64 {
+pub(crate) fn hash_of<K: Key>(key: K::Ref<'_>) -> u64 {
     let mut hasher = seed().build_hasher();
     K::hash_ref(key, &mut hasher);
     hasher.finish()
@@ -90,9 +90,9 @@ impl<K: Key> Groups<K> for HashGroups<K> {
             let key = keys.get(row);
             let known = &self.keys;
             let entry = self.ids.entry(
-                hash::<K>(key),
+                hash_of::<K>(key),
                 |&id| K::same(known.get(id as usize), key),
-                |&id| hash::<K>(known.get(id as usize)),
+                |&id| hash_of::<K>(known.get(id as usize)),
             );
             match entry {
                 hashbrown::hash_table::Entry::Occupied(entry) => ids.push(*entry.get()),

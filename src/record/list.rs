@@ -111,6 +111,10 @@ impl<T: Record> Record for Vec<T> {
     fn from_ref(row: List<'_, T>) -> Vec<T> {
         row.iter().map(T::from_ref).collect()
     }
+
+    fn byte_len(row: List<'_, T>) -> usize {
+        size_of::<Vec<T>>() + row.iter().map(T::byte_len).sum::<usize>()
+    }
 }
 
 impl<T: Record> Columns for ListColumn<T> {

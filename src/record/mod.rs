@@ -11,6 +11,7 @@ mod bytes;
 mod key;
 mod list;
 mod option;
+mod order;
 mod row;
 mod scalar;
 mod show;
@@ -22,9 +23,10 @@ pub use batch::Batch;
 pub use bridge::{ArrowRecord, arrow2};
 pub use bytes::BytesColumn;
 pub use key::{Groups, HashGroups, Key, TextGroups};
-pub(crate) use key::{check_keys, table_error};
+pub(crate) use key::{check_keys, hash_of, table_error};
 pub use list::{List, ListColumn};
 pub use option::OptionColumn;
+pub use order::Ordered;
 pub use row::{Row, RowColumn};
 pub use scalar::ScalarColumn;
 pub use show::{Show, shown};
@@ -46,6 +48,11 @@ pub trait Record: Sized + Send + Sync + 'static {
 
     /// A row as a value of its own.
     fn from_ref(row: Self::Ref<'_>) -> Self;
+
+    /// About how many bytes a value of this row takes, with what it owns.
+    fn byte_len(_row: Self::Ref<'_>) -> usize {
+        size_of::<Self>()
+    }
 }
 
 /// The columnar form of a [`Record`]: appended to while it is built, read-only once shared.

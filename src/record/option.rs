@@ -40,6 +40,10 @@ impl<T: Record> Record for Option<T> {
     fn from_ref(row: Option<T::Ref<'_>>) -> Option<T> {
         row.map(T::from_ref)
     }
+
+    fn byte_len(row: Option<T::Ref<'_>>) -> usize {
+        row.map_or(size_of::<Option<T>>(), T::byte_len)
+    }
 }
 
 impl<T: Record> Columns for OptionColumn<T> {

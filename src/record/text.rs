@@ -57,6 +57,10 @@ impl Record for String {
     fn from_ref(row: &str) -> String {
         row.to_owned()
     }
+
+    fn byte_len(row: &str) -> usize {
+        size_of::<String>() + row.len()
+    }
 }
 
 impl Columns for TextColumn {

@@ -15,6 +15,10 @@ macro_rules! tuples {
             fn from_ref(row: Self::Ref<'_>) -> Self {
                 ($($member::from_ref(row.$index),)+)
             }
+
+            fn byte_len(row: Self::Ref<'_>) -> usize {
+                0 $(+ $member::byte_len(row.$index))+
+            }
         }
 
         impl<$($member: Columns),+> Columns for TupleColumns<($($member,)+)> {

@@ -1,10 +1,14 @@
 //! Named aggregates by key: what they give, at the ends of their types, and the same bits for any
 //! number of threads.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use tidemill::prelude::*;
-use tidemill::{Aggregate, ErrorKind};
+use tidemill::{
+    Aggregate, DistinctCount, ErrorKind, First, Last, Ordered, SampleStdDev, SampleVariance,
+    StdDev, TopK, Variance,
+};
 
 use crate::check::{In, Out, batch_of, check_bag, pairs};
 use crate::random::Random;
@@ -77,7 +81,7 @@ fn extremes() {
     check_values(Min, &[f64::INFINITY], one(f64::INFINITY));
 }
 
-/// NaN is the greatest value, and -0.0 is less than 0.0.
+/// NaN of any sign is the greatest value, and -0.0 is less than 0.0.
 #[test]
 fn extremes_of_floats_are_by_total_order() {
     check_values(Min, &[f64::NAN, 1.0], one(1.0));
@@ -100,7 +104,8 @@ fn extremes_of_floats_are_by_total_order() {
     check_bits(&[1.0, f64::NAN, 2.0], 1.0, f64::NAN);
     check_bits(&[f64::NAN], f64::NAN, f64::NAN);
     check_bits(&[0.0, -0.0], -0.0, 0.0);
-    check_bits(&[f64::NEG_INFINITY, -f64::NAN], -f64::NAN, f64::NEG_INFINITY);
+    check_bits(&[f64::NEG_INFINITY, -f64::NAN], f64::NEG_INFINITY, -f64::NAN);
+    check_bits(&[f64::NAN, -f64::NAN, f64::INFINITY], f64::INFINITY, f64::NAN);
 }
 
 #[test]
@@ -111,6 +116,242 @@ fn mean() {
     check_values(Mean, &[u64::MAX, u64::MAX], one(u64::MAX as f64));
     check_values(Mean, &[1.0f64, 2.0, 6.0], one(3.0));
     check_values(Mean, &[1.0f32, 2.0], one(1.5));
+}
+
+#[test]
+fn extremes_of_whatever_has_an_order() {
+    let text = |texts: &[&str]| -> Vec<String> { texts.iter().map(|t| t.to_string()).collect() };
+    check_values(Min, &text(&["b", "a", "ab", "é"]), one("a".to_owned()));
+    check_values(Max, &text(&["b", "a", "ab", "é"]), one("é".to_owned()));
+    check_values(Min, &text(&["a", ""]), one(String::new()));
+    check_values(Max, &[vec![1u8], vec![1, 0], vec![]], one(vec![1u8, 0]));
+    check_values(Max, &[false, true, false], one(true));
+    check_values(Min, &[Some(3i64), None, Some(-1)], one(None));
+    check_values(Max, &[Some(3i64), None, Some(-1)], one(Some(3)));
+    check_values(Min, &[(2i64, 1.5f64), (1, f64::NAN), (1, 2.0)], one((1, 2.0)));
+    check_values(Max, &[vec![1i64, 2], vec![2], vec![1, 2, 3]], one(vec![2]));
+    check_values(Min, &[Row('b'), Row('a')], one(Row('a')));
+}
+
+/// A value whose second part its order does not see.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+struct Tied(i64, &'static str);
+
+impl PartialOrd for Tied {
+    fn partial_cmp(&self, other: &Tied) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Tied {
+    fn cmp(&self, other: &Tied) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+#[test]
+fn of_values_that_tie_the_first_one_counts() {
+    let values = [(2, "a"), (1, "b"), (2, "c"), (1, "d"), (2, "e")].map(|(n, t)| Row(Tied(n, t)));
+    let [a, b, c, d, e] = values;
+    check_values(Min, &values, one(b));
+    check_values(Max, &values, one(a));
+    check_values(TopK(2), &values, one(vec![a, c]));
+    check_values(TopK(4), &values, one(vec![a, c, e, b]));
+    check_values(TopK(9), &values, one(vec![a, c, e, b, d]));
+    check_values(Max, &values.map(|value| (value, 0i64)), one((a, 0)));
+}
+
+#[test]
+fn ends() {
+    check_values(First, &[3i64, 1, 2], one(3));
+    check_values(Last, &[3i64, 1, 2], one(2));
+    check_values(First, &["a".to_owned(), String::new()], one("a".to_owned()));
+    check_values(Last, &["a".to_owned(), String::new()], one(String::new()));
+    check_values(First, &[None, Some(1i64)], one(None));
+    check_values(Last, &[vec![1i64], vec![]], one(vec![]));
+    check_values(Last, &[Row('a'), Row('b')], one(Row('b')));
+}
+
+#[test]
+fn distinct_count() {
+    check_values(DistinctCount::new(), &[1i64, 2, 1, 2, 1], one(2));
+    let text = ["a", "", "b", "", "a"].map(String::from);
+    check_values(DistinctCount::default(), &text, one(3));
+    check_values(DistinctCount::new(), &[None, Some(1i64), None], one(2));
+    check_values(DistinctCount::new(), &[(1i64, true), (1, false), (1, true)], one(2));
+    check_values(DistinctCount::new(), &[Row('a'), Row('a')], one(1));
+    // One value more than the maximum fails the batch, wherever it came from.
+    let limited = DistinctCount::new().values_max(2);
+    check_values(limited, &[1i64, 2, 2, 1], one(2));
+    const LIMIT: &[&str] = &["aggregate_by_key(DistinctCount)", "maximum of 2", "values_max"];
+    check_values(limited, &[1i64, 2, 2, 3], Out::Fails(LIMIT));
+    let mut t = TestContext::new().unwrap();
+    let pairs = t.input::<(i64, i64)>();
+    let counts = t.output(&pairs.stream().aggregate_by_key(limited));
+    pairs.push([(0i64, 1), (0, 2), (1, 1), (0, 3)]).unwrap();
+    assert_eq!(t.tick().unwrap_err().kind(), ErrorKind::Limit);
+    // The next batch starts with no value.
+    pairs.push([(0i64, 4), (0, 5), (1, 6)]).unwrap();
+    t.tick().unwrap();
+    assert_eq!(counts.take_sorted(), [(0, 2), (1, 1)]);
+}
+
+#[test]
+fn top_k() {
+    check_values(TopK(2), &[3i64, 1, 4, 1, 5], one(vec![5, 4]));
+    check_values(TopK(1), &[1i64, 2, 3, 4, 5, 6], one(vec![6]));
+    check_values(TopK(3), &[7i64, 7, 1, 7, 7], one(vec![7, 7, 7]));
+    check_values(TopK(9), &[1i64, 2], one(vec![2, 1]));
+    check_values(TopK(0), &[1i64, 2], one(vec![]));
+    check_values(TopK(usize::MAX), &[1i64, 2], one(vec![2, 1]));
+    let text = ["b", "a", "é", ""].map(String::from);
+    check_values(TopK(2), &text, one(vec!["é".to_owned(), "b".to_owned()]));
+    // NaN is greater than all numbers; values are given as they are.
+    let bits = |values: tidemill::List<'_, f64>| values.iter().map(f64::to_bits).collect();
+    check_bag(
+        |pairs: &DStream<(i64, f64)>| {
+            pairs.aggregate_by_key(TopK(3)).map_values::<Vec<u64>, _>(bits)
+        },
+        &[In::Partitions(vec![vec![(0, 0.0), (0, -0.0)], vec![(0, f64::NAN), (0, -1.0)]])],
+        &[Out::Rows(vec![(0, [f64::NAN, 0.0, -0.0].map(f64::to_bits).to_vec())])],
+    );
+}
+
+/// A float that is equal to those that rounding may have made of it, and NaN to NaN.
+#[derive(Copy, Clone, Debug)]
+struct Close(f64);
+
+impl PartialEq for Close {
+    fn eq(&self, other: &Close) -> bool {
+        let (left, right) = (self.0, other.0);
+        let apart = (left - right).abs();
+        left == right || (left.is_nan() && right.is_nan()) || apart <= 1e-9 * left.abs()
+    }
+}
+
+#[test]
+fn variances() {
+    fn check<V: Record + Clone>(values: &[V], population: f64, sample: f64)
+    where
+        Variance: Aggregate<V, Output = f64>,
+        SampleVariance: Aggregate<V, Output = f64>,
+        StdDev: Aggregate<V, Output = f64>,
+        SampleStdDev: Aggregate<V, Output = f64>,
+    {
+        let rows: Vec<(i64, V)> = values.iter().map(|value| (0, value.clone())).collect();
+        for cut in 0..=rows.len() {
+            let (head, tail) = rows.split_at(cut);
+            check_bag(
+                |pairs: &DStream<(i64, V)>| {
+                    let close = |number: f64| Row(Close(number));
+                    let variance = pairs.aggregate_by_key(Variance).map_values(close);
+                    let sample = pairs.aggregate_by_key(SampleVariance).map_values(close);
+                    let std_dev = pairs.aggregate_by_key(StdDev).map_values(close);
+                    let sample_dev = pairs.aggregate_by_key(SampleStdDev).map_values(close);
+                    let all = variance.union(&sample).union(&std_dev).union(&sample_dev);
+                    // The rows' order among each other has to show: all keys are the same.
+                    all.group_by_key()
+                },
+                &[In::Partitions(vec![head.to_vec(), tail.to_vec()])],
+                &[Out::Rows(vec![(
+                    0,
+                    [population, sample, population.sqrt(), sample.sqrt()]
+                        .map(|number| Row(Close(number)))
+                        .to_vec(),
+                )])],
+            );
+        }
+    }
+    check(&[2i64, 4, 4, 4, 5, 5, 7, 9], 4.0, 32.0 / 7.0);
+    check(&[1.0f64, 2.0, 4.0], 14.0 / 9.0, 7.0 / 3.0);
+    check(&[0.5f32, -0.5], 0.25, 0.5);
+    check(&[i8::MIN, i8::MAX], 127.5 * 127.5, 127.5 * 127.5 * 2.0);
+    check(&[u64::MAX, u64::MAX], 0.0, 0.0);
+    // One value has no spread, and says nothing of that of others.
+    check(&[7i64], 0.0, f64::NAN);
+    check(&[7.5f64], 0.0, f64::NAN);
+    // Far from zero, where the sum of squares would lose every digit of the spread.
+    check(&[1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0], 22.5, 30.0);
+    check(&[-1e15f64, -1e15 + 2.0], 1.0, 2.0);
+    check(&[1.0, f64::NAN, 2.0], f64::NAN, f64::NAN);
+    check(&[1.0, f64::INFINITY], f64::NAN, f64::NAN);
+    check(&[1e300, -1e300], f64::INFINITY, f64::INFINITY);
+}
+
+/// Random batches against what one would write down for a list of values; floats are among the
+/// values with all that is special about them.
+#[test]
+fn random_batches() {
+    fn check_model<V, A, U>(
+        aggregate: A,
+        partitions: &[Vec<(i64, V)>],
+        model: impl Fn(&[V]) -> A::Output,
+        shown: impl for<'a> Fn(<A::Output as Record>::Ref<'a>) -> U + Send + Sync + Copy + 'static,
+    ) where
+        V: Record + Clone,
+        A: Aggregate<V> + Copy,
+        U: Record + Clone + Debug + PartialEq,
+    {
+        let mut values: BTreeMap<i64, Vec<V>> = BTreeMap::new();
+        for (key, value) in partitions.iter().flatten() {
+            values.entry(*key).or_default().push(value.clone());
+        }
+        let rows = values.into_iter().map(|(key, values)| (key, shown(model(&values).to_ref())));
+        check_bag(
+            |pairs: &DStream<(i64, V)>| pairs.aggregate_by_key(aggregate).map_values(shown),
+            &[In::Partitions(partitions.to_vec()), In::Partitions(vec![])],
+            &[Out::Rows(rows.collect()), Out::Rows(vec![])],
+        );
+    }
+    fn sorted<V: Ordered + Clone>(values: &[V]) -> Vec<V> {
+        let mut values = values.to_vec();
+        values.sort_by(|left, right| V::order(right.to_ref(), left.to_ref()));
+        values
+    }
+    fn squares(values: &[f64]) -> f64 {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        values.iter().map(|value| (value - mean).powi(2)).sum()
+    }
+    let special = [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, f64::MAX];
+    for seed in 0..24 {
+        let mut random = Random::new(seed);
+        let (rows_max, span) = (random.between(0, 40), random.between(1, 30));
+        let mut partitions = |value: &mut dyn FnMut(&mut Random) -> f64| -> Vec<Vec<(i64, f64)>> {
+            let mut row = |_| (random.below(4) as i64, value(&mut random));
+            (0..3).map(|part| (0..rows_max * part / 2).map(&mut row).collect()).collect()
+        };
+        let numbers = partitions(&mut |random| 1e6 + random.below(span) as f64 / 8.0);
+        let floats = partitions(&mut |random| match random.below(3) {
+            0 => special[random.below(special.len())],
+            _ => random.below(span) as f64 - 5.0,
+        });
+        let texts: Vec<Vec<(i64, String)>> = numbers
+            .iter()
+            .map(|rows| rows.iter().map(|(key, n)| (*key, "x".repeat(*n as usize % 7))).collect())
+            .collect();
+
+        check_model(First, &floats, |values| values[0], f64::to_bits);
+        check_model(Last, &floats, |values| values[values.len() - 1], f64::to_bits);
+        check_model(Max, &floats, |values| sorted(values)[0], f64::to_bits);
+        check_model(Min, &floats, |values| *sorted(values).last().unwrap(), f64::to_bits);
+        let bits =
+            |list: tidemill::List<'_, f64>| list.iter().map(f64::to_bits).collect::<Vec<_>>();
+        for k in [0, 1, 3, 50] {
+            let top = |values: &[f64]| sorted(values).into_iter().take(k).collect();
+            check_model(TopK(k), &floats, top, bits);
+        }
+        let close = |number: f64| Row(Close(number));
+        let count = |values: &[f64]| values.len() as f64;
+        check_model(Variance, &numbers, |v| squares(v) / count(v), close);
+        check_model(StdDev, &numbers, |v| (squares(v) / count(v)).sqrt(), close);
+        check_model(SampleVariance, &numbers, |v| squares(v) / (count(v) - 1.0), close);
+        check_model(SampleStdDev, &numbers, |v| (squares(v) / (count(v) - 1.0)).sqrt(), close);
+        let owned = |text: &str| text.to_owned();
+        check_model(Min, &texts, |v| v.iter().min().unwrap().clone(), owned);
+        check_model(Max, &texts, |v| v.iter().max().unwrap().clone(), owned);
+        let distinct = |v: &[String]| v.iter().collect::<BTreeSet<_>>().len() as i64;
+        check_model(DistinctCount::new(), &texts, distinct, |count| count);
+    }
 }
 
 #[test]
@@ -201,6 +442,10 @@ fn sums_of_floats_have_the_same_bits_for_any_number_of_threads() {
         let rows = t.input::<(i64, f64)>();
         let sums = rows.stream().aggregate_by_key(Sum);
         let all = sums.union(&rows.stream().aggregate_by_key(Mean));
+        let all = all.union(&rows.stream().aggregate_by_key(Variance));
+        let all = all.union(&rows.stream().aggregate_by_key(SampleStdDev));
+        let all = all.union(&rows.stream().aggregate_by_key(First));
+        let all = all.union(&rows.stream().aggregate_by_key(Last));
         let all = all.union(&rows.stream().reduce_by_key(|left, right| left + right));
         let total = rows.stream().map(|(_, value)| value).reduce(|left, right| left + right);
         let output = t.output(&all.union(&total.map(|sum| (99, sum))));
@@ -212,7 +457,7 @@ fn sums_of_floats_have_the_same_bits_for_any_number_of_threads() {
         rows
     };
     let expected = bits(1);
-    assert_eq!(expected.len(), 3 * 7 + 1);
+    assert_eq!(expected.len(), 7 * 7 + 1);
     for threads in [2, 3, 4, 8].repeat(8) {
         assert_eq!(bits(threads), expected, "{threads} threads");
     }

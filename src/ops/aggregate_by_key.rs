@@ -1,0 +1,85 @@
+//! Aggregates by key: dense ids, and a vector of partial results indexed by id.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::{Aggregate, AnyOperator, Operator, Step, count_operator, reuse};
+use crate::error::Result;
+use crate::record::batch::{AnyChunk, columns};
+use crate::record::{Columns, Groups, Key, Record};
+
+pub(crate) struct AggregateByKey<K, V, A> {
+    aggregate: A,
+    keys_max: usize,
+    pair: PhantomData<fn(K, V)>,
+}
+
+pub(crate) struct Aggregates<K: Key, P> {
+    groups: K::Groups,
+    partials: Vec<P>,
+    // Scratch.
+    ids: Vec<u32>,
+}
+
+impl<K: Key, V: Record, A: Aggregate<V>> AggregateByKey<K, V, A> {
+    pub(crate) fn new(aggregate: A, keys_max: usize) -> Self {
+        AggregateByKey { aggregate, keys_max, pair: PhantomData }
+    }
+}
+
+impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
+    type Partial = Aggregates<K, A::Partial>;
+
+    fn partial(&self) -> Self::Partial {
+        Aggregates { groups: K::Groups::new(self.keys_max), partials: vec![], ids: vec![] }
+    }
+
+    fn push(&self, partial: &mut Self::Partial, chunk: &AnyChunk) -> Result<()> {
+        let pairs = columns::<(K, V)>(chunk);
+        partial.ids.clear();
+        partial.groups.ids(&pairs.members.0, &mut partial.ids)?;
+        partial.partials.resize(partial.groups.len(), self.aggregate.identity());
+        self.aggregate.add_rows(&mut partial.partials, &partial.ids, &pairs.members.1)
+    }
+
+    fn merge(&self, into: &mut Self::Partial, later: &mut Self::Partial) -> Result<()> {
+        let mut keys = K::Columns::default();
+        later.groups.keys(&mut keys);
+        into.ids.clear();
+        into.groups.ids(&keys, &mut into.ids)?;
+        into.partials.resize(into.groups.len(), self.aggregate.identity());
+        for (&id, later) in into.ids.iter().zip(&later.partials) {
+            self.aggregate.merge(&mut into.partials[id as usize], later)?;
+        }
+        Ok(())
+    }
+
+    fn emit(&self, partial: &mut Self::Partial, last: Option<AnyChunk>) -> Result<AnyChunk> {
+        let mut pairs = reuse::<<(K, A::Output) as Record>::Columns>(last);
+        let columns = Arc::get_mut(&mut pairs).expect("reuse() gives unshared columns");
+        partial.groups.keys(&mut columns.members.0);
+        for partial in &partial.partials {
+            columns.members.1.push_owned(self.aggregate.finish(partial)?);
+        }
+        Ok(pairs)
+    }
+
+    fn clear(&self, partial: &mut Self::Partial) {
+        partial.groups.clear();
+        partial.partials.clear();
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.aggregate.is_ordered()
+    }
+
+    fn is_vectorised(&self) -> bool {
+        true
+    }
+
+    fn fuse(&self, step: Step) -> Option<AnyOperator> {
+        let Step::PairWith(constant) = step else { return None };
+        let weight = self.aggregate.weight(constant)?;
+        Some(count_operator::<K>(self.keys_max, weight))
+    }
+}
