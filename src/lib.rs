@@ -50,7 +50,8 @@ pub use engine::{
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{
     Aggregate, Candidates, Count, DistinctCount, DistinctValues, Emitter, First, Last, Max, Mean,
-    Min, Moments, Partition, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance,
+    Min, Moments, Partition, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance, check_laws,
+    check_laws_by,
 };
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Columns, Groups, HashGroups, Key, List, ListColumn,

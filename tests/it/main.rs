@@ -7,6 +7,7 @@ mod child;
 mod command;
 mod faults;
 mod feed;
+mod laws;
 mod lifecycle;
 mod model;
 mod naive;

@@ -1,14 +1,18 @@
 //! Named aggregates: how the values of a key become one. A file for each family of them.
+//!
+//! What has to hold for each, `laws.rs` says and checks.
 
 mod count;
 mod ends;
 mod extremes;
+mod laws;
 mod moments;
 mod sum;
 
 pub use count::{Count, DistinctCount, DistinctValues};
 pub use ends::{First, Last};
 pub use extremes::{Candidates, Max, Min, TopK};
+pub use laws::{check_laws, check_laws_by};
 pub use moments::{Moments, SampleStdDev, SampleVariance, StdDev, Variance};
 pub use sum::{Mean, Sum};
 
@@ -18,7 +22,7 @@ use crate::record::{Columns, Record};
 /// How the values of a key become one: start, add, merge, finish.
 ///
 /// Adding is associative over merging, so that parts of a batch may be aggregated apart, in the
-/// order of the blocks where that shows.
+/// order of the blocks where that shows. [`check_laws`] checks on values of yours that it is so.
 pub trait Aggregate<V: Record>: Send + Sync + 'static {
     /// What is kept for a key.
     type Partial: Clone + Send + Sync + 'static;
