@@ -49,9 +49,9 @@ pub use engine::{
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{
-    Aggregate, Candidates, Count, DistinctCount, DistinctValues, Emitter, First, Last, Max, Mean,
-    Min, Moments, Partition, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance, check_laws,
-    check_laws_by,
+    Aggregate, Candidates, Count, DistinctCount, DistinctValues, Emitter, First, Last, Lookup, Max,
+    Mean, Min, Moments, Partition, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance,
+    check_laws, check_laws_by,
 };
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Columns, Groups, HashGroups, Key, List, ListColumn,
@@ -67,8 +67,8 @@ pub use time::Time;
 /// What most programs need: `use tidemill::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Batch, BlockWriter, Columns, Count, DStream, Emitter, Limits, Max, Mean, Min, Received,
-        Receiver, Record, Row, StreamingContext, Sum, TestContext, Time,
+        Batch, BlockWriter, Columns, Count, DStream, Emitter, Limits, Lookup, Max, Mean, Min,
+        Received, Receiver, Record, Row, StreamingContext, Sum, TestContext, Time,
     };
 }
 

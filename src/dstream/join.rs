@@ -1,9 +1,12 @@
 //! Two streams of pairs, brought together by key within each batch.
 
+use std::sync::Arc;
+
 use super::DStream;
-use crate::ops::{AnyOperator, Cogroup};
+use crate::ops::{AnyOperator, Cogroup, Lookup};
 use crate::plan::Kind;
-use crate::record::{Key, List, Record};
+use crate::record::batch::AnyChunk;
+use crate::record::{Columns, Key, List, Record};
 
 impl<K: Key, V: Record> DStream<(K, V)> {
     /// For each key of this stream's batch or of the other's, the values that it has here and
@@ -85,6 +88,43 @@ impl<K: Key, V: Record> DStream<(K, V)> {
                 }
             }
         })
+    }
+
+    /// Each pair of a value here and a row of the table that have the same key.
+    ///
+    /// The program may replace the table's rows at any time; a batch sees one state of it. A batch
+    /// fails if this stream has none for its time.
+    pub fn join_lookup<W: Record>(&self, lookup: &Lookup<K, W>) -> DStream<(K, (V, W))> {
+        let lookup = lookup.clone();
+        let f = move |batches: Vec<Vec<AnyChunk>>, _| {
+            let index = lookup.current();
+            let join = |chunk| {
+                index.join::<V, (K, (V, W))>(chunk, |joined, key, left, rows| {
+                    rows.iter().for_each(|right| joined.push((key, (left, right))));
+                })
+            };
+            Ok(batches[0].iter().map(join).collect())
+        };
+        self.derive("join_lookup", Kind::Transform(Arc::new(f)))
+    }
+
+    /// As [`join_lookup`](Self::join_lookup), and each value whose key is not in the table beside
+    /// `None`.
+    pub fn left_join_lookup<W: Record>(
+        &self,
+        lookup: &Lookup<K, W>,
+    ) -> DStream<(K, (V, Option<W>))> {
+        let lookup = lookup.clone();
+        let f = move |batches: Vec<Vec<AnyChunk>>, _| {
+            let index = lookup.current();
+            let join = |chunk| {
+                index.join::<V, (K, (V, Option<W>))>(chunk, |joined, key, left, rows| {
+                    or_none(rows).for_each(|right| joined.push((key, (left, right))));
+                })
+            };
+            Ok(batches[0].iter().map(join).collect())
+        };
+        self.derive("left_join_lookup", Kind::Transform(Arc::new(f)))
     }
 
     fn cogroup_as<W: Record>(

@@ -42,6 +42,9 @@ impl<T: Record> ListColumn<T> {
 }
 
 impl<'a, T: Record> List<'a, T> {
+    /// The list without items.
+    pub(crate) const EMPTY: List<'a, T> = List { items: Items::Slice(&[]) };
+
     /// The number of items.
     pub fn len(&self) -> usize {
         match self.items {

@@ -7,6 +7,8 @@ mod child;
 mod command;
 mod faults;
 mod feed;
+mod history;
+mod joins;
 mod laws;
 mod lifecycle;
 mod model;
