@@ -1,7 +1,6 @@
 //! How operators are tested: batches in, batches out, the same for every number of threads.
 
 use std::fmt::Debug;
-use std::sync::mpsc::sync_channel;
 
 use tidemill::prelude::*;
 
@@ -112,23 +111,9 @@ where
     outs
 }
 
-/// A batch of several partitions: the union of one stream for each.
+/// A batch of several partitions.
 pub(crate) fn batch_of<T: Record + Clone>(partitions: &[Vec<T>]) -> Batch<T> {
-    let mut t = TestContext::new().unwrap();
-    let inputs: Vec<_> = partitions.iter().map(|_| t.input::<T>()).collect();
-    let streams = inputs.iter().map(|input| input.stream().clone());
-    let (sender, receiver) = sync_channel(1);
-    streams.reduce(|left, right| left.union(&right)).unwrap().foreach_batch(move |batch, _| {
-        sender.send(batch.clone())?;
-        Ok(())
-    });
-    for (input, rows) in inputs.iter().zip(partitions) {
-        input.push(rows.clone()).unwrap();
-    }
-    t.tick().unwrap();
-    let batch = receiver.recv().unwrap();
-    assert_eq!(batch.partitions().len(), partitions.len());
-    batch
+    Batch::from_partitions(partitions.iter().cloned())
 }
 
 /// Rows as a stream carries them: `owned(["a"])` for `vec!["a".to_string()]`.

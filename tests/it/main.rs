@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a file for each feature, through the public API only.
 
 mod aggregates;
+mod batches;
 mod check;
 mod child;
 #[cfg(feature = "cli")]
@@ -18,6 +19,7 @@ mod output;
 mod panics;
 mod plan;
 mod pressure;
+mod properties;
 mod random;
 mod records;
 mod tidy;

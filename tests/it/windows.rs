@@ -8,14 +8,10 @@ use std::time::Duration;
 use tidemill::Aggregate;
 use tidemill::prelude::*;
 
+use crate::batches::{Input, Pair, random_inputs};
 use crate::check::batch_of;
 use crate::panics::panic_on_purpose;
 use crate::random::{Random, seeds};
-
-type Pair = (i64, i64);
-
-/// A batch: its partitions, or none.
-type Input = Option<Vec<Vec<Pair>>>;
 
 /// A value that a closure panics at.
 const POISON: i64 = 666;
@@ -87,30 +83,6 @@ impl Span {
         let unit = random.between(1, 3);
         Span { window: unit * random.between(1, 6), slide: unit * random.between(1, 4) }
     }
-}
-
-/// Batches with keys that come and go.
-fn random_inputs(random: &mut Random) -> Vec<Input> {
-    let keys = [1, 3, 40, 3_000][random.below(4)];
-    let batches = random.between(3, 30);
-    let input = |random: &mut Random, batch: usize| match random.below(8) {
-        0 => None,
-        1 => Some(vec![vec![]]),
-        kind => {
-            let rows = if keys > 1_000 { 400 } else { 12 };
-            // Sometimes keys that never come again, so that dead ones pile up.
-            let base = if kind == 2 { 10_000 * batch } else { 0 };
-            let row = |random: &mut Random| {
-                let key = (base + random.below(keys)) as i64;
-                (key, random.below(100) as i64 - 50)
-            };
-            let partition = |random: &mut Random| -> Vec<Pair> {
-                (0..random.below(rows)).map(|_| row(random)).collect()
-            };
-            Some((0..random.between(1, 3)).map(|_| partition(random)).collect())
-        }
-    };
-    (0..batches).map(|batch| input(random, batch)).collect()
 }
 
 /// Runs `build` over random batches and compares each batch that comes with the model's.
