@@ -22,6 +22,7 @@ mod pressure;
 mod properties;
 mod random;
 mod records;
+mod sort;
 mod tidy;
 mod time;
 mod windows;
