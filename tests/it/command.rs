@@ -458,6 +458,14 @@ fn wrong_usage_exits_with_2_and_names_the_value_and_the_limit() {
     refused(&["wordcount", "--interval", "-1s"], &["'-1s'", "1ms", "24h"]);
     refused(&["wordcount", "--interval", "soon"], &["'soon'", "1ms", "24h"]);
     refused(&["wordcount", "--interval", "25h"], &["'25h'", "1ms", "24h"]);
+    refused(&["wordcount", "--window", "2s", "--interval", "3s"], &["--window", "2s", "3s"]);
+    refused(
+        &["wordcount", "--window", "6s", "--interval", "3s", "--slide", "4s"],
+        &["--slide", "4s", "3s"],
+    );
+    refused(&["wordcount", "--slide", "1s"], &["--window"]);
+    refused(&["wordcount", "--window", "2s", "--running"], &["--running"]);
+    refused(&["wordcount", "--window", "2s", "Cargo.toml"], &["--window", "--follow"]);
     refused(&["wordcount", "--threads", "0"], &["0", "1..=1024"]);
     refused(&["wordcount", "--top", "0"], &["0", "from 1 up"]);
     refused(&["wordcount", "--split", "ab"], &["'ab'", "one ASCII character"]);
@@ -542,6 +550,32 @@ fn columns(line: &str) -> (u64, String, i64) {
     let columns: Vec<&str> = line.split(',').collect();
     let number = "a number";
     (columns[0].parse().expect(number), columns[1].to_owned(), columns[2].parse().expect(number))
+}
+
+/// A word is counted in each window that it lies in, and then is gone.
+#[test]
+fn windows_slide() {
+    let args = ["wordcount", "--interval", "20ms", "--window", "800ms", "--slide", "200ms"];
+    let mut running = Running::start(&[&args[..], &["--format", "csv"]].concat());
+    let mut stdin = running.stdin();
+    assert_eq!(running.wait_for(|_| true), "batch_time_ms,word,count");
+    stdin.write_all(b"a b a\n").expect("it reads");
+    let (mut last, word, count) = columns(&running.wait_for(|_| true));
+    assert_eq!((word.as_str(), count), ("a", 2));
+    for _ in 0..3 {
+        let (time, word, count) = columns(&running.wait_for(|line| !line.ends_with(",b,1")));
+        assert_eq!((time - last, word.as_str(), count), (200, "a", 2));
+        last = time;
+    }
+    stdin.write_all(b"c\n").expect("it reads");
+    let (time, ..) = columns(&running.wait_for(|line| line.ends_with(",c,1")));
+    assert!(time > last);
+    // From now on alone.
+    stdin.write_all(b"a\n").expect("it reads");
+    running.wait_for(|line| line.ends_with(",a,1"));
+    drop(stdin);
+    let (status, _) = running.end();
+    assert!(status.success());
 }
 
 #[test]

@@ -27,8 +27,9 @@ const WHOLE_INPUT: Duration = Duration::from_secs(60 * 60);
 
 /// Counts words: of FILEs or standard input in total, of streams batch by batch.
 ///
-/// A stream is a socket, files that are followed, or standard input with --interval. The first
-/// Ctrl-C ends it: what was received is counted and printed. The second one stops at once.
+/// A stream is a socket, files that are followed, or standard input with --interval or --window.
+/// The first Ctrl-C ends it: what was received is counted and printed. The second one stops at
+/// once.
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -50,6 +51,16 @@ pub(crate) struct Args {
     /// Time between two batches of a stream, from 1ms to 24h [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
     interval: Option<Duration>,
+
+    /// Count over the last TIME, at each slide, rather than in each batch
+    #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
+    #[arg(conflicts_with = "running")]
+    window: Option<Duration>,
+
+    /// Time between two results of --window [default: the interval]
+    #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
+    #[arg(requires = "window")]
+    slide: Option<Duration>,
 
     /// Where words end: 'whitespace', or one ASCII character such as ',' or '\t', between two of
     /// which there is a word even if it is empty
@@ -80,12 +91,14 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 Words are sorted by their counts, most frequent first, and then by themselves. CSV and JSON of a
-stream have the batch's time before each word, in milliseconds since 1970: batch_time_ms.
+stream have the batch's time before each word, in milliseconds since 1970: batch_time_ms. A window
+that ends at that time has what came in the TIME before it; the first ones are not full yet.
 
 Examples:
   tidemill wordcount server.log
   tidemill wordcount --all --format csv *.txt > words.csv
   tidemill wordcount --follow /var/log/syslog --interval 5s --running
+  tidemill wordcount --follow /var/log/syslog --window 5m --slide 10s
   tail -f access.log | cut -d' ' -f1 | tidemill wordcount --interval 1s
   tidemill wordcount --listen 127.0.0.1:9999 --interval 500ms --format json | jq .word";
 
@@ -95,8 +108,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let source = Source::of(args);
     let is_stream = match source {
         Source::Connect(_) | Source::Listen(_) | Source::Follow => true,
-        Source::Stdin => args.interval.is_some(),
+        Source::Stdin => args.interval.is_some() || args.window.is_some(),
         Source::Files => {
+            if args.window.is_some() {
+                let message = "--window needs a stream: FILEs with --follow, a socket or a pipe";
+                return Err(Failure::Usage(message.to_owned()));
+            }
             if args.interval.is_some() {
                 terminal::tell("--interval does nothing for files without --follow");
             }
@@ -115,7 +132,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Split::Whitespace => lines.split_whitespace(),
         Split::Byte(separator) => lines.split(separator),
     };
-    let counts = words.count_by_value();
+    let counts = match args.window {
+        Some(window) => {
+            let slide = args.slide.unwrap_or(interval);
+            check_multiple("--window", window, interval)?;
+            check_multiple("--slide", slide, interval)?;
+            words.count_by_value_and_window(window, slide)
+        }
+        None => words.count_by_value(),
+    };
     // A table that takes the place of the last one would also wipe out what is being typed.
     let is_typed = source == Source::Stdin && terminal::stdin_is_terminal();
     let may_replace = !args.all && !is_typed;
@@ -127,6 +152,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         run_whole(&ssc, &counts, output, rows_max, size, &interrupt)?;
     }
     Ok(())
+}
+
+fn check_multiple(name: &str, duration: Duration, interval: Duration) -> Result<(), Failure> {
+    if duration.as_millis().is_multiple_of(interval.as_millis()) {
+        return Ok(());
+    }
+    let message =
+        format!("{name} is {duration:?}, but must be a multiple of the interval, {interval:?}");
+    Err(Failure::Usage(message))
 }
 
 /// Where the lines come from.
