@@ -70,16 +70,17 @@ fn compare<K: Key>(name: &str, threads: usize, rounds: usize, batches: &[Batch<(
     );
 }
 
-/// A batch for each side, in partitions of 64 Ki rows, with keys of these numbers.
+/// A batch for each side, in partitions of 64 Ki rows, with keys of the numbers that are made of
+/// random ones.
 fn batches<K: Key>(
     rows: usize,
     key: impl Fn(u64) -> K,
-    number: impl Fn(u64) -> u64,
+    numbers: [&dyn Fn(u64) -> u64; 2],
 ) -> [Batch<(K, i64)>; 2] {
-    let batch = |side: u64| {
+    let batch = |side: usize| {
         let row = |row: usize| {
-            let scrambled = (row as u64 + (side << 40) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            (key(number(scrambled >> 20)), row as i64)
+            let scrambled = (row + (side << 40) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            (key(numbers[side](scrambled as u64 >> 20)), row as i64)
         };
         let parts = (0..rows).step_by(1 << 16).map(|at| (at..rows.min(at + (1 << 16))).map(row));
         Batch::from_partitions(parts)
@@ -100,18 +101,24 @@ fn main() {
     let count = rows as u64;
     let unique = |scrambled: u64| scrambled % count;
     let fourfold = |scrambled: u64| scrambled % (count / 4);
-    // About Zipf's: the key of rank r comes about 1/r as often. Few rows only, since the join of a
-    // key with itself is a square.
+    // About Zipf's: the key of rank r comes about 1/r as often. The other side has each key about
+    // once, since a skewed join with itself is a square.
     let skewed = |scrambled: u64| {
         let share = (scrambled % (1 << 20)) as f64 / f64::from(1 << 20);
-        (count as f64).powf(0.3 + 0.7 * share) as u64
+        (count as f64).powf(share) as u64
     };
     for threads in [1, 2] {
-        compare("numbers, a row a key", threads, rounds, &batches(rows, |n| n as i64, unique));
-        compare("numbers, 4 rows a key", threads, rounds, &batches(rows, |n| n as i64, fourfold));
+        let number = |n: u64| n as i64;
         let text = |n: u64| format!("key {n:09}");
-        compare("text, a row a key", threads, rounds, &batches(rows, text, unique));
-        compare("text, 4 rows a key", threads, rounds, &batches(rows, text, fourfold));
-        compare("text, skewed", threads, rounds, &batches(rows, text, skewed));
+        let shapes: [(&str, [&dyn Fn(u64) -> u64; 2]); 3] = [
+            ("a row a key", [&unique, &unique]),
+            ("4 rows a key", [&fourfold, &fourfold]),
+            ("skewed with unique", [&skewed, &unique]),
+        ];
+        for (name, numbers) in shapes {
+            let name = |keys: &str| format!("{keys}, {name}");
+            compare(&name("numbers"), threads, rounds, &batches(rows, number, numbers));
+            compare(&name("text"), threads, rounds, &batches(rows, text, numbers));
+        }
     }
 }

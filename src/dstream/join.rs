@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::DStream;
-use crate::ops::{AnyOperator, Cogroup, Lookup};
+use crate::ops::{AnyOperator, Cogroup, JoinSides, Lookup, Needed, Optional, Side};
 use crate::plan::Kind;
 use crate::record::batch::AnyChunk;
 use crate::record::{Columns, Key, List, Record};
@@ -16,7 +16,8 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     /// fails if one of the two has none for its time. Streams of two contexts, or with different
     /// slides, cannot be brought together: `start` says so.
     pub fn cogroup<W: Record>(&self, other: &DStream<(K, W)>) -> DStream<(K, (Vec<V>, Vec<W>))> {
-        self.cogroup_as("cogroup", other)
+        let operator = AnyOperator::new(Cogroup::<K, V, W>::new(self.keys_max()));
+        self.combine("cogroup", [other], Kind::Wide(operator))
     }
 
     /// Each pair of a value here and a value there that have the same key, batch by batch.
@@ -36,13 +37,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     ///
     /// As [`cogroup`](Self::cogroup) in all else.
     pub fn join<W: Record>(&self, other: &DStream<(K, W)>) -> DStream<(K, (V, W))> {
-        self.cogroup_as("join", other).flat_map(|(key, (left, right)), out| {
-            for left in left.iter() {
-                for right in right.iter() {
-                    out.push((key, (left, right)));
-                }
-            }
-        })
+        self.join_as::<W, Needed, Needed>("join", other)
     }
 
     /// As [`join`](Self::join), and each value here without one there beside `None`.
@@ -51,13 +46,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         &self,
         other: &DStream<(K, W)>,
     ) -> DStream<(K, (V, Option<W>))> {
-        self.cogroup_as("left_outer_join", other).flat_map(|(key, (left, right)), out| {
-            for left in left.iter() {
-                for right in or_none(right) {
-                    out.push((key, (left, right)));
-                }
-            }
-        })
+        self.join_as::<W, Needed, Optional>("left_outer_join", other)
     }
 
     /// As [`join`](Self::join), and each value there without one here beside `None`.
@@ -66,13 +55,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         &self,
         other: &DStream<(K, W)>,
     ) -> DStream<(K, (Option<V>, W))> {
-        self.cogroup_as("right_outer_join", other).flat_map(|(key, (left, right)), out| {
-            for left in or_none(left) {
-                for right in right.iter() {
-                    out.push((key, (left, right)));
-                }
-            }
-        })
+        self.join_as::<W, Optional, Needed>("right_outer_join", other)
     }
 
     /// As [`join`](Self::join), and each value here or there without its like beside `None`.
@@ -81,13 +64,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         &self,
         other: &DStream<(K, W)>,
     ) -> DStream<(K, (Option<V>, Option<W>))> {
-        self.cogroup_as("full_outer_join", other).flat_map(|(key, (left, right)), out| {
-            for left in or_none(left) {
-                for right in or_none(right) {
-                    out.push((key, (left, right)));
-                }
-            }
-        })
+        self.join_as::<W, Optional, Optional>("full_outer_join", other)
     }
 
     /// Each pair of a value here and a row of the table that have the same key.
@@ -127,13 +104,15 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         self.derive("left_join_lookup", Kind::Transform(Arc::new(f)))
     }
 
-    fn cogroup_as<W: Record>(
+    fn join_as<W: Record, L: Side<V>, R: Side<W>>(
         &self,
         name: &str,
         other: &DStream<(K, W)>,
-    ) -> DStream<(K, (Vec<V>, Vec<W>))> {
+    ) -> DStream<(K, (L::Output, R::Output))> {
         let operator = AnyOperator::new(Cogroup::<K, V, W>::new(self.keys_max()));
-        self.combine(name, [other], Kind::Wide(operator))
+        let sides: DStream<(K, (Vec<V>, Vec<W>))> =
+            self.combine(name, [other], Kind::Wide(operator));
+        sides.narrow("pairs", JoinSides::<K, V, W, L, R>::new())
     }
 }
 

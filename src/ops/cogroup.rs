@@ -83,11 +83,13 @@ impl<K: Key, V: Record, W: Record> Operator for Cogroup<K, V, W> {
     fn emit(&self, partial: &mut Self::Partial, last: Option<AnyChunk>) -> Result<AnyChunk> {
         let mut groups = reuse::<<(K, (Vec<V>, Vec<W>)) as Record>::Columns>(last);
         let columns = Arc::get_mut(&mut groups).expect("reuse() gives unshared columns");
-        let (keys, sides) = (&mut columns.members.0, &mut columns.members.1.members);
-        partial.groups.keys(keys);
+        let sides = &mut columns.members.1.members;
+        partial.groups.keys(&mut columns.members.0);
         let count = partial.groups.len();
         push_grouped(&mut sides.0, &partial.left.values, &partial.left.ids, count);
         push_grouped(&mut sides.1, &partial.right.values, &partial.right.ids, count);
+        // A join gathers rows of it without copying text.
+        columns.freeze();
         Ok(groups)
     }
 

@@ -11,6 +11,7 @@ mod count;
 mod count_by_value;
 mod flat_map;
 mod group_by_key;
+mod join;
 mod lookup;
 mod narrow;
 mod partials;
@@ -39,6 +40,7 @@ use count_by_value::CountByValue;
 pub use flat_map::Emitter;
 pub(crate) use flat_map::{FlatMap, FlatMapValues};
 pub(crate) use group_by_key::GroupByKey;
+pub(crate) use join::{JoinSides, Needed, Optional, Side};
 pub use lookup::Lookup;
 pub(crate) use narrow::{Filter, Map, MapValues, PairWith, SplitText};
 pub(crate) use partials::{Fold, Merged, Unfinished};
@@ -74,6 +76,8 @@ pub(crate) enum Step {
     Split(Split),
     /// Every row becomes a pair with one value: this one, if it is an `i64`.
     PairWith(Option<i64>),
+    /// The pairs of what was brought together by key.
+    Join,
 }
 
 /// Takes whole batches in by parts, and gives one batch out.

@@ -13,6 +13,14 @@ pub struct OptionColumn<T: Record> {
 const ABSENT: u32 = u32::MAX;
 
 impl<T: Record> OptionColumn<T> {
+    /// Rows of which some are there, with the values of those.
+    pub(crate) fn new(values: T::Columns, are_present: impl Iterator<Item = bool>) -> Self {
+        let mut next = 0..values.len() as u32;
+        let slot = |is_present| if is_present { next.next() } else { None }.unwrap_or(ABSENT);
+        let slots = are_present.map(slot).collect();
+        OptionColumn { values, slots }
+    }
+
     pub(crate) fn values(&self) -> &T::Columns {
         &self.values
     }

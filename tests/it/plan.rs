@@ -110,7 +110,7 @@ foreach_batch
       └─ #1 split_whitespace [vectorised]
          └─ #0 feed [blocks]
 foreach_batch
-└─ #11 flat_map [row closure]
+└─ #11 pairs [vectorised]
    └─ #10 join [vectorised]
       ├─ #6 aggregate_by_key_and_window(Mean, 60s, 2s) [panes, by two stacks]
       │  └─ #5 aggregate_by_key(Mean) [vectorised]
