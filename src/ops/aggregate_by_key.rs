@@ -11,6 +11,7 @@ use crate::record::{Columns, Groups, Key, Record};
 pub(crate) struct AggregateByKey<K, V, A> {
     aggregate: A,
     keys_max: usize,
+    is_closure: bool,
     pair: PhantomData<fn(K, V)>,
 }
 
@@ -23,7 +24,12 @@ pub(crate) struct Aggregates<K: Key, P> {
 
 impl<K: Key, V: Record, A: Aggregate<V>> AggregateByKey<K, V, A> {
     pub(crate) fn new(aggregate: A, keys_max: usize) -> Self {
-        AggregateByKey { aggregate, keys_max, pair: PhantomData }
+        AggregateByKey { aggregate, keys_max, is_closure: false, pair: PhantomData }
+    }
+
+    /// With closures of the program for an aggregate.
+    pub(crate) fn of_closure(aggregate: A, keys_max: usize) -> Self {
+        AggregateByKey { is_closure: true, ..AggregateByKey::new(aggregate, keys_max) }
     }
 }
 
@@ -74,7 +80,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
     }
 
     fn is_vectorised(&self) -> bool {
-        true
+        !self.is_closure
     }
 
     fn fuse(&self, step: Step) -> Option<AnyOperator> {

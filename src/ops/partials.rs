@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Aggregate;
 use crate::error::Result;
-use crate::record::{Record, Row};
+use crate::record::{Columns, Record, Row};
 
 /// The first stage: an aggregate that gives its partials out as they are.
 pub(crate) struct Unfinished<A>(pub(crate) Arc<A>);
@@ -96,7 +96,7 @@ pub(crate) type Inverse<V> = Box<
 >;
 
 /// The values folded so far; none at first.
-pub(crate) struct Folded<V>(Option<V>);
+pub(crate) struct Folded<V>(pub(super) Option<V>);
 
 impl<V: Record> Clone for Folded<V> {
     fn clone(&self) -> Self {
@@ -118,6 +118,18 @@ where
 
     fn add(&self, partial: &mut Folded<V>, value: V::Ref<'_>) -> Result<()> {
         self.merge(partial, &Folded(Some(V::from_ref(value))))
+    }
+
+    // Of rows in columns no value has to be made.
+    fn add_rows(&self, partials: &mut [Folded<V>], ids: &[u32], values: &V::Columns) -> Result<()> {
+        for (row, &id) in ids.iter().enumerate() {
+            let Folded(folded) = &mut partials[id as usize];
+            *folded = Some(match folded {
+                Some(folded) => (self.reduce)(folded.to_ref(), values.get(row)),
+                None => V::from_ref(values.get(row)),
+            });
+        }
+        Ok(())
     }
 
     fn merge(&self, into: &mut Folded<V>, later: &Folded<V>) -> Result<()> {
@@ -143,6 +155,10 @@ where
             from.0 = Some(inverse(all.to_ref(), first.to_ref()));
         }
         Ok(())
+    }
+
+    fn byte_len(&self, partial: &Folded<V>) -> usize {
+        Option::<V>::byte_len(partial.0.to_ref())
     }
 
     fn is_ordered(&self) -> bool {

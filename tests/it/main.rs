@@ -4,6 +4,7 @@ mod aggregates;
 mod batches;
 mod check;
 mod child;
+mod combine;
 #[cfg(feature = "cli")]
 mod command;
 mod faults;
