@@ -15,6 +15,8 @@ pub enum ErrorKind {
     State,
     /// A source could not be opened or read.
     Source,
+    /// A place that an output writes to could not be written.
+    Sink,
     /// More of something than its named maximum.
     Limit,
     /// An integer result that does not fit its type.

@@ -58,6 +58,7 @@ pub use record::{
     OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show, TextColumn, TextGroups,
     TupleColumns, arrow2, shown,
 };
+pub use sink::TextFiles;
 pub use source::{
     BadUtf8, BlockWriter, Carry, Files, Follow, LineOptions, Listen, LongLine, QueueHandle,
     Received, Receiver, Socket, SourceCounts, Stdin, Waiter,

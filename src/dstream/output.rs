@@ -1,11 +1,14 @@
 //! Output operations: what makes a stream run. They run one after another, in the order in which
 //! they were added, on the thread that runs the batches.
 
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+
 use super::DStream;
 use crate::error::{BoxError, Error, ErrorKind};
-use crate::plan::Output;
+use crate::plan::{CheckFn, Output};
 use crate::record::{Batch, Record, Show};
-use crate::sink::print_batch;
+use crate::sink::{Delivered, TextFiles, deliver, print_batch};
 use crate::time::Time;
 
 impl<T: Record> DStream<T> {
@@ -42,7 +45,7 @@ impl<T: Record> DStream<T> {
             *chunks = batch.into_chunks();
             called.map_err(|error| Error::caused(ErrorKind::Closure, "the closure failed", error))
         };
-        self.add_output("foreach_batch", run);
+        self.add_output("foreach_batch", no_check(), run);
     }
 
     /// Prints the batch's time and its first rows to standard output, as Spark does.
@@ -56,19 +59,117 @@ impl<T: Record> DStream<T> {
             let printed = print_batch(&batch, time, rows_max);
             *chunks = batch.into_chunks();
             printed.map_err(|error| {
-                Error::caused(ErrorKind::Closure, "cannot write to standard output", error)
+                Error::caused(ErrorKind::Sink, "cannot write to standard output", error)
             })
         };
-        self.add_output(&format!("print({rows_max})"), run);
+        self.add_output(&format!("print({rows_max})"), no_check(), run);
     }
 
-    fn add_output<F>(&self, name: &str, run: F)
+    /// Saves each batch that has rows as a text file `prefix-TIME_IN_MS.suffix`, one row a line as
+    /// [`print`](Self::print) writes it: see [`save_as_text_files_with`].
+    ///
+    /// An empty suffix is none.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let out = directory.path();
+    /// # let mut t = TestContext::new()?;
+    /// # let words = t.input::<String>();
+    /// words.stream().count_by_value().save_as_text_files(out.join("words"), "txt");
+    /// # words.push(["a", "a"])?;
+    /// # t.tick()?;
+    /// assert_eq!(std::fs::read_to_string(out.join("words-1000.txt"))?, "(a,2)\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`save_as_text_files_with`]: Self::save_as_text_files_with
+    #[doc(alias = "saveAsTextFiles")]
+    pub fn save_as_text_files(&self, prefix: impl Into<PathBuf>, suffix: &str)
+    where
+        T: Show,
+    {
+        self.save_as_text_files_with(TextFiles::new(prefix).suffix(suffix));
+    }
+
+    /// Saves batches as text files, as [`TextFiles`] says.
+    ///
+    /// A file has its name only when all of it is on disk: it is written under a hidden name in the
+    /// same directory, synced and renamed. The same batch written again replaces it. Rows are not
+    /// escaped, so text with line ends takes several lines.
+    ///
+    /// `start` fails with [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the directory is not
+    /// there; what goes wrong later fails the batch.
+    #[doc(alias = "saveAsTextFiles")]
+    pub fn save_as_text_files_with(&self, files: TextFiles)
+    where
+        T: Show,
+    {
+        let name = format!("save_as_text_files({})", files.prefix().display());
+        let checked = files.clone();
+        let run = move |chunks: &mut Vec<_>, time: Time| {
+            let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
+            let saved = files.save(&batch, time);
+            *chunks = batch.into_chunks();
+            saved
+        };
+        self.add_output(&name, Box::new(move || checked.check()), run);
+    }
+
+    /// Sends each batch, its time and its rows, also empty ones, into a channel that holds up to
+    /// `capacity` of them, at least one.
+    ///
+    /// When the channel is full, the batches wait until somebody takes one out of it, and so in the
+    /// end the sources: take them on another thread than the one that stops gracefully or awaits. A
+    /// stop at once does not wait, and drops the batch that found no room. When the receiver is
+    /// dropped, the output does nothing more; when the context stops, the receiver comes to its
+    /// end.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # let ssc = StreamingContext::builder("docs")
+    /// #     .batch_interval(std::time::Duration::from_millis(5))
+    /// #     .build()?;
+    /// # let (words, queue) = ssc.queue_stream::<String>()?;
+    /// let counts = words.count_by_value().collect(16);
+    /// # queue.push(["a", "a"])?;
+    /// # drop(queue);
+    /// ssc.start()?;
+    /// for (time, rows) in counts {
+    ///     println!("{time}: {rows:?}");
+    /// }
+    /// # ssc.await_termination()?;
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn collect(&self, capacity: usize) -> Receiver<(Time, Vec<T>)> {
+        let (sender, receiver) = sync_channel(capacity.max(1));
+        let is_stopping = self.context.stop_signal();
+        let mut is_open = true;
+        let run = move |chunks: &mut Vec<_>, time: Time| {
+            if is_open {
+                let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
+                let rows = batch.to_vec();
+                *chunks = batch.into_chunks();
+                is_open = deliver(&sender, (time, rows), &is_stopping) == Delivered::Open;
+            }
+            Ok(())
+        };
+        self.add_output(&format!("collect({capacity})"), no_check(), run);
+        receiver
+    }
+
+    fn add_output<F>(&self, name: &str, check: CheckFn, run: F)
     where
         F: FnMut(&mut Vec<crate::record::batch::AnyChunk>, Time) -> Result<(), Error>
             + Send
             + 'static,
     {
         let (name, parent) = (name.to_owned(), self.node);
-        self.context.add_output(Output { name, parent, run: Box::new(run) });
+        self.context.add_output(Output { name, parent, check, run: Box::new(run) });
     }
+}
+
+/// Of an output that cannot be wrong before it runs.
+fn no_check() -> CheckFn {
+    Box::new(|| Ok(()))
 }

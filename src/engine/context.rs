@@ -292,8 +292,16 @@ impl StreamingContext {
             }
         }
         self.start_threads().inspect_err(|_| {
+            self.drop_outputs();
             control.enter(ContextState::Stopped);
         })
+    }
+
+    /// Whoever waits at the other end of a channel sees its end, as after a run.
+    fn drop_outputs(&self) {
+        let outputs = std::mem::take(&mut self.building().graph.outputs);
+        // What they hold may look at the context while it is dropped.
+        drop(outputs);
     }
 
     fn start_threads(&self) -> Result<()> {
@@ -304,6 +312,9 @@ impl StreamingContext {
         if building.graph.outputs.is_empty() {
             let message = "no output operations registered, so nothing to execute";
             return Err(Error::new(ErrorKind::State, message));
+        }
+        for output in &building.graph.outputs {
+            (output.check)().map_err(|error| error.within(&format!("output {}", output.name)))?;
         }
         let physical = plan(&building.graph);
         building.explanation = Some(explain(&physical));
@@ -341,6 +352,7 @@ impl StreamingContext {
     fn stop_with(&self, stop: Stop) {
         let control = &self.shared.control;
         if control.stop_before_start() {
+            self.drop_outputs();
             return;
         }
         control.stop(stop);
@@ -366,6 +378,12 @@ impl StreamingContext {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// Tells whether the context shall stop at once, and does not keep it alive.
+    pub(crate) fn stop_signal(&self) -> impl Fn() -> bool + Send + 'static {
+        let control = self.shared.control.clone();
+        move || control.is_stopping_at_once()
     }
 
     pub(super) fn control(&self) -> &Control {

@@ -157,6 +157,10 @@ impl Control {
         self.news.notify_all();
     }
 
+    pub(super) fn is_stopping_at_once(&self) -> bool {
+        self.lock().stop == Some(Stop::Now)
+    }
+
     /// Tells the batch loop that a block was sealed.
     pub(super) fn notify_blocks(&self) {
         self.lock().has_blocks = true;

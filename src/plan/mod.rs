@@ -73,8 +73,12 @@ pub(crate) enum Input {
 pub(crate) struct Output {
     pub(crate) name: String,
     pub(crate) parent: NodeId,
+    /// What has to hold before the start; an error is the start's.
+    pub(crate) check: CheckFn,
     pub(crate) run: OutputFn,
 }
+
+pub(crate) type CheckFn = Box<dyn Fn() -> Result<()> + Send>;
 
 pub(crate) type OutputFn = Box<dyn FnMut(&mut Vec<AnyChunk>, Time) -> Result<()> + Send>;
 

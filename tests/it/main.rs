@@ -4,6 +4,7 @@ mod aggregates;
 mod batches;
 mod check;
 mod child;
+mod collect;
 mod combine;
 #[cfg(feature = "cli")]
 mod command;
@@ -24,6 +25,7 @@ mod properties;
 mod random;
 mod records;
 mod sort;
+mod text_files;
 mod tidy;
 mod time;
 mod windows;
