@@ -41,6 +41,74 @@ fn time_as_text_and_in_order() {
     assert_eq!((early + Duration::from_millis(1)).millis(), 1_000);
 }
 
+#[test]
+fn arithmetic_of_times() {
+    let (time, millis) = (Time::from_millis, Duration::from_millis);
+    assert_eq!(time(1_350).floor(millis(200)), time(1_200));
+    assert_eq!(time(199).floor(millis(200)), time(0));
+    assert_eq!(time(u64::MAX).floor(Duration::MAX), time(u64::MAX));
+    assert!(time(0).is_multiple_of(millis(7)) && !time(8).is_multiple_of(millis(7)));
+    assert_eq!(time(1_000) - millis(1_000), time(0));
+    assert_eq!(time(1_000) - time(1_000), Duration::ZERO);
+    // What is below a millisecond does not count.
+    assert_eq!(time(5) + Duration::from_micros(1_999), time(6));
+    assert_eq!(time(5).floor(Duration::from_micros(2_999)), time(4));
+    assert_eq!(time(5).checked_add(Duration::MAX), None);
+    assert_eq!(time(u64::MAX).checked_add(millis(1)), None);
+    assert_eq!(time(u64::MAX - 1).checked_add(millis(1)), Some(time(u64::MAX)));
+    assert_eq!(time(5).checked_sub(millis(6)), None);
+    assert_eq!(time(5).checked_sub(millis(5)), Some(time(0)));
+}
+
+#[test]
+fn times_a_step_apart() {
+    let check = |[start, end, step]: [u64; 3], until: &[u64], to: &[u64]| {
+        let (start, end) = (Time::from_millis(start), Time::from_millis(end));
+        let step = Duration::from_millis(step);
+        let until: Vec<Time> = until.iter().copied().map(Time::from_millis).collect();
+        let to: Vec<Time> = to.iter().copied().map(Time::from_millis).collect();
+        assert_eq!(start.until(end, step).collect::<Vec<_>>(), until);
+        assert_eq!(start.to(end, step).collect::<Vec<_>>(), to);
+    };
+    check([1_000, 1_100, 100], &[1_000], &[1_000, 1_100]);
+    check([1_000, 1_000, 100], &[], &[1_000]);
+    check([1_000, 1_100, 30], &[1_000, 1_030, 1_060, 1_090], &[1_000, 1_030, 1_060, 1_090]);
+    check([1_001, 1_000, 1], &[], &[]);
+    // The last time has none after it.
+    check([u64::MAX - 1, u64::MAX, 1], &[u64::MAX - 1], &[u64::MAX - 1, u64::MAX]);
+    check([1, u64::MAX, u64::MAX], &[1], &[1]);
+}
+
+#[test]
+#[should_panic(expected = "a step is 999µs, but must be at least 1ms")]
+fn a_step_below_a_millisecond() {
+    let _ = Time::from_millis(1).until(Time::from_millis(2), Duration::from_micros(999));
+}
+
+#[test]
+#[should_panic(expected = "a step is 0ns, but must be at least 1ms")]
+fn a_multiple_of_nothing() {
+    Time::from_millis(1).is_multiple_of(Duration::ZERO);
+}
+
+#[test]
+#[should_panic(expected = "2s before 1000 ms is before the epoch")]
+fn a_time_before_the_epoch() {
+    let _ = Time::from_millis(1_000) - Duration::from_secs(2);
+}
+
+#[test]
+#[should_panic(expected = "2 ms is after 1 ms")]
+fn a_negative_duration() {
+    let _ = Time::from_millis(1) - Time::from_millis(2);
+}
+
+#[test]
+#[should_panic(expected = "1ms after 18446744073709551615 ms is past the last time")]
+fn a_time_past_the_last() {
+    let _ = Time::from_millis(u64::MAX) + Duration::from_millis(1);
+}
+
 /// Under the wall clock the first batch is the next multiple of the interval.
 #[test]
 fn batches_are_aligned_to_the_epoch() {
