@@ -15,7 +15,7 @@ use crate::plan::{Graph, History, Input, Kind, Node, NodeId, Output, explain, pl
 use crate::record::batch::{AnyChunk, detach};
 use crate::record::{Batch, Record};
 use crate::source::intake::Intake;
-use crate::source::queue::{Queue, QueueHandle};
+use crate::source::queue::{Queue, QueueHandle, Take};
 use crate::source::{LineOptions, Receiver, Socket, SourceCounts};
 use crate::time::Time;
 
@@ -174,15 +174,32 @@ impl StreamingContext {
     /// A stream of batches that the program pushes itself, one for each interval.
     #[doc(alias = "queueStream")]
     pub fn queue_stream<T: Record>(&self) -> Result<(DStream<T>, QueueHandle<T>)> {
-        self.add_queue(false)
+        self.add_queue(Take::One)
     }
 
-    pub(super) fn add_queue<T: Record>(
-        &self,
-        is_never_absent: bool,
-    ) -> Result<(DStream<T>, QueueHandle<T>)> {
+    /// A stream of batches that the program pushes itself, where each interval has all that were
+    /// pushed until then as one batch, in their order; an empty one when there were none.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # let mut t = TestContext::new()?;
+    /// let (numbers, queue) = t.context().queue_stream_all::<i64>()?;
+    /// let counts = t.output(&numbers.count());
+    /// queue.push([1i64, 2])?;
+    /// queue.push([3i64])?;
+    /// t.tick()?;
+    /// assert_eq!(counts.take(), [3]);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    #[doc(alias = "queueStream")]
+    #[doc(alias = "oneAtATime")]
+    pub fn queue_stream_all<T: Record>(&self) -> Result<(DStream<T>, QueueHandle<T>)> {
+        self.add_queue(Take::All)
+    }
+
+    pub(super) fn add_queue<T: Record>(&self, take: Take) -> Result<(DStream<T>, QueueHandle<T>)> {
         self.check_building("add a source")?;
-        let (queue, handle) = Queue::new(self.shared.limits.queued_rows, is_never_absent);
+        let (queue, handle) = Queue::new(self.shared.limits.queued_rows, take);
         let node = self.building().graph.add(source::<T>("queue".to_owned(), Input::Queue(queue)));
         Ok((DStream::new(self.clone(), node), handle))
     }

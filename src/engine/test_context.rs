@@ -8,6 +8,7 @@ use crate::dstream::DStream;
 use crate::error::Result;
 use crate::record::{Batch, Record};
 use crate::source::QueueHandle;
+use crate::source::queue::Take;
 
 /// A streaming context whose batches run when the test says so.
 ///
@@ -64,8 +65,10 @@ impl TestContext {
     ///
     /// After the first tick: a running context takes no new source.
     pub fn input<T: Record>(&self) -> TestInput<T> {
-        let (stream, queue) =
-            self.context.add_queue(true).expect("inputs are added before the first tick");
+        let (stream, queue) = self
+            .context
+            .add_queue(Take::OneOrEmpty)
+            .expect("inputs are added before the first tick");
         TestInput { stream, queue }
     }
 

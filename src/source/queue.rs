@@ -1,4 +1,5 @@
-//! Queue streams: batches that the program pushes itself, one for each interval.
+//! Queue streams: batches that the program pushes itself, and that intervals take one by one or
+//! all together.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +11,9 @@ use crate::record::{Batch, Columns, Record};
 
 /// The pushing end of a queue stream; the stream ends when all handles are gone and it is empty.
 ///
-/// Each pushed batch is one batch of the stream. In an interval without one the stream has no
-/// batch, which is not the same as an empty batch.
+/// Each pushed batch is one batch of the stream, and in an interval without one the stream has no
+/// batch, which is not the same as an empty batch; unless the stream is one that takes
+/// [all at once](crate::StreamingContext::queue_stream_all).
 pub struct QueueHandle<T: Record> {
     queue: Arc<Queue>,
     record: std::marker::PhantomData<fn() -> T>,
@@ -19,10 +21,20 @@ pub struct QueueHandle<T: Record> {
 
 pub(crate) struct Queue {
     rows_max: usize,
-    /// An interval without a push has an empty batch, instead of none.
-    is_never_absent: bool,
+    take: Take,
     state: Mutex<State>,
     handles: AtomicUsize,
+}
+
+/// What an interval takes of what is queued.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// The next batch; without one the interval has none.
+    One,
+    /// The next batch; without one the interval has an empty one.
+    OneOrEmpty,
+    /// All batches as one; without any the interval has an empty one.
+    All,
 }
 
 #[derive(Default)]
@@ -34,12 +46,9 @@ struct State {
 }
 
 impl Queue {
-    pub(crate) fn new<T: Record>(
-        rows_max: usize,
-        is_never_absent: bool,
-    ) -> (Arc<Queue>, QueueHandle<T>) {
+    pub(crate) fn new<T: Record>(rows_max: usize, take: Take) -> (Arc<Queue>, QueueHandle<T>) {
         let (state, handles) = (Mutex::default(), AtomicUsize::new(1));
-        let queue = Arc::new(Queue { rows_max, is_never_absent, state, handles });
+        let queue = Arc::new(Queue { rows_max, take, state, handles });
         (queue.clone(), QueueHandle { queue, record: std::marker::PhantomData })
     }
 
@@ -62,8 +71,16 @@ impl Queue {
 
     pub(crate) fn cut(&self) {
         let mut state = self.lock();
-        let empty = || self.is_never_absent.then(|| (Vec::new(), 0));
-        let next = state.batches.pop_front().unwrap_or_else(empty);
+        let next = match (self.take, state.batches.is_empty()) {
+            (Take::One, true) => None,
+            (Take::OneOrEmpty | Take::All, true) => Some((Vec::new(), 0)),
+            (Take::One | Take::OneOrEmpty, false) => state.batches.pop_front().flatten(),
+            // With nothing but intervals without a batch, this is one.
+            (Take::All, false) => state.batches.drain(..).flatten().reduce(|mut all, next| {
+                all.0.extend(next.0);
+                (all.0, all.1 + next.1)
+            }),
+        };
         state.rows -= next.as_ref().map_or(0, |(_, rows)| *rows);
         state.cut.push_back(next.map(|(chunks, _)| chunks));
     }
@@ -106,6 +123,8 @@ impl<T: Record> QueueHandle<T> {
     }
 
     /// Queues an interval without a batch, before the batches that are pushed after it.
+    ///
+    /// Where all is taken at once it gives way to the batches of the same interval.
     pub fn push_absent(&self) -> Result<()> {
         self.queue.push(None)
     }

@@ -283,6 +283,57 @@ fn a_queue_ends_when_its_handles_are_gone() {
     assert_eq!(receiver.iter().collect::<Vec<_>>(), expected);
 }
 
+/// All that is queued is one batch; nothing queued is an empty one.
+#[test]
+fn a_queue_that_is_taken_all_at_once() {
+    let mut t = TestContext::new().unwrap();
+    let (numbers, queue) = t.context().queue_stream_all::<i64>().unwrap();
+    let rows = t.output(&numbers);
+    let partitions = t.output(&numbers.glom());
+    queue.push([1i64]).unwrap();
+    queue.push_batch(Batch::from_partitions([vec![2i64, 3], vec![], vec![4]])).unwrap();
+    t.tick().unwrap();
+    assert_eq!(rows.take_batches(), [[1, 2, 3, 4]]);
+    assert_eq!(partitions.take(), [vec![1], vec![2, 3], vec![], vec![4]]);
+    t.tick().unwrap();
+    assert_eq!(rows.take_batches(), [[0i64; 0]]);
+    // An interval without a batch gives way to a batch, before or after it.
+    for pushes in [[true, false], [false, true]] {
+        for is_batch in pushes {
+            if is_batch { queue.push([5i64]).unwrap() } else { queue.push_absent().unwrap() }
+        }
+        t.tick().unwrap();
+        assert_eq!(rows.take_batches(), [[5]]);
+    }
+    queue.push_absent().unwrap();
+    queue.push_absent().unwrap();
+    t.tick().unwrap();
+    assert!(rows.take_batches().is_empty());
+    t.tick().unwrap();
+    assert_eq!(rows.take_batches(), [[0i64; 0]]);
+}
+
+/// The rows that were taken count no more; the stream ends with what is left.
+#[test]
+fn a_queue_that_is_taken_all_at_once_ends() {
+    let ssc = StreamingContext::builder("life").batch_interval(Duration::from_secs(3600));
+    let limits = Limits { queued_rows: 3, ..Limits::default() };
+    let ssc = ssc.limits(limits).build().unwrap();
+    let (numbers, queue) = ssc.queue_stream_all::<i64>().unwrap();
+    let (sender, receiver) = channel();
+    numbers.foreach_batch(move |batch, _| {
+        sender.send(batch.to_vec())?;
+        Ok(())
+    });
+    queue.push([1i64, 2]).unwrap();
+    queue.push([3i64]).unwrap();
+    check_error(queue.push([4i64]), ErrorKind::Limit, "takes no 1 more: the maximum is 3");
+    ssc.start().unwrap();
+    ssc.stop_gracefully();
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), [[1, 2, 3]]);
+    queue.push([4i64; 3]).unwrap();
+}
+
 /// A source, and an output that holds its first batch until told to go on.
 struct Gated {
     feeder: Feeder,
