@@ -4,6 +4,7 @@ mod aggregates;
 mod batches;
 mod check;
 mod child;
+mod closures;
 mod collect;
 mod combine;
 #[cfg(feature = "cli")]
