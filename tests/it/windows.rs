@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
-use tidemill::Aggregate;
 use tidemill::prelude::*;
+use tidemill::{Aggregate, DistinctCount, First, Last, TopK, Variance};
 
 use crate::batches::{Input, Pair, random_inputs};
 use crate::check::batch_of;
@@ -258,6 +258,32 @@ fn aggregate_by_key_and_window() {
     check_aggregate(Mean, |values| values.iter().sum::<i64>() as f64 / values.len() as f64);
     check_aggregate(Min, |values| *values.iter().min().unwrap());
     check_aggregate(Max, |values| *values.iter().max().unwrap());
+    check_aggregate(First, |values| values[0]);
+    check_aggregate(Last, |values| values[values.len() - 1]);
+    check_aggregate(DistinctCount::new(), |values| {
+        values.iter().collect::<BTreeSet<_>>().len() as i64
+    });
+    check_aggregate(TopK(3), |values| {
+        let mut values = values.to_vec();
+        values.sort_by(|left, right| right.cmp(left));
+        values.truncate(3);
+        values
+    });
+    // Rounded, since each way to merge the parts rounds in its own way.
+    check(
+        |pairs, span| {
+            let (window, slide) = (span.window(), span.slide());
+            let variances = pairs.aggregate_by_key_and_window(Variance, window, slide);
+            variances.map_values(|variance| (variance * 1e6).round())
+        },
+        |seen| {
+            seen.each(|values| {
+                let mean = values.iter().sum::<i64>() as f64 / values.len() as f64;
+                let squares = values.iter().map(|&value| (value as f64 - mean).powi(2));
+                (squares.sum::<f64>() / values.len() as f64 * 1e6).round()
+            })
+        },
+    );
     // Sums of halves are exact, in whatever order.
     check(
         |pairs, span| {
@@ -473,7 +499,7 @@ fn a_panic_at_any_call() {
             let calls = AtomicU64::new(self.seed << 32);
             move |left, right| {
                 let call = calls.fetch_add(1, Ordering::Relaxed);
-                if Random::new(call).next() % self.one_in == 0 {
+                if Random::new(call).next().is_multiple_of(self.one_in) {
                     panic_on_purpose();
                 }
                 f(left, right)
