@@ -17,10 +17,12 @@
 //!
 //! A pane before the boundary holds, for each of its keys, what `older` becomes when it leaves, so
 //! leaving runs nothing of the user's. When the last of them has left, all panes but the open one
-//! move before the boundary.
+//! move before the boundary. That is the work of a whole window at once, so the keys are dealt out
+//! to phases, each with a boundary of its own, and the boundaries move at different times.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -33,6 +35,10 @@ use crate::record::{Columns, Groups, Key, Record};
 
 /// Dead keys below which nobody cleans up.
 const DEAD_KEYS_MIN: usize = 1024;
+
+/// Phases that the keys are dealt out to where there are boundaries: a batch then does about one
+/// part in so many of the work of moving them.
+const PHASES: usize = 64;
 
 /// No row of the open pane is this key's.
 const NO_SLOT: u32 = u32::MAX;
@@ -70,25 +76,28 @@ pub(crate) struct Panes<K: Key, P> {
     states: Vec<KeyState>,
     /// How many keys are given out.
     shown: usize,
-    /// By id: what the panes before the boundary come to.
+    /// By id: what the panes before the phase's boundary come to; of invertible aggregates, none.
     older: Vec<P>,
-    /// By id: what the panes after the boundary come to; of invertible aggregates, all panes.
+    /// By id: what the panes after it come to; of invertible aggregates, all panes.
     newer: Vec<P>,
     /// Panes that are closed, oldest first.
     panes: VecDeque<Pane<P>>,
-    /// How many of them are before the boundary.
-    older_panes: usize,
-    /// Panes that have left are still in `newer`, since moving the boundary failed.
-    is_newer_stale: bool,
-    /// The boundary is being moved.
-    is_moving: bool,
-    /// The pane that batches are merged into.
-    open: Pane<P>,
+    /// The pane that batches are merged into: its rows, by phase.
+    open: Vec<Rows<P>>,
+    open_number: u64,
+    open_bytes: usize,
+    phases: Vec<Phase>,
+    /// Rows of all panes before their boundaries.
+    older_rows: usize,
+    /// The phase whose boundary is being moved.
+    moving: Option<usize>,
     /// How the batch that is not committed yet is undone, entry by entry.
     undo: Vec<Undo<P>>,
     bytes: usize,
     // Scratch.
     ids: Vec<u32>,
+    /// While a boundary is moved: what `older` becomes again when each row leaves.
+    saved: Vec<P>,
     spare: Vec<Pane<P>>,
 }
 
@@ -97,22 +106,37 @@ pub(crate) struct Panes<K: Key, P> {
 struct KeyState {
     /// The panes that have values of it, the open one included.
     live: u32,
-    /// Its row in the open pane.
+    /// Its row in the open pane, among those of its phase.
     slot: u32,
+    phase: u8,
     /// It is given out without values, too.
     is_kept: bool,
 }
 
-/// What came for each key in the batches of one pane.
+/// Keys whose boundaries move together.
+#[derive(Copy, Clone, Default)]
+struct Phase {
+    /// The number of the first pane after the boundary.
+    boundary: u64,
+    /// A pane after the boundary has left, so `newer` is wrong until the boundary is moved.
+    is_stale: bool,
+}
+
+/// What came for each key in the batches of one pane, phase by phase.
 struct Pane<P> {
     number: u64,
-    ids: Vec<u32>,
-    partials: Vec<P>,
-    /// While the boundary is moved: what `older` becomes again when the pane leaves.
-    saved: Vec<P>,
+    rows: Rows<P>,
+    /// Where the rows of each phase end.
+    ends: Vec<u32>,
     /// Rows that were taken out already.
     taken_out: usize,
     bytes: usize,
+}
+
+/// What came for some keys.
+struct Rows<P> {
+    ids: Vec<u32>,
+    partials: Vec<P>,
 }
 
 struct Undo<P> {
@@ -124,7 +148,9 @@ struct Undo<P> {
 }
 
 impl KeyState {
-    const NEW: KeyState = KeyState { live: 0, slot: NO_SLOT, is_kept: false };
+    fn new(phase: usize) -> KeyState {
+        KeyState { live: 0, slot: NO_SLOT, phase: phase as u8, is_kept: false }
+    }
 
     fn is_shown(&self) -> bool {
         self.live > 0 || self.is_kept
@@ -137,20 +163,23 @@ impl<K: Record, U: Record> Default for KeptKeys<K, U> {
     }
 }
 
+impl<P> Default for Rows<P> {
+    fn default() -> Self {
+        Rows { ids: Vec::new(), partials: Vec::new() }
+    }
+}
+
 impl<P> Default for Pane<P> {
     fn default() -> Self {
-        let (ids, partials, saved) = (Vec::new(), Vec::new(), Vec::new());
-        Pane { number: 0, ids, partials, saved, taken_out: 0, bytes: 0 }
+        Pane { number: 0, rows: Rows::default(), ends: Vec::new(), taken_out: 0, bytes: 0 }
     }
 }
 
 impl<P> Pane<P> {
-    fn clear(&mut self) {
-        self.ids.clear();
-        self.partials.clear();
-        self.saved.clear();
-        self.taken_out = 0;
-        self.bytes = 0;
+    /// Where the rows of a phase are.
+    fn range(&self, phase: usize) -> Range<usize> {
+        let start = if phase == 0 { 0 } else { self.ends[phase - 1] };
+        start as usize..self.ends[phase] as usize
     }
 }
 
@@ -173,16 +202,21 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
     /// Closes the open pane if `now` belongs to another.
     fn close_pane(&self, panes: &mut Panes<K, A::Partial>, now: u64) {
         let number = now.div_ceil(self.pane);
-        if panes.open.number == number {
+        if panes.open_number == number {
             return;
         }
-        let mut next = panes.spare.pop().unwrap_or_default();
-        next.number = number;
-        let closed = std::mem::replace(&mut panes.open, next);
-        for &id in &closed.ids {
-            panes.states[id as usize].slot = NO_SLOT;
+        let mut closed = panes.spare.pop().unwrap_or_default();
+        closed.number = std::mem::replace(&mut panes.open_number, number);
+        for rows in &mut panes.open {
+            for &id in &rows.ids {
+                panes.states[id as usize].slot = NO_SLOT;
+            }
+            closed.rows.ids.append(&mut rows.ids);
+            closed.rows.partials.append(&mut rows.partials);
+            closed.ends.push(closed.rows.ids.len() as u32);
         }
-        if closed.ids.is_empty() {
+        closed.bytes = std::mem::take(&mut panes.open_bytes);
+        if closed.rows.ids.is_empty() {
             panes.recycle(closed);
         } else {
             panes.panes.push_back(closed);
@@ -192,36 +226,60 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
     /// Takes out the panes that have left the window.
     fn take_out(&self, panes: &mut Panes<K, A::Partial>, now: u64) -> Result<()> {
         let has_left = |pane: &Pane<_>| self.span.has_left(pane.number * self.pane, now);
-        if self.aggregate.is_invertible() {
-            while panes.panes.front().is_some_and(has_left) {
+        while panes.panes.front().is_some_and(has_left) {
+            if self.aggregate.is_invertible() {
                 self.unmerge_first(panes)?;
-                panes.drop_first();
+            } else {
+                self.restore_before_first(panes);
             }
+            panes.drop_first();
+        }
+        if self.aggregate.is_invertible() {
             return Ok(());
         }
-        while panes.older_panes > 0 && panes.panes.front().is_some_and(has_left) {
-            let Some(first) = panes.panes.front_mut() else { break };
-            for (&id, saved) in first.ids.iter().zip(first.partials.drain(..)) {
-                panes.older[id as usize] = saved;
+        // At first all boundaries are at the beginning; each phase then moves its own once, at
+        // another time than the others.
+        let window = (self.span.window / self.pane).max(1);
+        for phase in 0..PHASES {
+            let Phase { boundary, is_stale } = panes.phases[phase];
+            let is_turn = panes.open_number % window == phase as u64 % window;
+            if is_stale || (boundary == 0 && is_turn) {
+                self.move_boundary(panes, phase)?;
             }
-            panes.older_panes -= 1;
-            panes.drop_first_of_keys();
-        }
-        while panes.panes.front().is_some_and(has_left) {
-            panes.is_newer_stale = true;
-            panes.drop_first_of_keys();
-        }
-        if panes.is_newer_stale {
-            self.move_boundary(panes)?;
         }
         Ok(())
+    }
+
+    /// Makes `older` what it is without the first pane; what that pane left in `newer` goes when
+    /// the boundary is moved.
+    fn restore_before_first(&self, panes: &mut Panes<K, A::Partial>) {
+        let Some(first) = panes.panes.front_mut() else { return };
+        let mut partials = first.rows.partials.drain(..);
+        for (phase, &end) in first.ends.iter().enumerate() {
+            let start = if phase == 0 { 0 } else { first.ends[phase - 1] };
+            let ids = &first.rows.ids[start as usize..end as usize];
+            let is_older = first.number < panes.phases[phase].boundary;
+            panes.older_rows -= if is_older { ids.len() } else { 0 };
+            panes.phases[phase].is_stale |= !is_older && !ids.is_empty();
+            for &id in ids {
+                let saved = partials.next().expect("a partial for each id");
+                let state = &mut panes.states[id as usize];
+                if is_older {
+                    panes.older[id as usize] = saved;
+                } else {
+                    panes.newer[id as usize] = self.in_open(&panes.open[phase], state);
+                }
+                state.live -= 1;
+                panes.shown -= usize::from(!state.is_shown());
+            }
+        }
     }
 
     /// Takes the first pane out of the totals. What an error or panic stops goes on in the next
     /// turn, at the row where it stopped.
     fn unmerge_first(&self, panes: &mut Panes<K, A::Partial>) -> Result<()> {
         let Some(first) = panes.panes.front_mut() else { return Ok(()) };
-        while let Some(&id) = first.ids.get(first.taken_out) {
+        while let Some(&id) = first.rows.ids.get(first.taken_out) {
             let id = id as usize;
             let state = &mut panes.states[id];
             if state.live == 1 && !state.is_kept {
@@ -229,7 +287,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                 panes.shown -= 1;
             } else {
                 let mut total = panes.newer[id].clone();
-                self.aggregate.unmerge(&mut total, &first.partials[first.taken_out])?;
+                self.aggregate.unmerge(&mut total, &first.rows.partials[first.taken_out])?;
                 panes.newer[id] = total;
             }
             state.live -= 1;
@@ -238,30 +296,39 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         Ok(())
     }
 
-    /// Moves all closed panes before the boundary, from the newest to the oldest.
-    fn move_boundary(&self, panes: &mut Panes<K, A::Partial>) -> Result<()> {
-        panes.is_moving = true;
-        for pane in panes.panes.iter_mut().rev() {
-            for (&id, partial) in pane.ids.iter().zip(&pane.partials) {
+    /// Moves all closed panes before a phase's boundary, from the newest to the oldest. No pane is
+    /// before it, so `older` is empty for its keys.
+    fn move_boundary(&self, panes: &mut Panes<K, A::Partial>, phase: usize) -> Result<()> {
+        panes.moving = Some(phase);
+        for pane in panes.panes.iter().rev() {
+            let range = pane.range(phase);
+            let rows = pane.rows.ids[range.clone()].iter().zip(&pane.rows.partials[range]);
+            for (&id, partial) in rows {
                 let older = &mut panes.older[id as usize];
                 let mut merged = partial.clone();
                 self.aggregate.merge(&mut merged, older)?;
-                pane.saved.push(std::mem::replace(older, merged));
+                panes.saved.push(std::mem::replace(older, merged));
             }
         }
         // Nothing below fails.
-        for pane in &mut panes.panes {
-            std::mem::swap(&mut pane.partials, &mut pane.saved);
-            pane.saved.clear();
+        panes.moving = None;
+        panes.older_rows += panes.saved.len();
+        let mut saved = panes.saved.drain(..);
+        for pane in panes.panes.iter_mut().rev() {
+            for row in pane.range(phase) {
+                let id = pane.rows.ids[row] as usize;
+                pane.rows.partials[row] = saved.next().expect("one was saved for each row");
+                panes.newer[id] = self.in_open(&panes.open[phase], &panes.states[id]);
+            }
         }
-        panes.older_panes = panes.panes.len();
-        panes.newer.fill_with(|| self.aggregate.identity());
-        for (&id, partial) in panes.open.ids.iter().zip(&panes.open.partials) {
-            panes.newer[id as usize] = partial.clone();
-        }
-        panes.is_newer_stale = false;
-        panes.is_moving = false;
+        panes.phases[phase] = Phase { boundary: panes.open_number, is_stale: false };
         Ok(())
+    }
+
+    /// What the open pane has of a key.
+    fn in_open(&self, open: &Rows<A::Partial>, state: &KeyState) -> A::Partial {
+        let partial = open.partials.get(state.slot as usize);
+        partial.cloned().unwrap_or_else(|| self.aggregate.identity())
     }
 
     /// Merges a chunk into the open pane, where each of its keys stands once.
@@ -273,7 +340,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         for (row, &id) in ids.iter().enumerate() {
             if id as usize == panes.states.len() {
                 panes.keys.push(pairs.members.0.get(row));
-                panes.states.push(KeyState::NEW);
+                panes.states.push(KeyState::new(id as usize % panes.phases.len()));
                 panes.newer.push(self.aggregate.identity());
                 if !self.aggregate.is_invertible() {
                     panes.older.push(self.aggregate.identity());
@@ -287,7 +354,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             self.aggregate.merge(&mut total, &partial)?;
             let bytes = self.aggregate.byte_len(&partial) + size_of::<u32>();
             check_retained(panes.bytes, bytes, self.retained_bytes_max)?;
-            let open = &mut panes.open;
+            let open = &mut panes.open[usize::from(state.phase)];
             let merged = if state.slot == NO_SLOT {
                 None
             } else {
@@ -305,7 +372,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                     state.live += 1;
                     open.ids.push(id);
                     open.partials.push(partial);
-                    open.bytes += bytes;
+                    panes.open_bytes += bytes;
                     panes.bytes += bytes;
                     None
                 }
@@ -355,9 +422,9 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         let closed = panes.panes.iter_mut().flat_map(|pane| {
             // Of a pane that is half taken out, the first rows are no longer anybody's.
             let taken_out = pane.taken_out;
-            pane.ids[taken_out..].iter_mut()
+            pane.rows.ids[taken_out..].iter_mut()
         });
-        let ids = closed.chain(&mut panes.open.ids);
+        let ids = closed.chain(panes.open.iter_mut().flat_map(|rows| &mut rows.ids));
         for id in ids.chain(panes.undo.iter_mut().map(|undo| &mut undo.id)) {
             *id = new_ids[*id as usize];
         }
@@ -366,7 +433,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
 
     /// What the window comes to for a key.
     fn result(&self, panes: &Panes<K, A::Partial>, id: usize) -> Result<A::Output> {
-        if panes.older_panes == 0 {
+        if panes.older_rows == 0 {
             return self.aggregate.finish(&panes.newer[id]);
         }
         let mut all = panes.older[id].clone();
@@ -418,22 +485,14 @@ impl<K: Key, P> Panes<K, P> {
         }
     }
 
-    /// Drops the first pane, also from what is known of its keys.
-    fn drop_first_of_keys(&mut self) {
-        let Some(first) = self.panes.front() else { return };
-        for &id in &first.ids {
-            let state = &mut self.states[id as usize];
-            state.live -= 1;
-            self.shown -= usize::from(!state.is_shown());
-        }
-        self.drop_first();
-    }
-
     /// Keeps a pane's memory.
     fn recycle(&mut self, mut pane: Pane<P>) {
-        pane.clear();
+        pane.rows.ids.clear();
+        pane.rows.partials.clear();
+        pane.ends.clear();
+        pane.taken_out = 0;
         self.spare.push(pane);
-        // One to open next, and one to spare.
+        // One to close next, and one to spare.
         self.spare.truncate(2);
     }
 }
@@ -442,6 +501,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     type State = Panes<K, A::Partial>;
 
     fn state(&self) -> Panes<K, A::Partial> {
+        let phases = if self.aggregate.is_invertible() { 1 } else { PHASES };
         Panes {
             groups: K::Groups::new(self.keys_max),
             keys: K::Columns::default(),
@@ -450,13 +510,16 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
             older: Vec::new(),
             newer: Vec::new(),
             panes: VecDeque::new(),
-            older_panes: 0,
-            is_newer_stale: false,
-            is_moving: false,
-            open: Pane::default(),
+            open: (0..phases).map(|_| Rows::default()).collect(),
+            open_number: 0,
+            open_bytes: 0,
+            phases: vec![Phase::default(); phases],
+            older_rows: 0,
+            moving: None,
             undo: Vec::new(),
             bytes: 0,
             ids: Vec::new(),
+            saved: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -489,26 +552,31 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 
     fn roll_back(&self, panes: &mut Panes<K, A::Partial>) {
-        if std::mem::take(&mut panes.is_moving) {
+        if let Some(phase) = panes.moving.take() {
             // There was no pane before the boundary.
-            panes.older.fill_with(|| self.aggregate.identity());
-            panes.panes.iter_mut().for_each(|pane| pane.saved.clear());
+            for pane in &panes.panes {
+                for &id in &pane.rows.ids[pane.range(phase)] {
+                    panes.older[id as usize] = self.aggregate.identity();
+                }
+            }
+            panes.saved.clear();
         }
         while let Some(Undo { id, was_kept, newer, row }) = panes.undo.pop() {
             let state = &mut panes.states[id as usize];
+            let open = &mut panes.open[usize::from(state.phase)];
             panes.newer[id as usize] = newer;
             state.is_kept = was_kept;
             if let Some(row) = row {
-                panes.open.partials[state.slot as usize] = row;
+                open.partials[state.slot as usize] = row;
                 continue;
             }
             state.slot = NO_SLOT;
             state.live -= 1;
             panes.shown -= usize::from(!state.is_shown());
-            panes.open.ids.pop();
-            if let Some(partial) = panes.open.partials.pop() {
+            open.ids.pop();
+            if let Some(partial) = open.partials.pop() {
                 let bytes = self.aggregate.byte_len(&partial) + size_of::<u32>();
-                panes.open.bytes -= bytes;
+                panes.open_bytes -= bytes;
                 panes.bytes -= bytes;
             }
         }

@@ -97,7 +97,9 @@ const OPERATORS: [(&str, bool, Build); 26] = [
     }),
     ("aggregate_by_key(Sipping)", false, |pairs| text(&pairs.aggregate_by_key(Sipping))),
     ("sort_by", false, |pairs| text(&pairs.sort_by(|left, right| sip(left.1).cmp(&sip(right.1))))),
-    ("top_by(2)", false, |pairs| text(&pairs.top_by(2, |left, right| sip(left.1).cmp(&sip(right.1))))),
+    ("top_by(2)", false, |pairs| {
+        text(&pairs.top_by(2, |left, right| sip(left.1).cmp(&sip(right.1))))
+    }),
     // The panic comes before or after the join.
     ("map_values", false, |pairs| text(&pairs.map_values(sip).join(pairs))),
     ("map", false, |pairs| text(&pairs.join(pairs).map(|(_, (left, _))| sip(left)))),
