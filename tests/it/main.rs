@@ -25,6 +25,7 @@ mod pressure;
 mod properties;
 mod random;
 mod records;
+mod refusals;
 mod sort;
 mod text_files;
 mod tidy;
