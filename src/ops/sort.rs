@@ -69,8 +69,11 @@ where
 
     fn push(&self, partial: &mut Vec<SortedChunk>, chunk: &AnyChunk) -> Result<()> {
         let all = columns::<T>(chunk);
-        let mut rows: Vec<u32> = (0..all.len() as u32).collect();
-        rows.sort_by(|&a, &b| (self.order.compare)(all.get(a as usize), all.get(b as usize)));
+        // Each row is looked up once, and not at each comparison.
+        let mut rows: Vec<(T::Ref<'_>, u32)> =
+            (0..all.len()).map(|row| (all.get(row), row as u32)).collect();
+        rows.sort_by(|(a, _), (b, _)| (self.order.compare)(*a, *b));
+        let rows = rows.into_iter().map(|(_, row)| row).collect();
         partial.push(SortedChunk { chunk: chunk.clone(), rows });
         Ok(())
     }
@@ -85,16 +88,16 @@ where
         // source's blocks from it.
         let mut sorted = reuse::<T::Columns>(last);
         let rows = Arc::get_mut(&mut sorted).expect("reuse() gives unshared columns");
-        let chunks: Vec<&T::Columns> = partial.iter().map(|run| columns::<T>(&run.chunk)).collect();
-        let get = |&(chunk, row): &(u32, u32)| chunks[chunk as usize].get(row as usize);
-        let runs = (0..).zip(partial.iter());
-        let all = runs.flat_map(|(chunk, run)| run.rows.iter().map(move |&row| (chunk, row)));
-        let mut all: Vec<(u32, u32)> = all.collect();
-        if chunks.len() > 1 {
-            // The standard library's sort finds the runs, and merges them.
-            all.sort_by(|a, b| (self.order.compare)(get(a), get(b)));
+        let mut all: Vec<T::Ref<'_>> = Vec::new();
+        for run in &*partial {
+            let chunk = columns::<T>(&run.chunk);
+            all.extend(run.rows.iter().map(|&row| chunk.get(row as usize)));
         }
-        all.iter().for_each(|at| rows.push(get(at)));
+        if partial.len() > 1 {
+            // The standard library's sort finds the runs, and merges them.
+            all.sort_by(|a, b| (self.order.compare)(*a, *b));
+        }
+        all.into_iter().for_each(|row| rows.push(row));
         Ok(sorted)
     }
 
