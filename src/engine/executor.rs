@@ -41,7 +41,7 @@ struct Slot {
     /// An operator or output that is made of this node's batch has failed.
     has_failed_below: bool,
     parts: Vec<Part>,
-    /// For wide nodes: one partial for each thread, or one for each chunk where order matters.
+    /// For wide nodes: one partial for each thread, or for each run of chunks where order shows.
     partials: Vec<Mutex<Partial>>,
     /// For stateful nodes: what they remember.
     memory: Option<Mutex<AnyState>>,
@@ -427,18 +427,23 @@ impl Executor {
             None => (0, &parts_of(0)[index]),
             Some(index) => (1, &parts_of(1)[index]),
         };
+        // Where order shows, neighbours go into one partial; how many does not depend on the
+        // threads, so that any number of them gives the same bits.
         let is_ordered = wide.operator.0.is_ordered();
+        let runs = if is_ordered { ordered_partials(count) } else { count };
         if is_ordered {
-            let missing = count.max(1).saturating_sub(partials.len());
+            let missing = runs.max(1).saturating_sub(partials.len());
             partials.extend((0..missing).map(|_| Mutex::new(Partial::new(&wide.operator))));
         }
         let partials = &partials[..];
         let next = AtomicUsize::new(0);
         let push_parts = |thread: usize| {
-            while let Some(index) = claim(&next, count) {
-                let partial = if is_ordered { index } else { thread };
-                let (parent, part) = part(index);
-                self.push_part(id, wide, parent, part, &partials[partial]);
+            while let Some(run) = claim(&next, runs) {
+                let partial = if is_ordered { run } else { thread };
+                for index in run * count / runs..(run + 1) * count / runs {
+                    let (parent, part) = part(index);
+                    self.push_part(id, wide, parent, part, &partials[partial]);
+                }
             }
         };
         if is_large((0..count).map(|index| part(index).1)) {
@@ -519,6 +524,12 @@ impl Executor {
             _ => unreachable!("only sources of lines are asked for"),
         }
     }
+}
+
+/// How many partials take in so many parts where order shows: enough for the threads to share, and
+/// few, since each key is merged once for each partial that has it.
+fn ordered_partials(parts: usize) -> usize {
+    parts.min(4.max(parts / 8))
 }
 
 /// Whether there is enough work for more than one thread.
