@@ -127,10 +127,13 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     /// # let mut t = TestContext::new()?;
     /// # let readings = t.input::<(String, f64)>();
     /// let means = readings.stream().aggregate_by_key(Mean);
-    /// # let means = t.output(&means);
+    /// // Several in one pass.
+    /// let ranges = readings.stream().aggregate_by_key((Min, Mean, Max));
+    /// # let (means, ranges) = (t.output(&means), t.output(&ranges));
     /// # readings.push([("a".to_string(), 1.0), ("a".to_string(), 2.0)])?;
     /// # t.tick()?;
     /// # assert_eq!(means.take(), [("a".to_string(), 1.5)]);
+    /// # assert_eq!(ranges.take(), [("a".to_string(), (1.0, 1.5, 2.0))]);
     /// # Ok::<(), tidemill::Error>(())
     /// ```
     pub fn aggregate_by_key<A: Aggregate<V>>(&self, aggregate: A) -> DStream<(K, A::Output)> {

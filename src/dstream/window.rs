@@ -357,9 +357,9 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     }
 }
 
-/// The name of an aggregate's type, without its path.
-pub(super) fn name_of<A>() -> &'static str {
+/// The name of an aggregate's type, or of each in a tuple, without paths.
+pub(super) fn name_of<A>() -> String {
     let name = std::any::type_name::<A>();
-    let name = name.split('<').next().unwrap_or(name);
-    name.rsplit("::").next().unwrap_or(name)
+    let parts = name.split_inclusive(['(', ')', ',', ' ', '<', '>']);
+    parts.map(|part| part.rsplit("::").next().unwrap_or(part)).collect()
 }

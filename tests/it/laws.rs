@@ -59,6 +59,15 @@ fn sums_and_means_of_integers() {
 }
 
 #[test]
+fn several_together() {
+    check_random(any::<i32>(), |values| {
+        check_laws(&(Count, Sum), values)?;
+        check_laws(&(Min, Mean, Max, First, Last, TopK(2)), values)
+    });
+    check_random((-4i32..4).prop_map(f64::from), |values| check_laws(&(Min, Sum, Count), values));
+}
+
+#[test]
 fn sums_means_and_variances_of_floats() {
     let tame = || prop_oneof![-1e3..1e3f64, 1e6..1e6 + 10.0, (-2..2i32).prop_map(f64::from)];
     check_random(tame(), |values| {

@@ -99,7 +99,7 @@ fn windows_and_joins() {
             let words = lines.split_whitespace();
             ignore(&words.count_by_value_and_window(secs(60), secs(2)));
             let lengths = words.map(|word| (word.len() as i64, 1.0));
-            let means = lengths.aggregate_by_key_and_window(Mean, secs(60), secs(2));
+            let means = lengths.aggregate_by_key_and_window((Mean, Max), secs(60), secs(2));
             let rows = lengths.map_values(|value| value + 1.0).window(secs(4), secs(2));
             ignore(&means.join(&rows.map_values(|value| value)));
         },
@@ -112,8 +112,8 @@ foreach_batch
 foreach_batch
 └─ #11 pairs [vectorised]
    └─ #10 join [vectorised]
-      ├─ #6 aggregate_by_key_and_window(Mean, 60s, 2s) [panes, by two stacks]
-      │  └─ #5 aggregate_by_key(Mean) [vectorised]
+      ├─ #6 aggregate_by_key_and_window((Mean, Max), 60s, 2s) [panes, by two stacks]
+      │  └─ #5 aggregate_by_key((Mean, Max)) [vectorised]
       │     └─ #4 map [row closure]
       │        └─ #1 split_whitespace, as above
       └─ map_values [row closure]

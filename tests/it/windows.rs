@@ -284,6 +284,9 @@ fn aggregate_by_key_and_window() {
             })
         },
     );
+    // Together, with an inverse for all of them, and with one that has none.
+    check_aggregate((Count, Sum), |values| (values.len() as i64, values.iter().sum::<i64>()));
+    check_aggregate((Sum, Max), |values| (values.iter().sum(), *values.iter().max().unwrap()));
     // Sums of halves are exact, in whatever order.
     check(
         |pairs, span| {

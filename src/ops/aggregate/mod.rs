@@ -8,6 +8,7 @@ mod extremes;
 mod laws;
 mod moments;
 mod sum;
+mod together;
 
 pub use count::{Count, DistinctCount, DistinctValues};
 pub use ends::{First, Last};
@@ -23,6 +24,9 @@ use crate::record::{Columns, Record};
 ///
 /// Adding is associative over merging, so that parts of a batch may be aggregated apart, in the
 /// order of the blocks where that shows. [`check_laws`] checks on values of yours that it is so.
+///
+/// A tuple of up to six aggregates is one that does them all in one pass: `(Min, Mean, Max)` gives
+/// three values for each key.
 pub trait Aggregate<V: Record>: Send + Sync + 'static {
     /// What is kept for a key.
     type Partial: Clone + Send + Sync + 'static;
