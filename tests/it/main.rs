@@ -9,6 +9,7 @@ mod collect;
 mod combine;
 #[cfg(feature = "cli")]
 mod command;
+mod conformance;
 mod faults;
 mod feed;
 mod history;
