@@ -58,6 +58,16 @@ pub(crate) fn positions(mut mask: u64, base: u32, out: &mut Positions) {
     }
 }
 
+/// Which of eight words are `word`.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(crate) fn equal_words(words: &[u32; 8], word: u32) -> u32 {
+    // SAFETY: the words are 32 bytes, all of them read.
+    let words = unsafe { _mm256_loadu_si256(words.as_ptr().cast()) };
+    let equal = _mm256_cmpeq_epi32(words, _mm256_set1_epi32(word as i32));
+    _mm256_movemask_ps(_mm256_castsi256_ps(equal)) as u32
+}
+
 /// The first `len` of sixteen bytes, the others zero; all of them where `len` is larger.
 #[inline]
 #[target_feature(enable = "bmi2")]

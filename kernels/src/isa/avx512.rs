@@ -57,6 +57,15 @@ pub(crate) fn positions(mask: u64, base: u32, out: &mut Positions) {
     }
 }
 
+/// Which of eight words are `word`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+pub(crate) fn equal_words(words: &[u32; 8], word: u32) -> u32 {
+    // SAFETY: the words are 32 bytes, all of them read.
+    let words = unsafe { _mm256_loadu_si256(words.as_ptr().cast()) };
+    u32::from(_mm256_cmpeq_epi32_mask(words, _mm256_set1_epi32(word as i32)))
+}
+
 /// The first `len` of sixteen bytes, the others zero; all of them where `len` is larger.
 #[inline]
 #[target_feature(enable = "bmi2")]

@@ -62,6 +62,13 @@ fn zero_bytes(word: u64) -> u64 {
     !(((word & LOW_7) + LOW_7) | word | LOW_7)
 }
 
+/// Which of eight words are `word`.
+#[inline(always)]
+pub(crate) fn equal_words(words: &[u32; 8], word: u32) -> u32 {
+    let bits = words.iter().enumerate().map(|(index, other)| u32::from(*other == word) << index);
+    bits.fold(0, |mask, bit| mask | bit)
+}
+
 /// The first `len` of sixteen bytes, the others zero; all of them where `len` is larger.
 #[inline(always)]
 pub(crate) fn keep_first([a, b]: [u64; 2], len: u32) -> [u64; 2] {

@@ -6,7 +6,7 @@
 //! is asserted where they are used, once a batch.
 
 use super::class::ShortLine;
-use super::hash::{self, MIDDLE, SHORT, Tag};
+use super::hash::{self, MIDDLE, SHORT, Seed, Tag};
 use super::prefetch::prefetch;
 use super::update::Update;
 use super::upsert::{InArena, InSlot, Refusal, Room, upsert};
@@ -34,8 +34,21 @@ struct Pending {
 /// A key of 17 to 48 bytes on its way.
 #[derive(Copy, Clone, Default)]
 pub(super) struct Middle {
-    words: [u64; 6],
-    tag: Tag,
+    pub(super) words: [u64; 6],
+    pub(super) tag: Tag,
+}
+
+impl Middle {
+    #[inline(always)]
+    pub(super) fn load(
+        seed: Seed,
+        text: &[u8],
+        span: Span,
+        keep_first: &impl Fn([u64; 2], u32) -> [u64; 2],
+    ) -> Middle {
+        let words = load_middle(text, span, keep_first);
+        Middle { words, tag: seed.middle(words, span.len as usize) }
+    }
 }
 
 /// Keys whose home lines are on their way from memory.
@@ -63,44 +76,17 @@ impl Batch {
         spans: &[Span],
         ops: &WordOps<impl Fn([u64; 2], u32) -> [u64; 2], impl Sized>,
     ) {
-        let reach = spans.iter().fold(0, |reach, span| {
-            reach.max(u64::from(span.start) + u64::from(span.len.max(SHORT as u32)))
-        });
-        if reach <= text.len() as u64 {
-            self.load_with(table, spans, |span, len| {
-                // SAFETY: `reach`, just above, found sixteen bytes of text from every start on.
-                let chunk = unsafe { &*text.as_ptr().add(span.start as usize).cast() };
-                (ops.keep_first)(hash::words(chunk), len)
-            });
-        } else {
-            // Near the end of the text sixteen bytes may not be there.
-            self.load_with(table, spans, |span, _| {
-                let key = &text[span.range()];
-                hash::load_padded(&key[..key.len().min(SHORT)])
-            });
-        }
-    }
-
-    #[inline(always)]
-    fn load_with(
-        &mut self,
-        table: &mut TextTable,
-        spans: &[Span],
-        load: impl Fn(Span, u32) -> [u64; 2],
-    ) {
         let seed = table.seed;
         self.len = spans.len().min(BATCH);
         self.moves = table.short.moves();
         let mut segments = table.short.segments_mut();
-        for (span, key) in spans.iter().zip(&mut self.keys) {
-            // A longer key is looked up by its first bytes and this length, and never found.
-            let len = span.len.min(SHORT as u32 + 1);
-            let words = load(*span, len);
+        let keys = &mut self.keys;
+        load_short(text, spans, &ops.keep_first, |index, words, len| {
             let tag = seed.short(words, len);
             let home = segments.home(tag);
             prefetch(home);
-            *key = Pending { words, tag, home };
-        }
+            keys[index] = Pending { words, tag, home };
+        });
     }
 
     /// Finds the home lines anew if a line has moved.
@@ -130,8 +116,8 @@ impl Batch {
         assert!(self.len == spans.len(), "a batch is probed with the spans it was loaded with");
         let mut misses = 0u64;
         for (index, key) in self.keys[..self.len].iter().enumerate() {
-            // SAFETY: `load_with` or `refresh` set all of `..self.len` to lines of a table's short
-            // class; it is this one's, as `update_at` uses a batch with one table only, and no line
+            // SAFETY: `load` or `refresh` set all of `..self.len` to lines of a table's short class;
+            // it is this one's, as `update_lines_at` uses a batch with one table only, and no line
             // has moved since: the first assert above. Nothing else borrows a line meanwhile.
             let line = unsafe { &mut *key.home };
             let (slot, found) = line.find(&key.words, key.tag, &ops.same);
@@ -158,16 +144,12 @@ impl Batch {
         while misses != 0 {
             let index = misses.trailing_zeros() as usize;
             misses &= misses - 1;
-            match spans[index].len as usize {
-                0..=SHORT => prefetch(self.keys[index].home.wrapping_add(1)),
-                len @ ..=MIDDLE => {
-                    let words = load_middle(text, spans[index], &ops.keep_first);
-                    let tag = table.seed.middle(words, len);
-                    middles[index] = Middle { words, tag };
-                    table.middle.open();
-                    prefetch(table.middle.segments_mut().home(tag));
-                }
-                _ => {}
+            let len = spans[index].len as usize;
+            if len <= SHORT {
+                prefetch(self.keys[index].home.wrapping_add(1));
+            } else if len <= MIDDLE {
+                middles[index] = Middle::load(table.seed, text, spans[index], &ops.keep_first);
+                table.middle.prefetch_home(middles[index].tag);
             }
         }
     }
@@ -209,6 +191,37 @@ impl Batch {
             .map_err(|refusal| refusal.at(&text[span.range()]))?;
         }
         Ok(())
+    }
+}
+
+/// Calls `each` with the index of every row, the first words of its key and its length. Of a key
+/// of more than 16 bytes the length is 17: it is looked up by its first bytes and never found.
+#[inline(always)]
+pub(super) fn load_short(
+    text: &[u8],
+    spans: &[Span],
+    keep_first: &impl Fn([u64; 2], u32) -> [u64; 2],
+    mut each: impl FnMut(usize, [u64; 2], u32),
+) {
+    let reach = spans.iter().fold(0, |reach, span| {
+        reach.max(u64::from(span.start) + u64::from(span.len.max(SHORT as u32)))
+    });
+    let is_inside = reach <= text.len() as u64;
+    let spans = spans.iter().take(BATCH).enumerate();
+    if is_inside {
+        for (index, span) in spans {
+            let len = span.len.min(SHORT as u32 + 1);
+            // SAFETY: `reach`, just above, found sixteen bytes of text from every start on.
+            let chunk = unsafe { &*text.as_ptr().add(span.start as usize).cast() };
+            each(index, keep_first(hash::words(chunk), len), len);
+        }
+    } else {
+        // Near the end of the text sixteen bytes may not be there.
+        for (index, span) in spans {
+            let key = &text[span.range()];
+            let words = hash::load_padded(&key[..key.len().min(SHORT)]);
+            each(index, words, span.len.min(SHORT as u32 + 1));
+        }
     }
 }
 

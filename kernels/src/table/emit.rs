@@ -2,6 +2,7 @@
 //! which differs from process to process, but for ids.
 
 use super::TextTable;
+use super::dense::Dense;
 use super::hash::{SHORT, len_of};
 use super::upsert::in_arena;
 use crate::{Span, TextBuffer};
@@ -9,11 +10,11 @@ use crate::{Span, TextBuffer};
 impl TextTable {
     /// Calls `each` with every key and its number, in no particular order.
     pub fn for_each(&self, mut each: impl FnMut(&[u8], i64)) {
-        self.short.for_each(|words, tag, value| {
-            each(&words.map(u64::to_le_bytes).as_flattened()[..len_of(tag)], value);
+        self.short.for_each(|words, mark, value| {
+            each(&words.map(u64::to_le_bytes).as_flattened()[..len_of(mark)], value);
         });
-        self.middle.for_each(|words, tag, value| {
-            each(&words.map(u64::to_le_bytes).as_flattened()[..len_of(tag)], value);
+        self.middle.for_each(|words, mark, value| {
+            each(&words.map(u64::to_le_bytes).as_flattened()[..len_of(mark)], value);
         });
         self.long.for_each(|words, _, value| {
             let key = in_arena(words, &self.arena);
@@ -83,17 +84,19 @@ impl TextTable {
             for (words, (tag, value)) in line.keys.iter().zip(line.tags.iter().zip(line.values)) {
                 let len = (*tag as usize & 0xFF).saturating_sub(1);
                 let at = place(len, value, *tag != 0);
-                let bytes = words.map(u64::to_le_bytes);
-                let bytes = bytes.as_flattened();
-                // All sixteen bytes where they fit: the next key goes over the padding.
-                match spare[at..].first_chunk_mut::<SHORT>() {
-                    Some(into) => into.copy_from_slice(bytes),
-                    None => spare[at..at + len].copy_from_slice(&bytes[..len]),
-                }
+                copy_short(&mut spare[at..], words, len);
             }
         }
-        self.middle.for_each(|words, tag, value| {
-            let len = len_of(tag);
+        let dense = self.short.dense().map(Dense::log);
+        dense.into_iter().for_each(|log| {
+            log.for_each(|words, value, mark| {
+                let len = len_of(mark);
+                let at = place(len, value, true);
+                copy_short(&mut spare[at..], words, len);
+            });
+        });
+        self.middle.for_each(|words, mark, value| {
+            let len = len_of(mark);
             let at = place(len, value, true);
             let bytes = words.map(u64::to_le_bytes);
             spare[at..at + len].copy_from_slice(&bytes.as_flattened()[..len]);
@@ -111,5 +114,17 @@ impl TextTable {
 
     fn key_bytes(&self) -> usize {
         self.short.key_bytes() + self.middle.key_bytes() + self.long.key_bytes()
+    }
+}
+
+/// A key of up to 16 bytes to where it goes: all sixteen where they fit, since the next key goes
+/// over the padding.
+#[inline(always)]
+fn copy_short(into: &mut [u8], words: &[u64; 2], len: usize) {
+    let bytes = words.map(u64::to_le_bytes);
+    let bytes = bytes.as_flattened();
+    match into.first_chunk_mut::<SHORT>() {
+        Some(into) => into.copy_from_slice(bytes),
+        None => into[..len].copy_from_slice(&bytes[..len]),
     }
 }

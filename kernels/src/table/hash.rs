@@ -97,10 +97,10 @@ fn folded_product(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The length of a key in a slot, from its tag.
+/// The length of a key in a slot, from its tag's length mark.
 #[inline(always)]
-pub(super) fn len_of(tag: Tag) -> usize {
-    (tag & 0xFF) as usize - 1
+pub(super) fn len_of(mark: u8) -> usize {
+    usize::from(mark) - 1
 }
 
 /// The words of a key of any length up to theirs, zero-padded.

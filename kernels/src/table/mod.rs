@@ -4,8 +4,12 @@
 
 mod batch;
 mod class;
+mod dense;
+mod dense_batch;
 mod emit;
 mod hash;
+mod huge;
+mod log;
 mod merge;
 mod prefetch;
 mod segment;
@@ -18,7 +22,10 @@ use crate::split::TextSplitter;
 use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_at};
 use class::Class;
 use hash::Seed;
-use update::{Count, Ids, Sum, update_at};
+use update::{Count, Ids, Sum, update};
+
+/// The most keys of any table: as many as dense classes can tell apart.
+const KEYS_MAX: usize = log::Log::<6>::MAX;
 
 /// Rows whose ids are written at a time.
 const IDS_ROWS: usize = 4096;
@@ -90,7 +97,7 @@ impl TextTable {
     pub fn new_at(level: Level, max_keys: usize) -> TextTable {
         TextTable {
             level: level.supported(),
-            max_keys,
+            max_keys: max_keys.min(KEYS_MAX),
             seed: Seed::of_process(),
             short: Class::new(),
             middle: Class::new(),
@@ -117,7 +124,7 @@ impl TextTable {
     ///
     /// If a span reaches past `text`, here as in every method that takes spans.
     pub fn count(&mut self, text: &[u8], spans: &[Span]) -> Result<(), TableError> {
-        update_at(self.level, self, text, spans, &mut Count)
+        update(self, text, spans, &mut Count)
     }
 
     /// Adds a value to the number of each row's key.
@@ -132,7 +139,7 @@ impl TextTable {
     /// If there is not one value for each span.
     pub fn sum(&mut self, text: &[u8], spans: &[Span], values: &[i64]) -> Result<(), TableError> {
         assert_eq!(spans.len(), values.len(), "one value for each span");
-        update_at(self.level, self, text, spans, &mut Sum { values })
+        update(self, text, spans, &mut Sum { values })
     }
 
     /// Appends the dense id of each row's key to `out`: a new key gets the number of keys before
@@ -154,7 +161,7 @@ impl TextTable {
             let part = out.len();
             out.resize(part + spans.len(), 0);
             let ids = &mut Ids { out: &mut out[part..] };
-            if let Err(error) = update_at(self.level, self, text, spans, ids) {
+            if let Err(error) = update(self, text, spans, ids) {
                 out.truncate(before);
                 return Err(error);
             }

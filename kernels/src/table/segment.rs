@@ -11,8 +11,8 @@ pub(super) const SEGMENT_BITS: u32 = 6;
 /// Lines of a segment that is made.
 const MIN_LINES: usize = 4;
 
-/// Lines from which a segment saves memory instead of time: 64 of them fill 8 MiB.
-const DENSE_LINES: usize = 2048;
+/// Lines past its home where a key is far from it: with half the slots full, one in a billion is.
+const FAR: usize = 16;
 
 /// Clears of a nearly empty segment before its memory shrinks.
 const IDLE_CLEARS: u8 = 8;
@@ -70,7 +70,7 @@ impl<const W: usize, const S: usize> Line<W, S> {
 /// Lines of the keys whose tags begin with the segment's number.
 #[derive(Clone)]
 pub(super) struct Segment<const W: usize, const S: usize> {
-    /// Never none.
+    /// A power of two.
     pub(super) lines: Vec<Line<W, S>>,
     pub(super) len: usize,
     idle_clears: u8,
@@ -100,40 +100,33 @@ impl<const W: usize, const S: usize> Segment<W, S> {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
-    /// Whether the next key has to wait for more lines: at half the slots, and from
-    /// [`DENSE_LINES`] on at 86 in 100.
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether the next key has to wait for more lines: at half the slots.
+    ///
+    /// Or where a key came to lie `far` from home, which happens when keys arrive in the order of
+    /// their hashes, as out of another table: they would all pile up on the first lines until there
+    /// are lines for half of those to come.
+    #[inline]
+    pub(super) fn is_full(&self, far: bool) -> bool {
         let slots = self.lines.len() * S;
-        if self.lines.len() < DENSE_LINES {
-            self.len * 2 > slots
-        } else {
-            self.len * 100 > slots * 86
-        }
+        self.len * 2 > slots || far && self.len * 16 > slots
     }
 
-    /// Adds lines: doubles at first, then 15 in 100 at a time, which keeps 75 to 86 slots in 100
-    /// of a large table full.
-    ///
-    /// `number` is the segment's own: the first step past [`DENSE_LINES`] depends on it, so that
-    /// segments which fill evenly still grow at different times.
-    pub(super) fn grow(&mut self, number: usize) {
-        let lines = self.lines.len();
-        let step = lines * 15 / 100;
-        self.spread(match lines {
-            ..DENSE_LINES => 2 * lines,
-            DENSE_LINES => lines + step + ((step * number) >> SEGMENT_BITS),
-            _ => lines + step,
-        });
+    /// Whether `line` is far from the home of `tag`.
+    #[inline]
+    pub(super) fn is_far(&self, tag: Tag, line: usize) -> bool {
+        let home = self.home(tag);
+        line > home + FAR || line < home
+    }
+
+    /// Doubles the lines.
+    pub(super) fn grow(&mut self) {
+        self.spread(2 * self.lines.len());
     }
 
     /// Adds lines in place: homes only move up, so lines are emptied from the last on and their
     /// keys put into lines that are done.
     fn spread(&mut self, lines: usize) {
         let old_lines = self.lines.len();
-        if lines > self.lines.capacity() && lines > DENSE_LINES {
-            // Room for some more steps. Memory that is not written to costs nothing yet.
-            self.lines.reserve_exact(2 * lines - old_lines);
-        }
         self.lines.resize(lines, Line::EMPTY);
         let mut left = Vec::new();
         for at in (0..old_lines).rev() {
@@ -164,7 +157,7 @@ impl<const W: usize, const S: usize> Segment<W, S> {
         self.idle_clears = if is_idle { self.idle_clears + 1 } else { 0 };
         if self.idle_clears == IDLE_CLEARS {
             // Room for four times the keys at half full.
-            *self = Segment::with_lines((self.len * 8).div_ceil(S).max(MIN_LINES));
+            *self = Segment::with_lines((self.len * 8 / S).max(MIN_LINES).next_power_of_two());
         } else if self.len > 0 {
             self.lines.fill(Line::EMPTY);
             self.len = 0;

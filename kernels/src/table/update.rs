@@ -5,6 +5,8 @@
 //! Ids follow the order of rows, because keys are made one by one, in the order of rows.
 
 use super::batch::{BATCH, Batch, Middle, WordOps};
+use super::dense::SLOTS;
+use super::dense_batch::update_dense;
 use super::{TableError, TextTable};
 use crate::Span;
 use crate::multiversion::multiversion;
@@ -78,14 +80,31 @@ impl Update for Ids<'_> {
     }
 }
 
+/// Takes the rows `spans` of `text`.
+pub(super) fn update<U: Update>(
+    table: &mut TextTable,
+    text: &[u8],
+    spans: &[Span],
+    update: &mut U,
+) -> Result<(), TableError> {
+    let first_row = match table.short.dense() {
+        None => update_lines_at(table.level, table, text, spans, update)?,
+        Some(_) => 0,
+    };
+    if first_row < spans.len() {
+        update_dense_at(table.level, table, text, spans, first_row, update)?;
+    }
+    Ok(())
+}
+
 multiversion! {
-    /// Takes the rows `spans` of `text`.
-    pub(super) fn update_at [U: Update] (
+    /// Takes rows until the table's short class is dense, and returns how many.
+    fn update_lines_at [U: Update] (
         table: &mut TextTable,
         text: &[u8],
         spans: &[Span],
         update: &mut U,
-    ) -> Result<(), TableError>, isa => {
+    ) -> Result<usize, TableError>, isa => {
         table.short.open();
         let ops = WordOps {
             keep_first: |words: [u64; 2], len: u32| isa::keep_first(words, len),
@@ -106,15 +125,36 @@ multiversion! {
                 if misses != 0 {
                     behind.prefetch_misses(table, text, before, misses, &mut middles, &ops);
                     behind.take_misses(table, text, before, first_row, misses, &middles, update)?;
+                    if table.short.dense().is_some() {
+                        return Ok(first_row + before.len());
+                    }
                     ahead.refresh(table);
                 }
                 first_row += before.len();
             }
             if batch.is_none() {
-                return Ok(());
+                return Ok(spans.len());
             }
             before = batch;
             std::mem::swap(&mut ahead, &mut behind);
         }
+    }
+}
+
+multiversion! {
+    /// Takes the rows from `first_row` on into a table whose short class is dense.
+    fn update_dense_at [U: Update] (
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        first_row: usize,
+        update: &mut U,
+    ) -> Result<(), TableError>, isa => {
+        let ops = WordOps {
+            keep_first: |words: [u64; 2], len: u32| isa::keep_first(words, len),
+            same: |a: &[u64; 2], b: &[u64; 2]| isa::same(a, b),
+        };
+        let equal = |words: &[u32; SLOTS], word: u32| isa::equal_words(words, word);
+        update_dense(table, text, spans, first_row, update, &ops, &equal)
     }
 }

@@ -3,8 +3,10 @@
 
 use super::TableError;
 use super::class::{Class, Found};
+use super::dense::SLOTS;
 use super::hash::{Tag, len_of};
 use super::update::Update;
+use crate::isa::scalar;
 
 /// A key as a class keeps it.
 pub(super) trait Stored<const W: usize> {
@@ -29,7 +31,7 @@ impl<const W: usize> InSlot<W> {
     /// The key of a slot.
     #[inline(always)]
     pub(super) fn of(words: &[u64; W], tag: Tag) -> Self {
-        InSlot { words: *words, len: len_of(tag) }
+        InSlot { words: *words, len: len_of(tag as u8) }
     }
 
     /// The key's bytes.
@@ -107,7 +109,7 @@ impl Refusal {
 }
 
 /// Updates the key of one row, or makes it.
-#[inline]
+#[inline(always)]
 pub(super) fn upsert<const W: usize, const S: usize, U: Update>(
     class: &mut Class<W, S>,
     tag: Tag,
@@ -117,6 +119,9 @@ pub(super) fn upsert<const W: usize, const S: usize, U: Update>(
     row: usize,
     update: &mut U,
 ) -> Result<(), Refusal> {
+    if class.dense().is_some() {
+        return upsert_dense_apart(class, tag, key, arena, room, row, update);
+    }
     class.open();
     match class.search(tag, |words| key.is(words, arena)) {
         Found::Key(place) => {
@@ -127,6 +132,48 @@ pub(super) fn upsert<const W: usize, const S: usize, U: Update>(
         Found::Empty(place) => {
             let value = update.first(row, room.len);
             class.insert(place, key.store(arena), tag, value, key.len());
+            Ok(())
+        }
+    }
+}
+
+/// [`upsert_dense`] where no level is at hand, and out of the way of small tables.
+#[cold]
+fn upsert_dense_apart<const W: usize, const S: usize, U: Update>(
+    class: &mut Class<W, S>,
+    tag: Tag,
+    key: impl Stored<W>,
+    arena: &mut Vec<u8>,
+    room: Room,
+    row: usize,
+    update: &mut U,
+) -> Result<(), Refusal> {
+    upsert_dense(class, tag, key, arena, room, row, update, scalar::equal_words)
+}
+
+/// [`upsert`] into a class that is dense; `equal` is the level's.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "those of upsert, and the level's primitive")]
+pub(super) fn upsert_dense<const W: usize, const S: usize, U: Update>(
+    class: &mut Class<W, S>,
+    tag: Tag,
+    key: impl Stored<W>,
+    arena: &mut Vec<u8>,
+    room: Room,
+    row: usize,
+    update: &mut U,
+    equal: impl Fn(&[u32; SLOTS], u32) -> u32,
+) -> Result<(), Refusal> {
+    let dense = class.dense_mut().expect("the caller looked");
+    match dense.search(tag, |words| key.is(words, arena), equal) {
+        Ok(place) => {
+            let is_in_range = dense.change(place, |value| update.known(row, value, true));
+            if is_in_range { Ok(()) } else { Err(Refusal::Overflow) }
+        }
+        Err(_) if room.len >= room.max_keys => Err(Refusal::Full { limit: room.max_keys }),
+        Err(empty) => {
+            let value = update.first(row, room.len);
+            class.insert_dense(empty, key.store(arena), tag, value, key.len());
             Ok(())
         }
     }

@@ -46,6 +46,7 @@ pub(super) fn all(level: Level) {
     keys_of_every_length(level);
     growth(level);
     merges(level);
+    large_merges(level);
     limits(level);
 }
 
@@ -102,7 +103,8 @@ fn keys_of_every_length(level: Level) {
 }
 
 fn growth(level: Level) {
-    let keys: Vec<Vec<u8>> = (0..3_000u32)
+    // In unit tests a class is dense from 480 keys on, or 240 of the middle class.
+    let keys: Vec<Vec<u8>> = (0..6_000u32)
         .map(|number| match number % 7 {
             0 => format!("a key past the first slot size {number}").into_bytes(),
             1 => format!("{number:060} and one for the arena").into_bytes(),
@@ -110,7 +112,7 @@ fn growth(level: Level) {
         })
         .collect();
     let (text, spans) = column(keys.iter().map(Vec::as_slice));
-    for (table, limit) in tables(level, 10_000).into_iter().zip([keys.len(), 300]) {
+    for (table, limit) in tables(level, 10_000).into_iter().zip([keys.len(), 700]) {
         let mut table = table;
         let (spans, keys) = (&spans[..limit], &keys[..limit]);
         let mut ids = vec![7];
@@ -133,6 +135,20 @@ fn growth(level: Level) {
         let emitted: Model =
             rows.iter().zip(&sums).map(|(row, sum)| (buffer.str(*row).into(), *sum)).collect();
         assert_eq!(emitted, keys.iter().map(|key| (key.clone(), 3)).collect());
+        // Some rows of a batch find the table in lines, the others do not.
+        for first in [1, 400, 650] {
+            table.clear();
+            let first = &spans[..first.min(limit)];
+            table.count(&text, first).unwrap();
+            table.count(&text, spans).unwrap();
+            table.count(&text, &spans[limit - 1..]).unwrap();
+            let mut expected = counts(keys.iter().map(Vec::as_slice));
+            for key in &keys[..first.len()] {
+                *expected.get_mut(key).unwrap() += 1;
+            }
+            *expected.get_mut(&keys[limit - 1]).unwrap() += 1;
+            assert_eq!(model_of(&table), expected, "{} first, {level:?}", first.len());
+        }
         let held = table.memory_bytes();
         for _ in 0..20 {
             table.clear();
@@ -177,6 +193,41 @@ fn merges(level: Level) {
         }
         assert_eq!(together, model, "{level:?}");
     }
+}
+
+/// Large tables into small ones and the other way round, in parts and in one: keys that come in the
+/// order of their hashes must not pile up, and dense classes merge with those in lines.
+fn large_merges(level: Level) {
+    let key = |number: usize| match number % 5 {
+        0 => format!("{number:030}").into_bytes(),
+        1 => format!("{number:070}").into_bytes(),
+        _ => number.to_string().into_bytes(),
+    };
+    let tables = [0..5_000, 2_000..2_100, 0..8_000].map(|numbers| {
+        let keys: Vec<Vec<u8>> = numbers.map(key).collect();
+        let (text, spans) = column(keys.iter().map(Vec::as_slice));
+        let mut table = TextTable::new_at(level, 10_000);
+        table.count(&text, &spans).unwrap();
+        table
+    });
+    let mut expected = Model::new();
+    let mut merged = TextTable::new_at(level, 10_000);
+    let mut partitions = vec![merged.clone(); 3];
+    for table in &tables {
+        for (key, count) in model_of(table) {
+            *expected.entry(key).or_default() += count;
+        }
+        merged.merge(table).unwrap();
+        assert_eq!(model_of(&merged), expected, "{level:?}");
+        for (index, partition) in partitions.iter_mut().enumerate() {
+            partition.merge_partition(table, index as u32, 3).unwrap();
+        }
+    }
+    let partitions = partitions.iter().flat_map(model_of).collect::<Model>();
+    assert_eq!(partitions, expected, "{level:?}");
+    let mut full = TextTable::new_at(level, 7_999);
+    assert_eq!(full.merge(&tables[2]), Err(TableError::Full { limit: 7_999 }));
+    assert_eq!(full.len(), 7_999);
 }
 
 fn limits(level: Level) {
