@@ -18,6 +18,7 @@
 mod cut;
 mod extrema;
 pub mod grouped;
+mod hash_index;
 mod isa;
 mod level;
 mod lines;
@@ -33,6 +34,7 @@ mod white;
 pub use extrema::{
     max_f64, max_f64_at, max_i64, max_i64_at, min_f64, min_f64_at, min_i64, min_i64_at,
 };
+pub use hash_index::HashIndex;
 pub use level::Level;
 pub use lines::{count_newlines, count_newlines_at, line_spans, line_spans_at};
 pub use span::Span;

@@ -5,8 +5,8 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
-use tidemill_kernels::TextTable;
+use hashbrown::DefaultHashBuilder;
+use tidemill_kernels::{HashIndex, TextTable};
 
 use super::{Columns, Record, Row, TextColumn};
 use crate::error::{Error, ErrorKind, Result};
@@ -48,11 +48,17 @@ pub trait Groups<K: Key>: Send + 'static {
     fn clear(&mut self);
 }
 
-/// Ids for any key: the distinct keys as columns, and a table of their positions.
+/// Keys that are hashed before the first of them is looked up.
+const HASHED_AHEAD: usize = 64;
+
+/// Keys up to which the index is in the L2 cache anyway.
+const IN_CACHE: usize = 1 << 15;
+
+/// Ids for any key: the distinct keys as columns, and an index of their positions.
 pub struct HashGroups<K: Key> {
     keys_max: usize,
     keys: K::Columns,
-    ids: HashTable<u32>,
+    ids: HashIndex,
 }
 
 /// Ids for text, by the kernel's table.
@@ -79,32 +85,44 @@ pub(crate) fn too_many_keys(keys_max: usize) -> Error {
     Error::new(ErrorKind::Limit, message)
 }
 
+impl<K: Key> HashGroups<K> {
+    /// A key that was not found. Nothing of the user's runs between its becoming one of the keys
+    /// and its getting an id, so that a panic in an equality or a hash leaves both in agreement.
+    fn add(&mut self, key: K::Ref<'_>, hash: u64) -> Result<u32> {
+        let id = self.ids.len();
+        if id >= self.keys_max {
+            return Err(too_many_keys(self.keys_max));
+        }
+        self.keys.push(key);
+        self.ids.insert(hash, id as u32);
+        Ok(id as u32)
+    }
+}
+
 impl<K: Key> Groups<K> for HashGroups<K> {
     fn new(keys_max: usize) -> Self {
-        HashGroups { keys_max, keys: K::Columns::default(), ids: HashTable::new() }
+        HashGroups { keys_max, keys: K::Columns::default(), ids: HashIndex::new() }
     }
 
     fn ids(&mut self, keys: &K::Columns, ids: &mut Vec<u32>) -> Result<()> {
         ids.reserve(keys.len());
-        for row in 0..keys.len() {
-            let key = keys.get(row);
-            let known = &self.keys;
-            let entry = self.ids.entry(
-                hash_of::<K>(key),
-                |&id| K::same(known.get(id as usize), key),
-                |&id| hash_of::<K>(known.get(id as usize)),
-            );
-            match entry {
-                hashbrown::hash_table::Entry::Occupied(entry) => ids.push(*entry.get()),
-                hashbrown::hash_table::Entry::Vacant(entry) => {
-                    let id = known.len();
-                    if id == self.keys_max {
-                        return Err(too_many_keys(self.keys_max));
-                    }
-                    entry.insert(id as u32);
-                    ids.push(id as u32);
-                    self.keys.push(key);
+        let mut hashes = [0; HASHED_AHEAD];
+        for first in (0..keys.len()).step_by(HASHED_AHEAD) {
+            let rows = first..keys.len().min(first + HASHED_AHEAD);
+            for (row, hash) in rows.clone().zip(&mut hashes) {
+                *hash = hash_of::<K>(keys.get(row));
+                if self.keys.len() > IN_CACHE {
+                    self.ids.prefetch(*hash);
                 }
+            }
+            for (row, &hash) in rows.zip(&hashes) {
+                let key = keys.get(row);
+                let known = &self.keys;
+                let found = self.ids.find(hash, |id| K::same(known.get(id as usize), key));
+                ids.push(match found {
+                    Some(id) => id,
+                    None => self.add(key, hash)?,
+                });
             }
         }
         Ok(())

@@ -261,3 +261,61 @@ fn in_a_key() {
     last.sort();
     assert_eq!(last, [(1, 2), (2, 1), (3, 1)]);
 }
+
+/// Keys whose hash or equality panicked in the middle of a batch: the table goes on with the ids
+/// that it gave out before, whichever comparison it was.
+#[test]
+fn in_a_table_of_keys() {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use tidemill::{Groups, HashGroups, RowColumn};
+
+    static LEFT: AtomicI64 = AtomicI64::new(i64::MAX);
+
+    fn step() {
+        if LEFT.fetch_sub(1, Ordering::Relaxed) == 0 {
+            panic_on_purpose();
+        }
+    }
+
+    #[derive(Clone, Debug, Eq)]
+    struct Touchy(u64);
+
+    impl std::hash::Hash for Touchy {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            step();
+            // Some keys collide.
+            (self.0 / 2).hash(state);
+        }
+    }
+
+    impl PartialEq for Touchy {
+        fn eq(&self, other: &Touchy) -> bool {
+            step();
+            self.0 == other.0
+        }
+    }
+
+    let column = |numbers: std::ops::Range<u64>| {
+        let mut keys = RowColumn::<Touchy>::default();
+        numbers.for_each(|number| keys.push(&Touchy(number)));
+        keys
+    };
+    for fails_after in 0..300 {
+        let mut groups = HashGroups::<Row<Touchy>>::new(1_000);
+        let mut ids = Vec::new();
+        groups.ids(&column(0..50), &mut ids).unwrap();
+        LEFT.store(fails_after, Ordering::Relaxed);
+        let fails = std::panic::AssertUnwindSafe(|| groups.ids(&column(0..200), &mut Vec::new()));
+        let failed = std::panic::catch_unwind(fails).is_err();
+        LEFT.store(i64::MAX, Ordering::Relaxed);
+        assert!(failed);
+        ids.clear();
+        groups.ids(&column(0..200), &mut ids).unwrap();
+        assert_eq!(ids, (0..200).collect::<Vec<u32>>(), "after {fails_after}");
+        let mut keys = RowColumn::default();
+        groups.keys(&mut keys);
+        ids.clear();
+        groups.ids(&keys, &mut ids).unwrap();
+        assert_eq!(ids, (0..200).collect::<Vec<u32>>(), "after {fails_after}");
+    }
+}

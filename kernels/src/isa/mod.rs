@@ -5,6 +5,7 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+pub(crate) mod baseline;
 pub(crate) mod scalar;
 
 /// Bytes a mask speaks of: bit `i` is byte `i`.

@@ -6,11 +6,12 @@
 
 use std::convert::Infallible;
 
-use super::dense::{Dense, EmptySlot};
+use super::dense::Dense;
 use super::hash::Tag;
+use super::index::EmptySlot;
 use super::prefetch::prefetch;
 use super::segment::{Line, SEGMENT_BITS, Segment};
-use crate::isa::scalar;
+use crate::isa::baseline::equal_words;
 
 /// Segments per class: the top bits of a tag choose.
 const SEGMENTS: usize = 1 << SEGMENT_BITS;
@@ -123,7 +124,7 @@ impl<const W: usize, const S: usize> Class<W, S> {
     #[inline]
     pub(super) fn prefetch_entry(&self, tag: Tag) {
         if let Some(dense) = &self.dense {
-            dense.prefetch_entry(tag, scalar::equal_words);
+            dense.prefetch_entry(tag, equal_words);
         }
     }
 

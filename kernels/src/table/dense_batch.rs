@@ -6,8 +6,8 @@
 //! another.
 
 use super::batch::{BATCH, Middle, WordOps, load_short};
-use super::dense::SLOTS;
 use super::hash::{MIDDLE, SHORT, Tag};
+use super::index::SLOTS;
 use super::log::Place;
 use super::update::Update;
 use super::upsert::{InArena, InSlot, Refusal, Room, upsert, upsert_dense};

@@ -58,12 +58,12 @@ impl<const W: usize> Log<W> {
         self.chunks.push(Chunk { page: HugePage::new(), marks: Vec::with_capacity(Self::CHUNK) });
     }
 
-    /// The words of an entry's key, and then its number.
+    /// The words of an entry's key.
     #[inline(always)]
-    pub(super) fn entry(&self, place: Place) -> (&[u64; W], i64) {
+    pub(super) fn words(&self, place: Place) -> &[u64; W] {
         let (chunk, at) = Self::find(place);
-        let entry = &self.chunks[chunk].page.words()[at..at + W + 1];
-        (entry.first_chunk().expect("an entry has W words"), entry[W] as i64)
+        let words = &self.chunks[chunk].page.words()[at..];
+        words.first_chunk().expect("an entry has W words")
     }
 
     /// Changes the number of an entry; returns what `change` does.

@@ -9,6 +9,7 @@ mod dense_batch;
 mod emit;
 mod hash;
 mod huge;
+mod index;
 mod log;
 mod merge;
 mod prefetch;
@@ -22,6 +23,7 @@ use crate::split::TextSplitter;
 use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_at};
 use class::Class;
 use hash::Seed;
+pub(crate) use index::Index;
 use update::{Count, Ids, Sum, update};
 
 /// The most keys of any table: as many as dense classes can tell apart.

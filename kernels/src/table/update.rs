@@ -5,8 +5,8 @@
 //! Ids follow the order of rows, because keys are made one by one, in the order of rows.
 
 use super::batch::{BATCH, Batch, Middle, WordOps};
-use super::dense::SLOTS;
 use super::dense_batch::update_dense;
+use super::index::SLOTS;
 use super::{TableError, TextTable};
 use crate::Span;
 use crate::multiversion::multiversion;

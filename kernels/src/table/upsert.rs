@@ -3,10 +3,10 @@
 
 use super::TableError;
 use super::class::{Class, Found};
-use super::dense::SLOTS;
 use super::hash::{Tag, len_of};
+use super::index::SLOTS;
 use super::update::Update;
-use crate::isa::scalar;
+use crate::isa::baseline::equal_words;
 
 /// A key as a class keeps it.
 pub(super) trait Stored<const W: usize> {
@@ -148,7 +148,7 @@ fn upsert_dense_apart<const W: usize, const S: usize, U: Update>(
     row: usize,
     update: &mut U,
 ) -> Result<(), Refusal> {
-    upsert_dense(class, tag, key, arena, room, row, update, scalar::equal_words)
+    upsert_dense(class, tag, key, arena, room, row, update, equal_words)
 }
 
 /// [`upsert`] into a class that is dense; `equal` is the level's.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::text::{each_text, rows};
 use super::{Random, naive};
-use crate::{Level, Span, Split, TableError, TextBuffer, TextTable};
+use crate::{HashIndex, Level, Span, Split, TableError, TextBuffer, TextTable};
 
 type Model = BTreeMap<Vec<u8>, i64>;
 
@@ -257,6 +257,44 @@ fn limits(level: Level) {
             );
             table.clear();
         }
+    }
+}
+
+/// The index of hashes against an ordered map, with good hashes, with few, and with one.
+#[test]
+fn hash_index() {
+    let hashes: [fn(u64) -> u64; 4] =
+        [|key| Random(key).next(), |key| key % 300 << 55, |key| key << 50, |_| u64::MAX];
+    for (kind, hash) in hashes.into_iter().enumerate() {
+        let mut index = HashIndex::new();
+        let limit = if kind == 0 { 50_000 } else { 1_000 };
+        for clears in 0..12 {
+            let mut keys: Vec<u64> = Vec::new();
+            let mut model: BTreeMap<u64, u32> = BTreeMap::new();
+            let mut random = Random(clears);
+            let rows = if clears < 2 { limit } else { 10 };
+            for _ in 0..rows {
+                let key = random.next() % (rows / 2);
+                index.prefetch(hash(key));
+                let found = index.find(hash(key), |number| keys[number as usize] == key);
+                assert_eq!(found, model.get(&key).copied(), "hash {kind}");
+                if found.is_none() {
+                    let number = keys.len() as u32;
+                    keys.push(key);
+                    index.insert(hash(key), number);
+                    model.insert(key, number);
+                }
+                assert_eq!(index.len(), model.len());
+            }
+            for (key, number) in &model {
+                let found = index.find(hash(*key), |number| keys[number as usize] == *key);
+                assert_eq!(found, Some(*number), "hash {kind}");
+            }
+            index.clear();
+            assert!(index.is_empty());
+            assert_eq!(index.find(hash(1), |_| true), None);
+        }
+        assert!(index.memory_bytes() < 100_000, "memory of many keys is given back");
     }
 }
 

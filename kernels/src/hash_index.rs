@@ -1,0 +1,90 @@
+//! From hashes to numbers, for keys that the caller holds: the index of the group table for keys
+//! that are no text.
+
+use crate::isa::baseline::equal_words;
+use crate::table::Index;
+
+/// Numbers of keys by hash, of which the top bits matter most. The keys themselves, and what makes
+/// two of them equal, are the caller's; the index grows without a look at them, a part at a time.
+///
+/// ```
+/// use tidemill_kernels::HashIndex;
+///
+/// let keys = ["ebb", "flow"];
+/// let mut index = HashIndex::new();
+/// let hash = |key: &str| key.len() as u64;
+/// for (number, key) in keys.iter().enumerate() {
+///     index.insert(hash(key), number as u32);
+/// }
+/// assert_eq!(index.find(hash("flow"), |number| keys[number as usize] == "flow"), Some(1));
+/// assert_eq!(index.find(hash("neap"), |number| keys[number as usize] == "neap"), None);
+/// ```
+#[derive(Clone)]
+pub struct HashIndex {
+    index: Index,
+}
+
+/// A hash as the index wants it: not zero in the last six bits.
+#[inline(always)]
+fn tag(hash: u64) -> u64 {
+    hash | 1
+}
+
+impl HashIndex {
+    /// An empty index; memory comes as keys do.
+    pub fn new() -> HashIndex {
+        HashIndex { index: Index::with_room(0) }
+    }
+
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Asks for the memory where the search for a hash begins, so that it is there when it is
+    /// wanted, some dozens of keys later.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        self.index.prefetch(tag(hash));
+    }
+
+    /// The number that was [inserted](HashIndex::insert) with this hash and that `is_key` accepts.
+    #[inline]
+    pub fn find(&self, hash: u64, is_key: impl FnMut(u32) -> bool) -> Option<u32> {
+        self.index.search(tag(hash), is_key, equal_words).ok()
+    }
+
+    /// Adds the number of a key that [`find`](HashIndex::find) did not find.
+    #[inline]
+    pub fn insert(&mut self, hash: u64, number: u32) {
+        self.index.insert_new(tag(hash), number);
+    }
+
+    /// Forgets the keys and keeps the memory; some clears after many keys, memory that is no longer
+    /// used is given back.
+    pub fn clear(&mut self) {
+        self.index.clear();
+    }
+
+    /// Bytes of memory held.
+    pub fn memory_bytes(&self) -> usize {
+        self.index.memory_bytes()
+    }
+}
+
+impl Default for HashIndex {
+    fn default() -> HashIndex {
+        HashIndex::new()
+    }
+}
+
+impl std::fmt::Debug for HashIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HashIndex({} keys)", self.len())
+    }
+}
