@@ -116,9 +116,9 @@ impl Batch {
         assert!(self.len == spans.len(), "a batch is probed with the spans it was loaded with");
         let mut misses = 0u64;
         for (index, key) in self.keys[..self.len].iter().enumerate() {
-            // SAFETY: `load` or `refresh` set all of `..self.len` to lines of a table's short class;
-            // it is this one's, as `update_lines_at` uses a batch with one table only, and no line
-            // has moved since: the first assert above. Nothing else borrows a line meanwhile.
+            // SAFETY: `load` or `refresh` set all of `..self.len` to lines of a table's short
+            // class; it is this one's, as `update_lines_at` uses a batch with one table only, and
+            // no line has moved since: the first assert above. Nothing else borrows a line now.
             let line = unsafe { &mut *key.home };
             let (slot, found) = line.find(&key.words, key.tag, &ops.same);
             if !update.known(first_row + index, &mut line.values[slot], found) {

@@ -264,7 +264,7 @@ fn limits(level: Level) {
 #[test]
 fn hash_index() {
     let hashes: [fn(u64) -> u64; 4] =
-        [|key| Random(key).next(), |key| key % 300 << 55, |key| key << 50, |_| u64::MAX];
+        [|key| Random(key).next(), |key| (key % 300) << 55, |key| key << 50, |_| u64::MAX];
     for (kind, hash) in hashes.into_iter().enumerate() {
         let mut index = HashIndex::new();
         let limit = if kind == 0 { 50_000 } else { 1_000 };
