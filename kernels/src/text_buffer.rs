@@ -9,6 +9,9 @@ use crate::{Level, Span, utf8};
 /// Smallest area allocated on growth.
 const MIN_CAPACITY: usize = 64;
 
+/// Spans have offsets and lengths of 32 bits.
+const MAX_LEN: usize = u32::MAX as usize;
+
 /// Distance at which writing one byte touches every page.
 const PAGE: usize = 4096;
 
@@ -122,11 +125,16 @@ impl TextBuffer {
     }
 
     /// Makes the spare part at least `additional` bytes, growing by doubling.
+    ///
+    /// # Panics
+    ///
+    /// If it would hold 4 GiB or more, here as in all that appends: spans have 32 bits.
     #[inline]
     pub fn reserve(&mut self, additional: usize) {
         if additional > self.area.len() - self.len {
-            let needed = self.len.checked_add(additional).expect("a length below usize::MAX");
-            self.reallocate(needed.max(self.area.len() * 2).max(MIN_CAPACITY));
+            let needed = self.len.checked_add(additional).filter(|&needed| needed <= MAX_LEN);
+            let needed = needed.expect("a text buffer holds less than 4 GiB");
+            self.reallocate(needed.max(MAX_LEN.min(self.area.len() * 2)).max(MIN_CAPACITY));
         }
     }
 

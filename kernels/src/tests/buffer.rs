@@ -114,3 +114,12 @@ fn wrong_spans_panic() {
     let mut empty = TextBuffer::new();
     assert!(std::panic::catch_unwind(move || empty.advance(1)).is_err());
 }
+
+/// Before any memory is taken for it.
+#[test]
+fn more_than_spans_can_say() {
+    let grow = || TextBuffer::new().reserve(u32::MAX as usize + 1);
+    let panic = std::panic::catch_unwind(grow).expect_err("4 GiB are too much");
+    let message = panic.downcast_ref::<String>().expect("a message with a value");
+    assert!(message.contains("less than 4 GiB"), "{message}");
+}
