@@ -213,19 +213,29 @@ impl<T: Record> DStream<T> {
 
     /// The window in batch times; what is no multiple of the stream's slide is refused.
     fn span(&self, name: &str, window: Duration, slide: Duration) -> Span {
+        let batches = self
+            .batches("window", window)
+            .and_then(|window| self.batches("slide", slide).map(|slide| Span { window, slide }));
+        batches.unwrap_or_else(|message| {
+            let error = Error::new(ErrorKind::Config, format!("{name}: {message}"));
+            self.context.misused(error);
+            let slide = self.context.batches_of_slide(self.node).get();
+            Span { window: slide, slide }
+        })
+    }
+
+    fn batches(&self, what: &str, duration: Duration) -> Result<u64, String> {
         let own = self.slide();
-        for (what, duration) in [("window", window), ("slide", slide)] {
-            if duration.is_zero() || !duration.as_nanos().is_multiple_of(own.as_nanos()) {
-                let message = format!(
-                    "{name}: the {what} is {duration:?}, but must be a multiple of the slide of \
-                     the stream that it looks at, which is {own:?}"
-                );
-                self.context.misused(Error::new(ErrorKind::Config, message));
-                let slide = self.context.batches_of_slide(self.node).get();
-                return Span { window: slide, slide };
-            }
+        if duration.is_zero() || !duration.as_nanos().is_multiple_of(own.as_nanos()) {
+            return Err(format!(
+                "the {what} is {duration:?}, but must be a multiple of the slide of the stream \
+                 that it looks at, which is {own:?}"
+            ));
         }
-        Span { window: self.context.batches_in(window), slide: self.context.batches_in(slide) }
+        let batches = self.context.batches_in(duration);
+        u32::try_from(batches).map(u64::from).map_err(|_| {
+            format!("the {what} is {duration:?} or {batches} batches, but at most {}", u32::MAX)
+        })
     }
 
     fn retained_bytes_max(&self) -> usize {

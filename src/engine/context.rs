@@ -436,8 +436,8 @@ impl StreamingContext {
     }
 
     /// How many batch times a duration takes.
-    pub(crate) fn batches_in(&self, duration: Duration) -> u64 {
-        (duration.as_millis() / self.shared.interval.as_millis()) as u64
+    pub(crate) fn batches_in(&self, duration: Duration) -> u128 {
+        duration.as_millis() / self.shared.interval.as_millis()
     }
 
     /// The batches that a stream remembers from one time to another.

@@ -45,6 +45,21 @@ fn windows_that_are_no_multiples() {
     check(|pairs| pairs.window(millis(2_000), millis(0)), config, &["slide is 0ns", "1s"]);
     let nanos = Duration::new(1, 1);
     check(move |pairs| pairs.window(nanos, nanos), config, &["1.000000001s", "1s"]);
+    check(
+        |pairs| pairs.window(Duration::from_secs(u64::MAX), millis(1_000)),
+        config,
+        &["window is 18446744073709551615s", "18446744073709551615 batches", "4294967295"],
+    );
+    // The longest.
+    let longest = Duration::from_secs(u64::from(u32::MAX));
+    let mut t = TestContext::new().unwrap();
+    let pairs = t.input::<Pair>();
+    let counts = t.output(&pairs.stream().count_by_window(longest, millis(1_000)));
+    let never = t.output(&pairs.stream().window(longest, longest));
+    pairs.push([("a".to_owned(), 1)]).unwrap();
+    t.tick().unwrap();
+    assert_eq!(counts.take(), [1]);
+    assert!(never.take_batches().is_empty());
     // The unit of a window over a window is the inner one's slide.
     check(
         |pairs| pairs.window(millis(4_000), millis(2_000)).window(millis(4_000), millis(3_000)),
