@@ -89,6 +89,8 @@ pub(crate) struct Panes<K: Key, P> {
     phases: Vec<Phase>,
     /// Rows of all panes before their boundaries.
     older_rows: usize,
+    /// Of invertible aggregates: a batch has failed, and nobody knows what `newer` is.
+    are_totals_stale: bool,
     /// The phase whose boundary is being moved.
     moving: Option<usize>,
     /// How the batch that is not committed yet is undone, entry by entry.
@@ -98,6 +100,8 @@ pub(crate) struct Panes<K: Key, P> {
     ids: Vec<u32>,
     /// While a boundary is moved: what `older` becomes again when each row leaves.
     saved: Vec<P>,
+    /// What `newer` becomes, row by row.
+    fresh: Vec<P>,
     spare: Vec<Pane<P>>,
 }
 
@@ -142,9 +146,12 @@ struct Rows<P> {
 struct Undo<P> {
     id: u32,
     was_kept: bool,
-    newer: P,
+    /// What it was; totals are made again instead.
+    newer: Option<P>,
     /// The key's row in the open pane, if there was one.
     row: Option<P>,
+    /// The bytes of that row before and after.
+    bytes: (usize, usize),
 }
 
 impl KeyState {
@@ -181,6 +188,11 @@ impl<P> Pane<P> {
         let start = if phase == 0 { 0 } else { self.ends[phase - 1] };
         start as usize..self.ends[phase] as usize
     }
+
+    /// The rows of a phase, and beside each the pane itself.
+    fn rows_of(&self, phase: usize) -> impl Iterator<Item = (&Self, usize)> {
+        self.range(phase).map(move |row| (self, row))
+    }
 }
 
 impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
@@ -215,8 +227,11 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             closed.rows.partials.append(&mut rows.partials);
             closed.ends.push(closed.rows.ids.len() as u32);
         }
-        closed.bytes = std::mem::take(&mut panes.open_bytes);
+        let own = size_of::<Pane<A::Partial>>() + closed.ends.len() * size_of::<u32>();
+        closed.bytes = std::mem::take(&mut panes.open_bytes) + own;
+        panes.bytes += own;
         if closed.rows.ids.is_empty() {
+            panes.bytes -= closed.bytes;
             panes.recycle(closed);
         } else {
             panes.panes.push_back(closed);
@@ -235,7 +250,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             panes.drop_first();
         }
         if self.aggregate.is_invertible() {
-            return Ok(());
+            return if panes.are_totals_stale { self.total_again(panes) } else { Ok(()) };
         }
         // At first all boundaries are at the beginning; each phase then moves its own once, at
         // another time than the others.
@@ -254,45 +269,80 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
     /// the boundary is moved.
     fn restore_before_first(&self, panes: &mut Panes<K, A::Partial>) {
         let Some(first) = panes.panes.front_mut() else { return };
-        let mut partials = first.rows.partials.drain(..);
-        for (phase, &end) in first.ends.iter().enumerate() {
-            let start = if phase == 0 { 0 } else { first.ends[phase - 1] };
-            let ids = &first.rows.ids[start as usize..end as usize];
+        // What runs something of the user's comes before the first change, here and below.
+        panes.fresh.clear();
+        for phase in 0..PHASES {
+            if first.number >= panes.phases[phase].boundary {
+                let states = first.rows.ids[first.range(phase)].iter().map(|&id| id as usize);
+                let in_open = |id: usize| self.in_open(&panes.open[phase], &panes.states[id]);
+                panes.fresh.extend(states.map(in_open));
+            }
+        }
+        // Nothing below fails.
+        let mut fresh = panes.fresh.drain(..);
+        for phase in 0..PHASES {
+            let range = first.range(phase);
             let is_older = first.number < panes.phases[phase].boundary;
-            panes.older_rows -= if is_older { ids.len() } else { 0 };
-            panes.phases[phase].is_stale |= !is_older && !ids.is_empty();
-            for &id in ids {
-                let saved = partials.next().expect("a partial for each id");
-                let state = &mut panes.states[id as usize];
+            panes.older_rows -= if is_older { range.len() } else { 0 };
+            panes.phases[phase].is_stale |= !is_older && !range.is_empty();
+            for row in range {
+                let id = first.rows.ids[row] as usize;
                 if is_older {
-                    panes.older[id as usize] = saved;
+                    std::mem::swap(&mut panes.older[id], &mut first.rows.partials[row]);
                 } else {
-                    panes.newer[id as usize] = self.in_open(&panes.open[phase], state);
+                    panes.newer[id] = fresh.next().expect("one was made for each row");
                 }
+                let state = &mut panes.states[id];
                 state.live -= 1;
                 panes.shown -= usize::from(!state.is_shown());
             }
         }
     }
 
-    /// Takes the first pane out of the totals. What an error or panic stops goes on in the next
-    /// turn, at the row where it stopped.
+    /// Takes the first pane out of the totals. Where an error or panic stops it, the totals are
+    /// made again in the next turn, without the inverse.
     fn unmerge_first(&self, panes: &mut Panes<K, A::Partial>) -> Result<()> {
         let Some(first) = panes.panes.front_mut() else { return Ok(()) };
         while let Some(&id) = first.rows.ids.get(first.taken_out) {
             let id = id as usize;
             let state = &mut panes.states[id];
-            if state.live == 1 && !state.is_kept {
+            let partial = &first.rows.partials[first.taken_out];
+            let is_last = state.live == 1;
+            if is_last && !state.is_kept {
                 panes.newer[id] = self.aggregate.identity();
-                panes.shown -= 1;
-            } else {
-                let mut total = panes.newer[id].clone();
-                self.aggregate.unmerge(&mut total, &first.rows.partials[first.taken_out])?;
-                panes.newer[id] = total;
+            } else if !panes.are_totals_stale {
+                self.aggregate.unmerge(&mut panes.newer[id], partial)?;
+            } else if is_last {
+                // What a kept key is without values is a value less itself.
+                state.is_kept = false;
+                let mut nothing = partial.clone();
+                if self.aggregate.unmerge(&mut nothing, partial).is_ok() {
+                    panes.newer[id] = nothing;
+                    state.is_kept = true;
+                }
             }
             state.live -= 1;
+            panes.shown -= usize::from(!state.is_shown());
             first.taken_out += 1;
         }
+        Ok(())
+    }
+
+    /// Makes the totals from all panes, after a batch that failed.
+    fn total_again(&self, panes: &mut Panes<K, A::Partial>) -> Result<()> {
+        for (total, state) in panes.newer.iter_mut().zip(&panes.states) {
+            // What a kept key is without values, nobody has changed.
+            if state.live > 0 || !state.is_kept {
+                *total = self.aggregate.identity();
+            }
+        }
+        let closed = panes.panes.iter().map(|pane| (&pane.rows, pane.taken_out));
+        for (rows, taken_out) in closed.chain(panes.open.iter().map(|rows| (rows, 0))) {
+            for (&id, partial) in rows.ids.iter().zip(&rows.partials).skip(taken_out) {
+                self.aggregate.merge(&mut panes.newer[id as usize], partial)?;
+            }
+        }
+        panes.are_totals_stale = false;
         Ok(())
     }
 
@@ -310,17 +360,30 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                 panes.saved.push(std::mem::replace(older, merged));
             }
         }
+        panes.fresh.clear();
+        let (mut old_bytes, mut new_bytes) = (0, 0);
+        for (pane, row) in panes.panes.iter().rev().flat_map(|pane| pane.rows_of(phase)) {
+            let state = &panes.states[pane.rows.ids[row] as usize];
+            old_bytes += self.aggregate.byte_len(&pane.rows.partials[row]);
+            new_bytes += self.aggregate.byte_len(&panes.saved[panes.fresh.len()]);
+            panes.fresh.push(self.in_open(&panes.open[phase], state));
+        }
+        check_retained(panes.bytes - old_bytes, new_bytes, self.retained_bytes_max)?;
         // Nothing below fails.
         panes.moving = None;
         panes.older_rows += panes.saved.len();
-        let mut saved = panes.saved.drain(..);
+        let mut made = panes.saved.drain(..).zip(panes.fresh.drain(..));
         for pane in panes.panes.iter_mut().rev() {
             for row in pane.range(phase) {
-                let id = pane.rows.ids[row] as usize;
-                pane.rows.partials[row] = saved.next().expect("one was saved for each row");
-                panes.newer[id] = self.in_open(&panes.open[phase], &panes.states[id]);
+                let (saved, newer) = made.next().expect("they were made for each row");
+                let partial = &mut pane.rows.partials[row];
+                pane.bytes -= self.aggregate.byte_len(partial);
+                pane.bytes += self.aggregate.byte_len(&saved);
+                *partial = saved;
+                panes.newer[pane.rows.ids[row] as usize] = newer;
             }
         }
+        panes.bytes = panes.bytes - old_bytes + new_bytes;
         panes.phases[phase] = Phase { boundary: panes.open_number, is_stale: false };
         Ok(())
     }
@@ -335,56 +398,67 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
     fn merge_chunk(&self, panes: &mut Panes<K, A::Partial>, chunk: &AnyChunk) -> Result<()> {
         let pairs = columns::<(K, V)>(chunk);
         self.find_ids(panes, &pairs.members.0)?;
+        let is_invertible = self.aggregate.is_invertible();
         let are_empty_kept = self.kept.are_empty_kept.load(Ordering::Relaxed);
         let ids = std::mem::take(&mut panes.ids);
         for (row, &id) in ids.iter().enumerate() {
             if id as usize == panes.states.len() {
+                let newer = self.aggregate.identity();
+                let older = (!is_invertible).then(|| self.aggregate.identity());
                 panes.keys.push(pairs.members.0.get(row));
                 panes.states.push(KeyState::new(id as usize % panes.phases.len()));
-                panes.newer.push(self.aggregate.identity());
-                if !self.aggregate.is_invertible() {
-                    panes.older.push(self.aggregate.identity());
-                }
+                panes.newer.push(newer);
+                panes.older.extend(older);
             }
             let state = &mut panes.states[id as usize];
             let newer = &mut panes.newer[id as usize];
+            let open = &mut panes.open[usize::from(state.phase)];
             let mut partial = self.aggregate.identity();
             self.aggregate.add(&mut partial, pairs.members.1.get(row))?;
-            let mut total = newer.clone();
-            self.aggregate.merge(&mut total, &partial)?;
-            let bytes = self.aggregate.byte_len(&partial) + size_of::<u32>();
-            check_retained(panes.bytes, bytes, self.retained_bytes_max)?;
-            let open = &mut panes.open[usize::from(state.phase)];
-            let merged = if state.slot == NO_SLOT {
+            // Totals are merged in place: after a failure they are made again.
+            let is_empty_kept = state.is_kept && state.live == 0;
+            let total = if is_invertible && !is_empty_kept {
+                self.aggregate.merge(newer, &partial)?;
                 None
             } else {
-                let mut merged = open.partials[state.slot as usize].clone();
-                self.aggregate.merge(&mut merged, &partial)?;
-                Some(merged)
+                let mut total = newer.clone();
+                self.aggregate.merge(&mut total, &partial)?;
+                Some(total)
             };
+            let (merged, old_bytes) = match open.partials.get(state.slot as usize) {
+                None => (partial, 0),
+                Some(before) => {
+                    let mut merged = before.clone();
+                    self.aggregate.merge(&mut merged, &partial)?;
+                    (merged, self.row_bytes(before))
+                }
+            };
+            let bytes = (old_bytes, self.row_bytes(&merged));
+            check_retained(panes.bytes - bytes.0, bytes.1, self.retained_bytes_max)?;
             // Nothing below fails.
             let was_kept = state.is_kept;
-            let newer = std::mem::replace(newer, total);
-            let row = match merged {
-                None => {
-                    panes.shown += usize::from(!state.is_shown());
-                    state.slot = open.ids.len() as u32;
-                    state.live += 1;
-                    open.ids.push(id);
-                    open.partials.push(partial);
-                    panes.open_bytes += bytes;
-                    panes.bytes += bytes;
-                    None
-                }
-                Some(merged) => {
-                    Some(std::mem::replace(&mut open.partials[state.slot as usize], merged))
-                }
+            let newer = total.map(|total| std::mem::replace(newer, total));
+            let row = if state.slot == NO_SLOT {
+                panes.shown += usize::from(!state.is_shown());
+                state.slot = open.ids.len() as u32;
+                state.live += 1;
+                open.ids.push(id);
+                open.partials.push(merged);
+                None
+            } else {
+                Some(std::mem::replace(&mut open.partials[state.slot as usize], merged))
             };
+            panes.open_bytes = panes.open_bytes - bytes.0 + bytes.1;
+            panes.bytes = panes.bytes - bytes.0 + bytes.1;
             state.is_kept |= are_empty_kept;
-            panes.undo.push(Undo { id, was_kept, newer, row });
+            panes.undo.push(Undo { id, was_kept, newer, row, bytes });
         }
         panes.ids = ids;
         Ok(())
+    }
+
+    fn row_bytes(&self, partial: &A::Partial) -> usize {
+        self.aggregate.byte_len(partial) + size_of::<u32>()
     }
 
     /// Gives each key its id; cleans dead keys up if there are too many.
@@ -515,11 +589,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
             open_bytes: 0,
             phases: vec![Phase::default(); phases],
             older_rows: 0,
+            are_totals_stale: false,
             moving: None,
             undo: Vec::new(),
             bytes: 0,
             ids: Vec::new(),
             saved: Vec::new(),
+            fresh: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -561,24 +637,27 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
             }
             panes.saved.clear();
         }
-        while let Some(Undo { id, was_kept, newer, row }) = panes.undo.pop() {
+        panes.are_totals_stale = self.aggregate.is_invertible();
+        while let Some(Undo { id, was_kept, newer, row, bytes }) = panes.undo.pop() {
             let state = &mut panes.states[id as usize];
             let open = &mut panes.open[usize::from(state.phase)];
-            panes.newer[id as usize] = newer;
+            if let Some(newer) = newer {
+                panes.newer[id as usize] = newer;
+            }
+            panes.open_bytes = panes.open_bytes - bytes.1 + bytes.0;
+            panes.bytes = panes.bytes - bytes.1 + bytes.0;
+            let was_shown = state.is_shown();
             state.is_kept = was_kept;
-            if let Some(row) = row {
-                open.partials[state.slot as usize] = row;
-                continue;
+            match row {
+                Some(row) => open.partials[state.slot as usize] = row,
+                None => {
+                    state.slot = NO_SLOT;
+                    state.live -= 1;
+                    open.ids.pop();
+                    open.partials.pop();
+                }
             }
-            state.slot = NO_SLOT;
-            state.live -= 1;
-            panes.shown -= usize::from(!state.is_shown());
-            open.ids.pop();
-            if let Some(partial) = open.partials.pop() {
-                let bytes = self.aggregate.byte_len(&partial) + size_of::<u32>();
-                panes.open_bytes -= bytes;
-                panes.bytes -= bytes;
-            }
+            panes.shown -= usize::from(was_shown && !state.is_shown());
         }
         if panes.groups.len() != panes.states.len()
             && let Ok(groups) = groups_of::<K>(&panes.keys, self.keys_max)

@@ -527,6 +527,15 @@ fn a_panic_at_any_call() {
         },
         |seen| seen.each(|values| values.iter().sum()),
     );
+    check_calls(
+        |pairs, span, panicky| {
+            let (window, slide) = (span.window(), span.slide());
+            let (sum, difference) = (panicky.on(|a, b| a + b), |a, b| a - b);
+            let sums = pairs.reduce_by_key_and_window_with_inverse(sum, difference, window, slide);
+            DStream::clone(&sums.keep_empty_keys())
+        },
+        |seen| seen.each_ever(|values| values.iter().sum()),
+    );
     // A key of a batch that failed was never there.
     check_calls(
         |pairs, span, panicky| {
@@ -537,4 +546,108 @@ fn a_panic_at_any_call() {
         },
         |seen| seen.each_ever(|values| values.len() as i64),
     );
+}
+
+/// An inverse that fails for a value fails one batch, and not all that come after it.
+#[test]
+fn an_inverse_that_always_fails() {
+    let mut t = TestContext::new().unwrap();
+    let pairs = t.input::<Pair>();
+    let (window, slide) = (Duration::from_secs(3), Duration::from_secs(1));
+    let difference =
+        |all: i64, first: i64| if first == 13 { panic_on_purpose() } else { all - first };
+    let sums = pairs.stream().reduce_by_key_and_window_with_inverse(
+        |a, b| a + b,
+        difference,
+        window,
+        slide,
+    );
+    let output = t.output(&sums);
+    let values = [1i64, 13, 3, 4, 5, 6, 7, 8, 9];
+    let mut sums = Vec::new();
+    for (index, value) in values.into_iter().enumerate() {
+        pairs.push([(7i64, value)]).unwrap();
+        // The 13 of the second batch leaves at the fifth.
+        assert_eq!(t.tick().is_err(), index == 4, "batch {index}");
+        sums.extend(output.take().into_iter().map(|(_, sum)| sum));
+    }
+    // Without the batch that failed.
+    assert_eq!(sums, [1, 14, 17, 20, 4 + 6, 6 + 7, 6 + 7 + 8, 7 + 8 + 9]);
+}
+
+/// What a value's clone, or an aggregate of one's own, does wrong costs one batch.
+#[test]
+fn a_panic_in_any_function_of_an_aggregate() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// The greatest value, of a type whose clone panics now and then, as all else here.
+    #[derive(Clone)]
+    struct Greatest(Nervous);
+
+    #[derive(Clone)]
+    struct Nervous {
+        calls: Arc<AtomicU64>,
+        one_in: u64,
+    }
+
+    struct Shy(i64, Nervous);
+
+    impl Nervous {
+        fn call(&self) {
+            let call = self.calls.fetch_add(1, Ordering::Relaxed);
+            if Random::new(call).next() % self.one_in == 0 {
+                panic_on_purpose();
+            }
+        }
+    }
+
+    impl Clone for Shy {
+        fn clone(&self) -> Shy {
+            self.1.call();
+            Shy(self.0, self.1.clone())
+        }
+    }
+
+    impl Aggregate<i64> for Greatest {
+        type Partial = Shy;
+        type Output = i64;
+
+        fn identity(&self) -> Shy {
+            self.0.call();
+            Shy(i64::MIN, self.0.clone())
+        }
+
+        fn add(&self, partial: &mut Shy, value: i64) -> tidemill::Result<()> {
+            self.0.call();
+            partial.0 = partial.0.max(value);
+            Ok(())
+        }
+
+        fn merge(&self, into: &mut Shy, later: &Shy) -> tidemill::Result<()> {
+            self.0.call();
+            into.0 = into.0.max(later.0);
+            Ok(())
+        }
+
+        fn finish(&self, partial: &Shy) -> tidemill::Result<i64> {
+            self.0.call();
+            Ok(partial.0)
+        }
+    }
+
+    for seed in seeds(200) {
+        let mut random = Random::new(seed);
+        let span = Span::random(&mut random);
+        let inputs = random_inputs(&mut random);
+        let calls = Arc::new(AtomicU64::new(seed << 32));
+        let nervous = Nervous { calls, one_in: 300 + 20 * seed };
+        let build = |pairs: &DStream<Pair>, span: Span| {
+            let (window, slide) = (span.window(), span.slide());
+            let greatest = Greatest(nervous.clone());
+            DStream::clone(&pairs.aggregate_by_key_and_window(greatest, window, slide))
+        };
+        let model = |seen: &Seen<'_>| seen.each(|values| *values.iter().max().unwrap());
+        check_inputs(&inputs, span, 1, &build, &model, &format!("seed {seed}"));
+    }
 }
