@@ -35,6 +35,9 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
 /// core costs more than it saves.
 pub(crate) const PARALLEL_BYTES_MIN: usize = 128 << 10;
 
+/// Batches that a channel holds at most: its memory is taken at once.
+pub(crate) const COLLECTED_BATCHES_MAX: usize = 1 << 16;
+
 const _: () = assert!(READ_BYTES * 2 <= BLOCK_BYTES && ROOM_BYTES_MIN <= READ_BYTES);
 
 /// The maxima of one streaming context. Change them with the context builder's `limits`.
@@ -55,6 +58,9 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Distinct keys that one operator may hold (default 64 Mi); one more fails the batch.
     pub distinct_keys: usize,
+    /// Rows that a join may give for one batch (default 64 Mi); more fails the batch. A key's rows
+    /// on both sides multiply, so a few senders could otherwise ask for any number.
+    pub joined_rows: usize,
     /// Bytes that one operator or stream may keep beyond a batch (default 2 GiB): rows and panes of
     /// windows, and batches that the context remembers. More fails the batch.
     pub retained_bytes: usize,
@@ -70,6 +76,7 @@ impl Default for Limits {
             blocks: 64,
             line_bytes: 256 << 10,
             distinct_keys: 64 << 20,
+            joined_rows: 64 << 20,
             retained_bytes: 2 << 30,
             queued_batches: 8,
             queued_rows: 16 << 20,
@@ -85,6 +92,7 @@ impl Limits {
         // Bad UTF-8 may lengthen a line threefold, and a block must hold it with its carry.
         range("line_bytes", self.line_bytes, 1, BLOCK_BYTES / 4)?;
         range("distinct_keys", self.distinct_keys, 1, u32::MAX as usize)?;
+        range("joined_rows", self.joined_rows, 1, u32::MAX as usize)?;
         range("retained_bytes", self.retained_bytes, 0, isize::MAX as usize)?;
         range("queued_batches", self.queued_batches, 1, 1 << 16)?;
         range("queued_rows", self.queued_rows, 1, u32::MAX as usize)
@@ -97,6 +105,17 @@ fn range(name: &str, value: usize, min: usize, max: usize) -> Result<()> {
     }
     let message = format!("limit {name} is {value}, but must be between {min} and {max}");
     Err(Error::new(ErrorKind::Config, message))
+}
+
+/// Says when a join would give more than [`Limits::joined_rows`].
+pub(crate) fn check_joined(rows: usize, max: usize) -> Result<()> {
+    if rows <= max {
+        return Ok(());
+    }
+    let message = format!(
+        "a join would give {rows} rows, more than the maximum of {max} (Limits::joined_rows)"
+    );
+    Err(Error::new(ErrorKind::Limit, message))
 }
 
 /// Says when what is kept would pass [`Limits::retained_bytes`].

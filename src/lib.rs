@@ -68,8 +68,9 @@ pub use time::Time;
 /// What most programs need: `use tidemill::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Batch, BlockWriter, Columns, Count, DStream, Emitter, Limits, Lookup, Max, Mean, Min,
-        Received, Receiver, Record, Row, StreamingContext, Sum, TestContext, Time,
+        Aggregate, Batch, BlockWriter, Columns, Count, DStream, DistinctCount, Emitter, First,
+        Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record, Row, StdDev,
+        StreamingContext, Sum, TestContext, Time, TopK, Variance,
     };
 }
 

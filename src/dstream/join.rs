@@ -35,7 +35,9 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     /// # Ok::<(), tidemill::Error>(())
     /// ```
     ///
-    /// As [`cogroup`](Self::cogroup) in all else.
+    /// A batch fails that would give more rows than
+    /// [`Limits::joined_rows`](crate::Limits::joined_rows). As [`cogroup`](Self::cogroup) in all
+    /// else.
     pub fn join<W: Record>(&self, other: &DStream<(K, W)>) -> DStream<(K, (V, W))> {
         self.join_as::<W, Needed, Needed>("join", other)
     }
@@ -69,18 +71,19 @@ impl<K: Key, V: Record> DStream<(K, V)> {
 
     /// Each pair of a value here and a row of the table that have the same key.
     ///
-    /// The program may replace the table's rows at any time; a batch sees one state of it. A batch
-    /// fails if this stream has none for its time.
+    /// The program may replace the table's rows at any time; a batch here sees one state of it. A
+    /// batch fails if this stream has none for its time, or if a partition of it would give more
+    /// rows than [`Limits::joined_rows`](crate::Limits::joined_rows).
     pub fn join_lookup<W: Record>(&self, lookup: &Lookup<K, W>) -> DStream<(K, (V, W))> {
-        let lookup = lookup.clone();
+        let (lookup, rows_max) = (lookup.clone(), self.rows_max());
         let f = move |batches: Vec<Vec<AnyChunk>>, _| {
             let index = lookup.current();
             let join = |chunk| {
-                index.join::<V, (K, (V, W))>(chunk, |joined, key, left, rows| {
+                index.join::<V, (K, (V, W))>(chunk, rows_max, |joined, key, left, rows| {
                     rows.iter().for_each(|right| joined.push((key, (left, right))));
                 })
             };
-            Ok(batches[0].iter().map(join).collect())
+            batches[0].iter().map(join).collect()
         };
         self.derive("join_lookup", Kind::Transform(Arc::new(f)))
     }
@@ -91,17 +94,21 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         &self,
         lookup: &Lookup<K, W>,
     ) -> DStream<(K, (V, Option<W>))> {
-        let lookup = lookup.clone();
+        let (lookup, rows_max) = (lookup.clone(), self.rows_max());
         let f = move |batches: Vec<Vec<AnyChunk>>, _| {
             let index = lookup.current();
             let join = |chunk| {
-                index.join::<V, (K, (V, Option<W>))>(chunk, |joined, key, left, rows| {
+                index.join::<V, (K, (V, Option<W>))>(chunk, rows_max, |joined, key, left, rows| {
                     or_none(rows).for_each(|right| joined.push((key, (left, right))));
                 })
             };
-            Ok(batches[0].iter().map(join).collect())
+            batches[0].iter().map(join).collect()
         };
         self.derive("left_join_lookup", Kind::Transform(Arc::new(f)))
+    }
+
+    fn rows_max(&self) -> usize {
+        self.context().limits().joined_rows
     }
 
     fn join_as<W: Record, L: Side<V>, R: Side<W>>(
@@ -112,7 +119,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         let operator = AnyOperator::new(Cogroup::<K, V, W>::new(self.keys_max()));
         let sides: DStream<(K, (Vec<V>, Vec<W>))> =
             self.combine(name, [other], Kind::Wide(operator));
-        sides.narrow("pairs", JoinSides::<K, V, W, L, R>::new())
+        sides.narrow("pairs", JoinSides::<K, V, W, L, R>::new(self.rows_max()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::DStream;
+use crate::config::COLLECTED_BATCHES_MAX;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::plan::{CheckFn, Output};
 use crate::record::{Batch, Record, Show};
@@ -117,7 +118,7 @@ impl<T: Record> DStream<T> {
     }
 
     /// Sends each batch, its time and its rows, also empty ones, into a channel that holds up to
-    /// `capacity` of them, at least one.
+    /// `capacity` of them, from 1 to 65,536.
     ///
     /// When the channel is full, the batches wait until somebody takes one out of it, and so in the
     /// end the sources: take them on another thread than the one that stops gracefully or awaits. A
@@ -142,7 +143,7 @@ impl<T: Record> DStream<T> {
     /// # Ok::<(), tidemill::Error>(())
     /// ```
     pub fn collect(&self, capacity: usize) -> Receiver<(Time, Vec<T>)> {
-        let (sender, receiver) = sync_channel(capacity.max(1));
+        let (sender, receiver) = sync_channel(capacity.clamp(1, COLLECTED_BATCHES_MAX));
         let is_stopping = self.context.stop_signal();
         let mut is_open = true;
         let run = move |chunks: &mut Vec<_>, time: Time| {

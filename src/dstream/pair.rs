@@ -136,6 +136,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     /// # assert_eq!(ranges.take(), [("a".to_string(), (1.0, 1.5, 2.0))]);
     /// # Ok::<(), tidemill::Error>(())
     /// ```
+    #[doc(alias = "aggregateByKey")]
     pub fn aggregate_by_key<A: Aggregate<V>>(&self, aggregate: A) -> DStream<(K, A::Output)> {
         let operator = AggregateByKey::<K, V, A>::new(aggregate, self.keys_max());
         self.wide(&format!("aggregate_by_key({})", name_of::<A>()), operator)

@@ -49,6 +49,7 @@ impl<T: Record> DStream<T> {
     /// # assert_eq!(counts.take(), [("a".to_string(), 1), ("b".to_string(), 2)]);
     /// # Ok::<(), tidemill::Error>(())
     /// ```
+    #[doc(alias = "sortByKey")]
     pub fn sorted(&self) -> DStream<T>
     where
         T: Ordered,
@@ -91,6 +92,7 @@ impl<T: Record> DStream<T> {
     /// It keeps about twice as many rows while it reads, so that it is cheaper than to sort all.
     /// Equal rows are all given. Rows that tie and yet differ stay in the order of their arrival,
     /// and those that came first go before those that came later where not all have room.
+    #[doc(alias = "takeOrdered")]
     pub fn top(&self, n: usize) -> DStream<T>
     where
         T: Ordered,

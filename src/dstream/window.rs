@@ -27,17 +27,23 @@ pub struct KeyWindow<K: Record, U: Record> {
 
 impl<K: Record, U: Record> KeyWindow<K, U> {
     /// Gives out keys also when their last value has left the window, as Spark does in its windows
-    /// with an inverse: a count stays, as 0.
+    /// with an inverse: a count stays, as 0. It holds for all who use this window.
     ///
-    /// The number of keys then only grows, unless [`retain`](Self::retain) refuses some.
+    /// The aggregate has to have a result for no values: counts, sums and means have (a mean's is
+    /// NaN), and what an inverse leaves; with minima, maxima and their like `start` fails. The
+    /// number of keys then only grows, unless [`retain`](Self::retain) refuses some.
     pub fn keep_empty_keys(self) -> KeyWindow<K, U> {
         self.stream.context.check_misuse("keep a window's empty keys");
+        if let Err(error) = (self.kept.check_nothing)() {
+            self.stream.context.misused(error.within("keep_empty_keys"));
+        }
         self.kept.are_empty_kept.store(true, Ordering::Relaxed);
         self
     }
 
     /// Gives out only the keys for which a function of the key and its result says so; one that it
-    /// refuses when no value of it is left in the window is forgotten.
+    /// refuses when no value of it is left in the window is forgotten. It holds for all who use
+    /// this window.
     ///
     /// # Panics
     ///
@@ -248,7 +254,9 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     /// `slide`. A key whose last value has left is gone.
     ///
     /// Each batch is reduced once; the panes of the window are then merged by two stacks, so that
-    /// the work for a slide does not depend on the length of the window.
+    /// the work for a slide does not depend on the length of the window. That holds for results of
+    /// a fixed size; where they grow with the rows, as in joined text, so do the work and what is
+    /// kept, up to [`Limits::retained_bytes`](crate::Limits::retained_bytes).
     #[doc(alias = "reduceByKeyAndWindow")]
     pub fn reduce_by_key_and_window<F>(
         &self,
@@ -310,7 +318,10 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     ///
     /// Aggregates with an exact inverse (counts, sums and means of integers) keep one total for
     /// each key; others, floats among them, are merged by two stacks and never subtracted. Either
-    /// way the work for a slide does not depend on the length of the window.
+    /// way the work for a slide does not depend on the length of the window, as long as partials
+    /// have a fixed size. Those that grow, as of [`DistinctCount`](crate::DistinctCount), are kept
+    /// for each pane: a batch that would pass
+    /// [`Limits::retained_bytes`](crate::Limits::retained_bytes) fails.
     #[doc(alias = "reduceByKeyAndWindow")]
     pub fn aggregate_by_key_and_window<A: Aggregate<V>>(
         &self,
@@ -359,7 +370,9 @@ impl<K: Key, V: Record> DStream<(K, V)> {
             None => format!("{name}({window:?}, {slide:?})"),
         };
         let span = self.span(&name, window, slide);
-        let kept = Arc::new(KeptKeys::default());
+        let aggregate = Arc::new(aggregate);
+        let checked = aggregate.clone();
+        let kept = Arc::new(KeptKeys::new(move || checked.check_nothing()));
         let (keys_max, bytes_max) = (self.keys_max(), self.retained_bytes_max());
         let operator =
             WindowByKey::<K, V, A>::new(aggregate, span, keys_max, bytes_max, kept.clone());

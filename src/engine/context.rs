@@ -265,7 +265,8 @@ impl StreamingContext {
         self.check_misuse("remember batches");
         let interval = self.shared.interval.as_millis();
         let batches = duration.as_millis().div_ceil(interval).max(1);
-        self.building().graph.remembered = Some(u64::try_from(batches).unwrap_or(u64::MAX / 2));
+        self.building().graph.remembered =
+            Some(u64::try_from(batches).unwrap_or(u64::MAX).min(u32::MAX.into()));
     }
 
     /// Where the context is in its life.

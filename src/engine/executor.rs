@@ -256,10 +256,18 @@ impl Executor {
             let has_failed = slot.has_failed_below || matches!(slot.state, SlotState::Failed(_));
             if let (Run::Stateful(operator), Some(memory)) = (&node.run, &mut slot.memory) {
                 let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-                if has_failed {
-                    operator.0.roll_back(memory);
-                } else {
-                    operator.0.commit(memory);
+                let ended = guard(&node.name, || {
+                    if has_failed {
+                        operator.0.roll_back(memory);
+                    } else {
+                        operator.0.commit(memory);
+                    }
+                    Ok(())
+                });
+                if let Err(error) = ended {
+                    // Nobody knows what it remembers now.
+                    *memory = operator.0.state();
+                    record(error.within(&format!("batch {time}: its memory is lost")));
                 }
             }
             if has_failed {
@@ -280,9 +288,11 @@ impl Executor {
         let Some((history, detach)) = &node.history else { return Ok(()) };
         let slot = &self.slots[id];
         let is_present = matches!(slot.state, SlotState::Present);
-        let chunks = slot.parts.iter().map(|part| detach(&part.columns()));
-        let batch = is_present.then(|| (time, chunks.collect()));
-        let kept = history.keep(self.now, batch, self.retained_bytes_max);
+        let kept = guard("remember", || {
+            let chunks = slot.parts.iter().map(|part| detach(&part.columns()));
+            let batch = is_present.then(|| (time, chunks.collect()));
+            history.keep(self.now, batch, self.retained_bytes_max)
+        });
         kept.map_err(|error| error.within(&format!("batch {time}: stream {}", node.name)))
     }
 
@@ -293,10 +303,20 @@ impl Executor {
         slot.state = SlotState::Absent;
         slot.has_failed_below = false;
         let Run::Wide(wide) = &self.physical.nodes[id].run else { return };
+        if wide.operator.0.is_ordered() {
+            // What one large batch needed is not kept for ever.
+            slot.partials.truncate(ORDERED_PARTIALS_KEPT);
+        }
         for partial in &mut slot.partials {
             let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             if std::mem::take(&mut partial.is_used) {
-                wide.operator.0.clear(&mut partial.partial);
+                let cleared = guard("clear", || {
+                    wide.operator.0.clear(&mut partial.partial);
+                    Ok(())
+                });
+                if cleared.is_err() {
+                    *partial = Partial::new(&wide.operator);
+                }
             }
         }
     }
@@ -525,6 +545,9 @@ impl Executor {
         }
     }
 }
+
+/// Partials that an operator keeps where order shows.
+const ORDERED_PARTIALS_KEPT: usize = 64;
 
 /// How many partials take in so many parts where order shows: enough for the threads to share, and
 /// few, since each key is merged once for each partial that has it.

@@ -1,6 +1,7 @@
 //! The threads of a running context: receivers that fill blocks, the ticker that cuts batches,
 //! and the batch loop that runs them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +14,7 @@ use super::executor::Executor;
 use crate::config::{Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Output, Physical};
-use crate::source::intake::{Intake, Step};
+use crate::source::intake::{Intake, Step, panic_text};
 use crate::time::Time;
 
 /// What the threads are told at their start.
@@ -191,10 +192,25 @@ fn run_batches(
             return;
         }
     };
+    let ran = catch_unwind(AssertUnwindSafe(|| run_loop(control, &mut executor, &mut outputs)));
+    if let Err(panic) = ran {
+        // All that runs something of the user's is guarded, so this is ours: say it, and end.
+        let message = format!("the batch loop panicked: {}", panic_text(&*panic));
+        control.record(Error::new(ErrorKind::State, message));
+        control.stop(Stop::Now);
+    }
+    // Whoever waits at the other end of a channel sees its end; tables may be freed after that.
+    drop(outputs);
+    control.enter(ContextState::Stopped);
+    drop(executor);
+}
+
+/// Runs what is due until nothing more will be.
+fn run_loop(control: &Arc<Control>, executor: &mut Executor, outputs: &mut [Output]) {
     loop {
         match control.next(executor.has_bounded_input()) {
             Next::Batch(time) => {
-                executor.run_batch(time, &mut outputs, &mut |error| {
+                executor.run_batch(time, outputs, &mut |error| {
                     tracing::error!(%error, "a batch has failed");
                     control.record(error);
                 });
@@ -209,11 +225,7 @@ fn run_batches(
                     control.notify_ticker();
                 }
             }
-            Next::Stop => break,
+            Next::Stop => return,
         }
     }
-    // Whoever waits at the other end of a channel sees its end; tables may be freed after that.
-    drop(outputs);
-    control.enter(ContextState::Stopped);
-    drop(executor);
 }

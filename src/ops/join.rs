@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::Narrow;
+use crate::config::check_joined;
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::{Columns, ListColumn, OptionColumn, Record, TupleColumns};
@@ -49,11 +50,14 @@ impl<V: Record> Side<V> for Optional {
 }
 
 /// The pairs of what a cogroup gave.
-pub(crate) struct JoinSides<K, V, W, L, R>(PhantomData<fn(K, V, W, L, R)>);
+pub(crate) struct JoinSides<K, V, W, L, R> {
+    rows_max: usize,
+    sides: PhantomData<fn(K, V, W, L, R)>,
+}
 
 impl<K, V, W, L, R> JoinSides<K, V, W, L, R> {
-    pub(crate) fn new() -> Self {
-        JoinSides(PhantomData)
+    pub(crate) fn new(rows_max: usize) -> Self {
+        JoinSides { rows_max, sides: PhantomData }
     }
 }
 
@@ -68,7 +72,15 @@ where
     fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
         let groups = columns::<(K, (Vec<V>, Vec<W>))>(chunk);
         let (keys, (left, right)) = (&groups.members.0, &groups.members.1.members);
-        let (mut of_key, mut of_left, mut of_right) = (Vec::new(), Vec::new(), Vec::new());
+        let of_side = |len: usize, may_miss: bool| if may_miss { len.max(1) } else { len };
+        let of_group = |group| {
+            let (left, right) = (left.row(group).1, right.row(group).1);
+            of_side(left, L::MAY_MISS).saturating_mul(of_side(right, R::MAY_MISS))
+        };
+        let count = (0..keys.len()).map(of_group).fold(0usize, usize::saturating_add);
+        check_joined(count, self.rows_max)?;
+        let fresh = || Vec::with_capacity(count);
+        let (mut of_key, mut of_left, mut of_right) = (fresh(), fresh(), fresh());
         for group in 0..keys.len() {
             for left in rows(left, group, L::MAY_MISS) {
                 for right in rows(right, group, R::MAY_MISS) {

@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::config::check_joined;
+use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::{Columns, Key, List, ListColumn, Record};
 
 /// Rows by key that the program holds, and may replace at any time, for
 /// [`DStream::join_lookup`](crate::DStream::join_lookup).
 ///
-/// It is a handle: clones are the same table. A batch sees one state of it, from its first row to
-/// its last.
+/// It is a handle: clones are the same table. For a batch, an operator sees one state of it, from
+/// the first row to the last.
 ///
 /// ```
 /// # use tidemill::prelude::*;
@@ -106,16 +108,19 @@ impl<K: Key, W: Record> Index<K, W> {
     pub(crate) fn join<V: Record, U: Record>(
         &self,
         chunk: &AnyChunk,
+        rows_max: usize,
         push: impl for<'a> Fn(&mut U::Columns, K::Ref<'a>, V::Ref<'a>, List<'a, W>),
-    ) -> AnyChunk {
+    ) -> Result<AnyChunk> {
         let pairs = columns::<(K, V)>(chunk);
         let mut joined = U::Columns::default();
         for row in 0..pairs.len() {
             let (key, value) = pairs.get(row);
-            push(&mut joined, key, value, self.rows(key));
+            let rows = self.rows(key);
+            check_joined(joined.len() + rows.len(), rows_max)?;
+            push(&mut joined, key, value, rows);
         }
         joined.freeze();
-        Arc::new(joined)
+        Ok(Arc::new(joined))
     }
 }
 

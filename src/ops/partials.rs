@@ -146,6 +146,11 @@ where
         Ok(V::from_ref(value.to_ref()))
     }
 
+    fn check_nothing(&self) -> Result<()> {
+        // What is left when the inverse has taken out all values.
+        Ok(())
+    }
+
     fn is_invertible(&self) -> bool {
         self.inverse.is_some()
     }

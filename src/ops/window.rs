@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use super::{Stateful, Turn};
 use crate::config::check_retained;
 use crate::error::Result;
-use crate::record::Record;
-use crate::record::batch::{AnyChunk, detach};
+use crate::record::batch::{AnyChunk, columns, detach};
+use crate::record::{Columns, Record};
 
 /// How far a window looks back and how often it is given out, in batch times.
 #[derive(Copy, Clone, Debug)]
@@ -71,13 +71,17 @@ impl<T: Record> Stateful for Window<T> {
             rows.drop_batch(VecDeque::pop_front);
         }
         if let Some(chunks) = turn.chunks.filter(|_| self.span.is_seen(turn.now)) {
-            let chunks = chunks.iter().map(detach::<T>);
+            // Partitions without rows would only pile up while nothing comes.
+            let has_rows = |chunk: &&AnyChunk| !columns::<T>(chunk).is_empty();
+            let chunks = chunks.iter().filter(has_rows).map(detach::<T>);
             let (chunks, bytes): (Vec<_>, Vec<_>) = chunks.unzip();
             let bytes = bytes.iter().sum();
             check_retained(rows.bytes, bytes, self.retained_bytes_max)?;
-            rows.batches.push_back(Kept { batch: turn.now, chunks, bytes });
-            rows.bytes += bytes;
-            rows.is_pending = true;
+            if !chunks.is_empty() {
+                rows.batches.push_back(Kept { batch: turn.now, chunks, bytes });
+                rows.bytes += bytes;
+                rows.is_pending = true;
+            }
         }
         if let Some(out) = turn.out {
             out.extend(rows.batches.iter().flat_map(|kept| kept.chunks.iter().cloned()));

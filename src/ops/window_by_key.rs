@@ -16,7 +16,7 @@
 //! ```
 //!
 //! A pane before the boundary holds, for each of its keys, what `older` becomes when it leaves, so
-//! leaving runs nothing of the user's. When the last of them has left, all panes but the open one
+//! leaving merges nothing. When the last of them has left, all panes but the open one
 //! move before the boundary. That is the work of a whole window at once, so the keys are dealt out
 //! to phases, each with a boundary of its own, and the boundaries move at different times.
 
@@ -47,7 +47,7 @@ pub(crate) struct WindowByKey<K: Key, V, A: Aggregate<V>>
 where
     V: Record,
 {
-    aggregate: A,
+    aggregate: Arc<A>,
     span: Span,
     /// Batches in a pane.
     pane: u64,
@@ -61,6 +61,8 @@ where
 /// the start.
 pub(crate) struct KeptKeys<K: Record, U: Record> {
     pub(crate) are_empty_kept: AtomicBool,
+    /// Whether a key without values has a result.
+    pub(crate) check_nothing: Box<dyn Fn() -> Result<()> + Send + Sync>,
     pub(crate) retain: OnceLock<Retain<K, U>>,
 }
 
@@ -164,9 +166,11 @@ impl KeyState {
     }
 }
 
-impl<K: Record, U: Record> Default for KeptKeys<K, U> {
-    fn default() -> Self {
-        KeptKeys { are_empty_kept: AtomicBool::new(false), retain: OnceLock::new() }
+impl<K: Record, U: Record> KeptKeys<K, U> {
+    pub(crate) fn new(check_nothing: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
+        let are_empty_kept = AtomicBool::new(false);
+        let check_nothing = Box::new(check_nothing);
+        KeptKeys { are_empty_kept, check_nothing, retain: OnceLock::new() }
     }
 }
 
@@ -197,7 +201,7 @@ impl<P> Pane<P> {
 
 impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
     pub(crate) fn new(
-        aggregate: A,
+        aggregate: Arc<A>,
         span: Span,
         keys_max: usize,
         retained_bytes_max: usize,

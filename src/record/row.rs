@@ -5,7 +5,8 @@ use super::{Columns, Record};
 /// A value that the engine keeps as it is, without columns.
 ///
 /// For types that are no record of their own: structs, enums, maps. It needs no trait of this
-/// crate; `Debug` lets it be printed, `Hash` and `Eq` make it a key.
+/// crate; `Debug` lets it be printed, `Hash` and `Eq` make it a key. Where bytes are counted, a
+/// value counts as its own size, without what it owns elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row<T>(pub T);
 

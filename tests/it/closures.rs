@@ -319,3 +319,49 @@ fn in_a_table_of_keys() {
         assert_eq!(ids, (0..200).collect::<Vec<u32>>(), "after {fails_after}");
     }
 }
+
+/// A panic where the engine only measures or undoes: the window may be lost, the engine goes on.
+#[test]
+fn in_what_measures_a_partial() {
+    #[derive(Copy, Clone)]
+    struct Unmeasurable;
+
+    impl Aggregate<i64> for Unmeasurable {
+        type Partial = i64;
+        type Output = i64;
+
+        fn identity(&self) -> i64 {
+            0
+        }
+
+        fn add(&self, partial: &mut i64, value: i64) -> tidemill::Result<()> {
+            *partial += value;
+            Ok(())
+        }
+
+        fn merge(&self, into: &mut i64, later: &i64) -> tidemill::Result<()> {
+            *into += later;
+            Ok(())
+        }
+
+        fn finish(&self, partial: &i64) -> tidemill::Result<i64> {
+            Ok(sip(*partial))
+        }
+
+        fn byte_len(&self, partial: &i64) -> usize {
+            sip(*partial);
+            8
+        }
+    }
+
+    let mut t = TestContext::new().unwrap();
+    let pairs = t.input::<(i64, i64)>();
+    let windowed = pairs.stream().aggregate_by_key_and_window(Unmeasurable, WINDOW.0, WINDOW.1);
+    let output = t.output(&windowed);
+    for (value, fails) in [(1, false), (POISON, true), (2, false), (3, false)] {
+        pairs.push([(7i64, value)]).unwrap();
+        assert_eq!(t.tick().is_err(), fails, "{value}");
+    }
+    assert_eq!(output.take().last(), Some(&(7, 5)));
+    t.context().stop();
+}

@@ -463,6 +463,7 @@ fn wrong_usage_exits_with_2_and_names_the_value_and_the_limit() {
         &["wordcount", "--window", "6s", "--interval", "3s", "--slide", "4s"],
         &["--slide", "4s", "3s"],
     );
+    refused(&["wordcount", "--window", "5s", "--slide", "2s"], &["--window", "5s", "2s"]);
     refused(&["wordcount", "--slide", "1s"], &["--window"]);
     refused(&["wordcount", "--window", "2s", "--running"], &["--running"]);
     refused(&["wordcount", "--window", "2s", "Cargo.toml"], &["--window", "--follow"]);
@@ -574,6 +575,18 @@ fn windows_slide() {
     stdin.write_all(b"a\n").expect("it reads");
     running.wait_for(|line| line.ends_with(",a,1"));
     drop(stdin);
+    let (status, _) = running.end();
+    assert!(status.success());
+}
+
+/// What came after the last whole slide is in a last window.
+#[test]
+fn the_last_window_ends_with_the_input() {
+    let args = ["wordcount", "--window", "1h", "--slide", "30m", "--format", "csv"];
+    let mut running = Running::start(&args);
+    running.stdin().write_all(b"a b a").expect("it reads");
+    assert_eq!(running.wait_for(|_| true), "batch_time_ms,word,count");
+    assert_eq!(columns(&running.wait_for(|_| true)).1, "a");
     let (status, _) = running.end();
     assert!(status.success());
 }

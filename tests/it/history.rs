@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidemill::DistinctCount;
 use tidemill::prelude::*;
 
 use crate::feed::Feed;
@@ -157,10 +158,62 @@ fn more_than_may_be_kept() {
         let ticked = t.tick();
         if let Err(error) = ticked {
             let error = error.to_string();
-            assert!(error.contains("stream queue: 800 bytes are kept already"), "{error}");
+            assert!(error.contains("stream queue"), "{error}");
+            assert!(error.contains("800 bytes are kept already"), "{error}");
         }
     }
     assert_eq!(times(&numbers.stream().remembered()), [1_000]);
     // The outputs have had it.
     assert_eq!(output.take().len(), 200);
+}
+
+/// Nothing is kept of batches without rows, nor of the longest time there is.
+#[test]
+fn idle_windows_keep_nothing() {
+    let mut t = TestContext::new().unwrap();
+    t.context().remember(Duration::from_millis(u64::MAX));
+    let numbers = t.input::<i64>();
+    let windowed = numbers.stream().window(Duration::from_secs(1_000), Duration::from_secs(1));
+    let partitions = t.output(&windowed.glom());
+    numbers.push_batch(Batch::from_partitions([vec![1i64], vec![]])).unwrap();
+    for _ in 0..20 {
+        t.tick().unwrap();
+    }
+    assert_eq!(partitions.take_batches().pop().unwrap(), [[1]]);
+    assert_eq!(windowed.remembered().len(), 20);
+}
+
+/// What merges into rows that are there already counts, too, and what windows make of their panes.
+#[test]
+fn partials_that_grow_are_counted() {
+    type Texts = DStream<(i64, String)>;
+    type Build = fn(&Texts) -> DStream<i64>;
+    let builds: [(&str, Build); 3] = [
+        ("one pane", |texts| {
+            let hour = Duration::from_secs(3_600);
+            texts.aggregate_by_key_and_window(DistinctCount::new(), hour, hour).count()
+        }),
+        ("many panes", |texts| {
+            let (hour, second) = (Duration::from_secs(3_600), Duration::from_secs(1));
+            texts.aggregate_by_key_and_window(DistinctCount::new(), hour, second).count()
+        }),
+        ("a closure", |texts| {
+            let (window, slide) = (Duration::from_secs(30), Duration::from_secs(1));
+            let join = |a: &str, b: &str| format!("{a}{b}");
+            texts.reduce_by_key_and_window(join, window, slide).count()
+        }),
+    ];
+    for (name, build) in builds {
+        let limits = Limits { retained_bytes: 100_000, ..Limits::default() };
+        let builder = StreamingContext::builder("grow").limits(limits);
+        let mut t = TestContext::with(builder).unwrap();
+        let texts = t.input::<(i64, String)>();
+        t.output(&build(texts.stream()));
+        let fails = |batch: usize| {
+            texts.push((0..50).map(|row| (7i64, format!("{row} of batch {batch:010}")))).unwrap();
+            t.tick().err()
+        };
+        let error = (0..100).find_map(fails).unwrap_or_else(|| panic!("{name}: no batch fails"));
+        assert!(error.to_string().contains("Limits::retained_bytes"), "{name}: {error}");
+    }
 }

@@ -546,6 +546,7 @@ fn limits_out_of_range() {
         blocks: 2,
         line_bytes: 1,
         distinct_keys: 1,
+        joined_rows: 1,
         retained_bytes: 0,
         queued_batches: 1,
         queued_rows: 1,

@@ -199,3 +199,62 @@ fn nan_among_floats() {
     let sorted: Vec<String> = sorted.take().iter().map(|value| format!("{value:?}")).collect();
     assert_eq!(sorted, ["1.0", "NaN", "-inf", "3.0", "-0.0", "2.0", "0.0", "4.0"]);
 }
+
+/// A key's rows on both sides multiply: outside data could ask for any number of them.
+#[test]
+fn joins_of_more_rows_than_the_maximum() {
+    let limits = Limits { joined_rows: 100, ..Limits::default() };
+    type Numbers = DStream<(i64, i64)>;
+    type Build = fn(&Numbers) -> DStream<i64>;
+    let builds: [Build; 4] = [
+        |pairs| pairs.join(pairs).count(),
+        |pairs| pairs.full_outer_join(pairs).count(),
+        |pairs| {
+            let lookup = Lookup::new((0..10).map(|value| (7i64, value)));
+            pairs.join_lookup(&lookup).count()
+        },
+        |pairs| {
+            let lookup = Lookup::new((0..10).map(|value| (7i64, value)));
+            pairs.left_join_lookup(&lookup).count()
+        },
+    ];
+    for build in builds {
+        let builder = StreamingContext::builder("joins").limits(limits);
+        let mut t = TestContext::with(builder).unwrap();
+        let pairs = t.input::<(i64, i64)>();
+        let counts = t.output(&build(pairs.stream()));
+        let rows = |count: i64| (0..count).map(|value| (7i64, value));
+        pairs.push(rows(10)).unwrap();
+        t.tick().unwrap();
+        pairs.push(rows(11)).unwrap();
+        let error = t.tick().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit);
+        let message = error.to_string();
+        assert!(message.contains("of 100 (Limits::joined_rows)"), "{message}");
+        pairs.push(rows(2)).unwrap();
+        t.tick().unwrap();
+        assert_eq!(counts.take().first(), Some(&100));
+    }
+}
+
+#[test]
+fn empty_keys_without_a_result() {
+    let secs = (millis(2_000), millis(1_000));
+    let least = |pairs: &DStream<Pair>| pairs.aggregate_by_key_and_window(Min, secs.0, secs.1);
+    check(
+        move |pairs| DStream::clone(&least(pairs).keep_empty_keys()),
+        ErrorKind::State,
+        &["keep_empty_keys", "a key without values has no least one"],
+    );
+    let mut t = TestContext::new().unwrap();
+    let pairs = t.input::<Pair>();
+    let stream = pairs.stream();
+    let kept = stream.aggregate_by_key_and_window((Count, Sum, Mean), secs.0, secs.1);
+    let output = t.output(&kept.keep_empty_keys());
+    pairs.push([("a".to_owned(), 5)]).unwrap();
+    for _ in 0..3 {
+        t.tick().unwrap();
+    }
+    let (_, (count, sum, mean)) = output.take().pop().unwrap();
+    assert!(count == 0 && sum == 0 && mean.is_nan());
+}

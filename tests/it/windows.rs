@@ -596,7 +596,7 @@ fn a_panic_in_any_function_of_an_aggregate() {
     impl Nervous {
         fn call(&self) {
             let call = self.calls.fetch_add(1, Ordering::Relaxed);
-            if Random::new(call).next() % self.one_in == 0 {
+            if Random::new(call).next().is_multiple_of(self.one_in) {
                 panic_on_purpose();
             }
         }

@@ -92,7 +92,8 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 Words are sorted by their counts, most frequent first, and then by themselves. CSV and JSON of a
 stream have the batch's time before each word, in milliseconds since 1970: batch_time_ms. A window
-that ends at that time has what came in the TIME before it; the first ones are not full yet.
+that ends at that time has what came in the TIME before it; the first ones are not full yet, and the
+last one ends with the input.
 
 Examples:
   tidemill wordcount server.log
@@ -120,8 +121,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             false
         }
     };
-    let interval =
-        if is_stream { args.interval.unwrap_or(Duration::from_secs(1)) } else { WHOLE_INPUT };
+    let interval = match (is_stream, args.window) {
+        (false, _) => WHOLE_INPUT,
+        (true, None) => args.interval.unwrap_or(Duration::from_secs(1)),
+        (true, Some(window)) => check_window(args, window)?,
+    };
     let mut builder = StreamingContext::builder("wordcount").batch_interval(interval);
     if let Some(threads) = args.threads {
         builder = builder.threads(usize::from(threads));
@@ -133,12 +137,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Split::Byte(separator) => lines.split(separator),
     };
     let counts = match args.window {
-        Some(window) => {
-            let slide = args.slide.unwrap_or(interval);
-            check_multiple("--window", window, interval)?;
-            check_multiple("--slide", slide, interval)?;
-            words.count_by_value_and_window(window, slide)
-        }
+        Some(window) => words.count_by_value_and_window(window, interval),
         None => words.count_by_value(),
     };
     // A table that takes the place of the last one would also wipe out what is being typed.
@@ -154,12 +153,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_multiple(name: &str, duration: Duration, interval: Duration) -> Result<(), Failure> {
-    if duration.as_millis().is_multiple_of(interval.as_millis()) {
+/// The interval of the batches for a window: its slide, so that the last batch, which is cut where
+/// the input ends, is given out with the window.
+fn check_window(args: &Args, window: Duration) -> Result<Duration, Failure> {
+    let interval = args.interval.or(args.slide).unwrap_or(Duration::from_secs(1));
+    let slide = args.slide.unwrap_or(interval);
+    check_multiple("--slide", slide, "--interval", interval)?;
+    check_multiple("--window", window, "--slide", slide)?;
+    Ok(slide)
+}
+
+fn check_multiple(name: &str, time: Duration, of: &str, unit: Duration) -> Result<(), Failure> {
+    if time.as_millis().is_multiple_of(unit.as_millis()) {
         return Ok(());
     }
-    let message =
-        format!("{name} is {duration:?}, but must be a multiple of the interval, {interval:?}");
+    let message = format!("{name} is {time:?}, but must be a multiple of {of}, which is {unit:?}");
     Err(Failure::Usage(message))
 }
 

@@ -46,6 +46,12 @@ pub trait Aggregate<V: Record>: Send + Sync + 'static {
     /// keeps empty keys, where the partial may be that of no value.
     fn finish(&self, partial: &Self::Partial) -> Result<Self::Output>;
 
+    /// Whether a key without values has a result.
+    #[doc(hidden)]
+    fn check_nothing(&self) -> Result<()> {
+        self.finish(&self.identity()).map(drop)
+    }
+
     /// Adds the value of each row to the partial that the row's id names.
     fn add_rows(
         &self,
