@@ -54,7 +54,7 @@ pub use ops::{
     check_laws, check_laws_by,
 };
 pub use record::{
-    ArrowRecord, Batch, BytesColumn, Columns, Groups, HashGroups, Key, List, ListColumn,
+    ArrowRecord, Batch, BytesColumn, Column, Columns, Groups, HashGroups, Key, List, ListColumn,
     OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show, TextColumn, TextGroups,
     TupleColumns, arrow2, shown,
 };
@@ -64,6 +64,15 @@ pub use source::{
     Received, Receiver, Socket, SourceCounts, Stdin, Waiter,
 };
 pub use time::Time;
+
+/// What the code of `#[derive(Record)]` needs, and no program.
+#[doc(hidden)]
+pub mod __derive {
+    pub use crate::record::{ArrowArray, struct_array};
+
+    /// Compiles if this is a record.
+    pub const fn is_record<T: crate::Record>() {}
+}
 
 /// What most programs need: `use tidemill::prelude::*`.
 pub mod prelude {

@@ -17,12 +17,24 @@ use super::{
 
 /// A record whose columns can be given out as an Arrow array: all but [`Row`](super::Row).
 pub trait ArrowRecord: Record {
-    /// One array of all rows; of a tuple, a struct array with a field for each member.
+    /// One array of all rows; of a tuple or a struct, a struct array with a field for each member.
     fn to_arrow(columns: &Self::Columns) -> Box<dyn Array>;
 }
 
+/// What [`ArrowRecord::to_arrow`] gives, for code that has no arrow2 at hand.
+pub type ArrowArray = Box<dyn Array>;
+
+/// The arrays of a record's fields, with their names, as one.
+pub fn struct_array<const N: usize>(columns: [(&str, ArrowArray); N]) -> ArrowArray {
+    let (fields, arrays) = columns
+        .into_iter()
+        .map(|(name, array)| (Field::new(name, array.data_type().clone(), true), array))
+        .unzip();
+    StructArray::new(DataType::Struct(fields), arrays, None).boxed()
+}
+
 impl<T: ArrowRecord> Batch<T> {
-    /// The columns of each partition as an Arrow array; a tuple is a struct array.
+    /// The columns of each partition as an Arrow array; a tuple or a struct is a struct array.
     ///
     /// ```
     /// use tidemill::arrow2::array::PrimitiveArray;
@@ -114,11 +126,9 @@ macro_rules! tuples {
     ($(($($member:ident $index:tt),+))*) => {$(
         impl<$($member: ArrowRecord),+> ArrowRecord for ($($member,)+) {
             fn to_arrow(columns: &Self::Columns) -> Box<dyn Array> {
-                let arrays = vec![$($member::to_arrow(&columns.members.$index)),+];
-                let fields = arrays.iter().enumerate().map(|(index, array)| {
-                    Field::new(index.to_string(), array.data_type().clone(), true)
-                });
-                StructArray::new(DataType::Struct(fields.collect()), arrays, None).boxed()
+                struct_array([
+                    $((stringify!($index), $member::to_arrow(&columns.members.$index))),+
+                ])
             }
         }
     )*};

@@ -8,6 +8,7 @@ pub(crate) mod batch;
 pub(crate) mod block;
 pub(crate) mod bridge;
 mod bytes;
+mod column;
 mod key;
 mod list;
 mod option;
@@ -20,8 +21,9 @@ mod text;
 mod tuple;
 
 pub use batch::Batch;
-pub use bridge::{ArrowRecord, arrow2};
+pub use bridge::{ArrowArray, ArrowRecord, arrow2, struct_array};
 pub use bytes::BytesColumn;
+pub use column::Column;
 pub use key::{Groups, HashGroups, Key, TextGroups};
 pub(crate) use key::{check_keys, hash_of, table_error};
 pub use list::{List, ListColumn};
@@ -33,10 +35,78 @@ pub use show::{Show, shown};
 pub use text::TextColumn;
 pub use tuple::TupleColumns;
 
+/// Makes a struct a [`Record`](trait@Record): each field is a column.
+///
+/// Fields are integers (but `u8`, `usize` and those of 128 bits), floats, `bool`, `String`,
+/// `Vec<u8>` for bytes, `Option`, `Vec` and tuples of these, structs that derive `Record`
+/// themselves, and [`Row<T>`] for all else. The struct needs no other trait.
+///
+/// ```
+/// use tidemill::prelude::*;
+///
+/// #[derive(Record)]
+/// struct Reading {
+///     station: String,
+///     celsius: f64,
+///     at: Option<i64>,
+/// }
+///
+/// let mut t = TestContext::new()?;
+/// let readings = t.input::<Reading>();
+/// // Rows come as `ReadingRef`s: text as `&str`, numbers by value.
+/// let frost = readings.stream().filter(|row| row.celsius < 0.0);
+/// let coldest = frost.map(|row| (row.station.to_owned(), row.celsius)).aggregate_by_key(Min);
+/// let counts = t.output(&coldest);
+/// # let reading = |station: &str, celsius| Reading { station: station.into(), celsius, at: None };
+/// readings.push([reading("oslo", -3.5), reading("rome", 9.0), reading("oslo", -7.0)])?;
+/// t.tick()?;
+/// assert_eq!(counts.take(), [("oslo".to_owned(), -7.0)]);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+///
+/// What it makes of `Reading`, all as visible as the struct, and its fields as the struct's fields:
+///
+/// * `ReadingRef<'a>`, which closures get, and which can be written to
+///   [emit](crate::Emitter::push) a row without owning what is in it. It is `Copy`, and `Debug`
+///   where its fields are.
+/// * `ReadingColumns`, of a column for each field.
+/// * A [`Column`] for each field: `Reading::CELSIUS`.
+/// * [`Show`], [`Ordered`], [`Key`] and [`ArrowRecord`], each if all fields have it. Rows print as
+///   Spark prints a case class, `Reading(oslo,3.5,None)`; they are ordered and hashed field by
+///   field; as Arrow they are a struct array with the fields' names.
+///
+/// ```
+/// use tidemill::{Columns, Record, shown};
+///
+/// #[derive(Record)]
+/// struct Place {
+///     street: String,
+///     number: u32,
+/// }
+///
+/// let mut places = PlaceColumns::default();
+/// places.push(PlaceRef { street: "Karl Johans gate", number: 22 });
+/// places.push_owned(Place { street: "Via Appia".into(), number: 1 });
+/// assert_eq!(places.column(Place::NUMBER).values(), [22, 1]);
+/// assert_eq!(shown::<Place>(places.get(0)).to_string(), "Place(Karl Johans gate,22)");
+/// ```
+///
+/// A program that knows this crate by another name says so: `#[record(crate = mill)]`.
+pub use tidemill_derive::Record;
+
 /// A type that a stream can carry.
 ///
 /// Scalars come by value, `String` as `&str`, `Vec<u8>` as `&[u8]`; `Option`, tuples and lists are
-/// made of these, and [`Row`] carries any other Rust value.
+/// made of these, [`#[derive(Record)]`](derive@Record) makes columns of a struct's fields, and
+/// [`Row`] carries any other Rust value.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no record: streams and columns cannot carry it",
+    label = "no record",
+    note = "records are integers but `u8`, floats, `bool`, `String`, `Vec<u8>` for bytes, and \
+            `Option`, `Vec` and tuples of records",
+    note = "a struct with named fields becomes one by `#[derive(Record)]`",
+    note = "`Row<{Self}>` carries any value that is `Clone + Send + Sync + 'static` as it is"
+)]
 pub trait Record: Sized + Send + Sync + 'static {
     /// One row, by value or by reference into the columns.
     type Ref<'a>: Copy;
@@ -66,6 +136,11 @@ pub trait Columns: Default + Send + Sync + 'static {
     /// Whether there is no row.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The column of one field: `columns.column(Reading::CELSIUS)`.
+    fn column<T: Record>(&self, column: Column<Self::Record, T>) -> &T::Columns {
+        column.of(self)
     }
 
     /// The row at this position. Panics past the end.
