@@ -10,6 +10,7 @@ mod combine;
 #[cfg(feature = "cli")]
 mod command;
 mod conformance;
+mod derive;
 mod faults;
 mod feed;
 mod history;
@@ -31,4 +32,5 @@ mod sort;
 mod text_files;
 mod tidy;
 mod time;
+mod ui;
 mod windows;

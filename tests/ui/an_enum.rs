@@ -1,0 +1,9 @@
+//! An enum has no columns.
+
+use tidemill::prelude::*;
+
+#[derive(Record)]
+enum Event {
+    Login { user: String },
+    Logout,
+}
