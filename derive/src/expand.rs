@@ -14,6 +14,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Index, Path, Type};
 
@@ -98,7 +99,6 @@ impl Code<'_> {
         quote! {
             #[doc = #doc]
             #[derive(::core::clone::Clone, ::core::marker::Copy)]
-            #[allow(private_bounds)]
             #(#allows)* #deprecated
             #visibility struct #row<'row>
             #gate
@@ -142,7 +142,6 @@ impl Code<'_> {
         quote! {
             #[doc = #doc]
             #[derive(::core::default::Default)]
-            #[allow(private_bounds)]
             #(#allows)*
             #visibility struct #columns
             #gate
@@ -257,7 +256,6 @@ impl Code<'_> {
         let docs = called.iter().map(|called| format!("The column of `{called}`."));
         let indexes = 0..fields.len();
         quote! {
-            #[allow(dead_code, private_bounds)]
             impl #name
             #gate
             {
@@ -278,7 +276,7 @@ impl Code<'_> {
         let conditions = self.conditions(&show);
         let indexes = indexes(records.len());
         let open = (0..records.len()).map(|index| match index {
-            0 => format!("{name}("),
+            0 => format!("{}(", name.unraw()),
             _ => ",".to_owned(),
         });
         quote! {

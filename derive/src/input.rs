@@ -58,7 +58,7 @@ impl Input {
             if let Some(attribute) = field.attrs.iter().find(|a| a.path().is_ident("record")) {
                 refused.add(attribute.span(), "fields take no `#[record]`: it is the struct's");
             }
-            if let Err(error) = refusal::check(&name.unraw().to_string(), &field.ty) {
+            if let Err(error) = refusal::check(&item.ident, &name, &field.ty) {
                 refused.merge(error);
             }
             uses_deprecated |= has(&field.attrs, "deprecated");
@@ -90,7 +90,7 @@ impl Input {
 
     /// The name of what is made of the struct.
     pub(crate) fn named(&self, suffix: &str) -> Ident {
-        format_ident!("{}{suffix}", self.name.unraw(), span = self.name.span())
+        format_ident!("{}{suffix}", self.name.unraw(), span = made_of(&self.name))
     }
 }
 
@@ -178,5 +178,11 @@ fn default_krate() -> Path {
 
 fn token(name: &Ident) -> Ident {
     // A constant is in upper case; no keyword is, but `Self`.
-    Ident::new(&name.unraw().to_string().to_uppercase(), name.span())
+    Ident::new(&name.unraw().to_string().to_uppercase(), made_of(name))
+}
+
+/// The place of what is made of a name: editors find the name there, and lints take it for what it
+/// is, no code of the user's. To allow them would be an error in a crate that forbids them.
+fn made_of(name: &Ident) -> Span {
+    Span::call_site().located_at(name.span())
 }

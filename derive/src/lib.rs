@@ -13,7 +13,7 @@ use proc_macro::TokenStream;
 
 use crate::input::Input;
 
-/// Makes a struct a record: each field a column.
+#[expect(missing_docs, reason = "tidemill documents it, where it can be shown at work")]
 #[proc_macro_derive(Record, attributes(record))]
 pub fn record(item: TokenStream) -> TokenStream {
     let input = syn::parse(item).and_then(Input::new);

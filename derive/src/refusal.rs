@@ -2,26 +2,28 @@
 //!
 //! Whether another type is one only the compiler knows; the trait itself says what to do then.
 
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Error, GenericArgument, PathArguments, Result, Type, TypePath};
+use syn::{Error, GenericArgument, Ident, PathArguments, Result, Type, TypePath};
 
 /// As many members as a tuple may have.
 const TUPLE_MAX: usize = 6;
 
 /// Refuses a type that is no record, on its own or within options, lists and tuples.
-pub(crate) fn check(field: &str, record: &Type) -> Result<()> {
-    let Some(advice) = advice(record) else { return check_parts(field, record) };
-    Err(Error::new(record.span(), format!("field `{field}`: {advice}")))
+pub(crate) fn check(owner: &Ident, field: &Ident, record: &Type) -> Result<()> {
+    let check = |part: &Type| check(owner, field, part);
+    let Some(advice) = advice(owner, record) else { return check_parts(check, record) };
+    Err(Error::new(record.span(), format!("field `{}`: {advice}", field.unraw())))
 }
 
-fn check_parts(field: &str, record: &Type) -> Result<()> {
+fn check_parts(check: impl Fn(&Type) -> Result<()>, record: &Type) -> Result<()> {
     match record {
-        Type::Group(group) => check(field, &group.elem),
-        Type::Paren(paren) => check(field, &paren.elem),
-        Type::Tuple(tuple) => tuple.elems.iter().try_for_each(|member| check(field, member)),
+        Type::Group(group) => check(&group.elem),
+        Type::Paren(paren) => check(&paren.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().try_for_each(check),
         Type::Path(path) => match argument(path, "Vec").or_else(|| argument(path, "Option")) {
             Some(item) if is_primitive(item, "u8") && argument(path, "Vec").is_some() => Ok(()),
-            Some(item) => check(field, item),
+            Some(item) => check(item),
             None => Ok(()),
         },
         _ => Ok(()),
@@ -29,8 +31,14 @@ fn check_parts(field: &str, record: &Type) -> Result<()> {
 }
 
 /// What to write instead of this type, if it is none for a field.
-fn advice(record: &Type) -> Option<String> {
+fn advice(owner: &Ident, record: &Type) -> Option<String> {
     let advice = match record {
+        Type::Path(path) if path.path.is_ident(owner) => {
+            return Some(format!(
+                "a record cannot hold itself, as its columns would have no end: write \
+                 `Row<Vec<{owner}>>` or `Row<Box<{owner}>>`"
+            ));
+        }
         Type::Path(path) => return path.path.get_ident().and_then(primitive),
         Type::Reference(reference) if is_primitive(&reference.elem, "str") => {
             "a record owns its text: write `String`"
@@ -57,7 +65,7 @@ fn advice(record: &Type) -> Option<String> {
     Some(advice.to_owned())
 }
 
-fn primitive(name: &syn::Ident) -> Option<String> {
+fn primitive(name: &Ident) -> Option<String> {
     let name = name.to_string();
     let advice = match name.as_str() {
         "u8" => "write `u16` or `i8` for numbers, `Vec<u8>` for bytes",

@@ -2,11 +2,13 @@
 
 #![deny(warnings, missing_docs, unreachable_pub, unused, nonstandard_style, future_incompatible)]
 #![deny(rust_2018_idioms, missing_debug_implementations, unused_qualifications, unused_lifetimes)]
-#![deny(single_use_lifetimes, let_underscore, unnameable_types, private_bounds, trivial_casts)]
+#![deny(single_use_lifetimes, let_underscore, unnameable_types, trivial_casts)]
 #![forbid(unsafe_code)]
 
 /// Places on a map.
 pub mod places {
+    #![forbid(dead_code, private_bounds, private_interfaces, missing_docs)]
+
     use tidemill::Record;
     use tidemill::prelude::Row;
 

@@ -12,5 +12,6 @@ struct Packet {
     name: &'static str,
     address: [u16; 8],
     parts: (i64, i64, i64, i64, i64, i64, i64),
+    within: Option<Vec<Packet>>,
     fine: Row<[u8; 4]>,
 }
