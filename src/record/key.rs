@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// A record with an equality and a hash, so that rows can be grouped by it.
 ///
-/// Text, bytes, integers, bool, `Option` and tuples of keys, and [`Row<T>`] of any `T: Hash + Eq`.
+/// Text, bytes, integers, bool, `Option` and tuples of keys, structs of keys that derive `Record`,
+/// and [`Row<T>`] of any `T: Hash + Eq`.
 pub trait Key: Record {
     /// The table that gives each distinct key its dense id.
     type Groups: Groups<Self>;

@@ -6,11 +6,11 @@ use super::{List, Record, Row};
 
 /// A record whose rows have an order, so that they have a least one and can be sorted.
 ///
-/// Integers, bool, text and bytes are ordered as in Rust; `Option` with `None` first; tuples and
-/// lists member by member; [`Row<T>`] by the `Ord` of `T`. Floats are ordered as numbers with -0.0
-/// before 0.0, and after all numbers comes NaN, whatever its sign: a division gives NaNs of one
-/// sign on one processor and of the other sign on another, and `f64::total_cmp` alone would put
-/// them at opposite ends.
+/// Integers, bool, text and bytes are ordered as in Rust; `Option` with `None` first; tuples, lists
+/// and structs that derive `Record` member by member; [`Row<T>`] by the `Ord` of `T`. Floats are
+/// ordered as numbers with -0.0 before 0.0, and after all numbers comes NaN, whatever its sign: a
+/// division gives NaNs of one sign on one processor and of the other sign on another, and
+/// `f64::total_cmp` alone would put them at opposite ends.
 ///
 /// ```
 /// use std::cmp::Ordering;
