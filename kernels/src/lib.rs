@@ -15,14 +15,17 @@
 //! assert_eq!(counts, [("ebb".into(), 2), ("flow".into(), 1), ("slack".into(), 1)]);
 //! ```
 
+mod bad_row;
 mod cut;
 mod extrema;
+mod fields;
 pub mod grouped;
 mod hash_index;
 mod isa;
 mod level;
 mod lines;
 mod multiversion;
+mod number;
 mod span;
 mod split;
 mod sum;
@@ -31,12 +34,17 @@ mod text_buffer;
 mod utf8;
 mod white;
 
+pub use bad_row::{BadKind, BadRow};
 pub use extrema::{
     max_f64, max_f64_at, max_i64, max_i64_at, min_f64, min_f64_at, min_i64, min_i64_at,
 };
+pub use fields::{FieldCount, Fields, line_fields, line_fields_at, row_fields, row_fields_at};
 pub use hash_index::HashIndex;
 pub use level::Level;
 pub use lines::{count_newlines, count_newlines_at, line_spans, line_spans_at};
+pub use number::{
+    MAX_SCALE, parse_decimal, parse_decimal_at, parse_f64, parse_f64_at, parse_i64, parse_i64_at,
+};
 pub use span::Span;
 pub use split::{Split, split_byte, split_byte_at, split_whitespace, split_whitespace_at};
 pub use sum::{sum_f64, sum_f64_at, sum_i64, sum_i64_at};

@@ -3,6 +3,8 @@
 //! fails [`no_kernel_is_skipped`].
 
 mod buffer;
+mod decimals;
+mod fields;
 mod naive;
 mod numbers;
 mod table;
@@ -17,11 +19,16 @@ type Check = fn(Level);
 const KERNELS: &[(&str, Check)] = &[
     ("count_newlines_at", text::count_newlines),
     ("is_ascii_at", text::is_ascii),
+    ("line_fields_at", fields::line_fields),
     ("line_spans_at", text::line_spans),
     ("max_f64_at", numbers::max_f64),
     ("max_i64_at", numbers::max_i64),
     ("min_f64_at", numbers::min_f64),
     ("min_i64_at", numbers::min_i64),
+    ("parse_decimal_at", decimals::parse_decimal),
+    ("parse_f64_at", decimals::parse_f64),
+    ("parse_i64_at", decimals::parse_i64),
+    ("row_fields_at", fields::row_fields),
     ("split_byte_at", text::split_byte),
     ("split_whitespace_at", text::split_whitespace),
     ("sum_f64_at", numbers::sum_f64),

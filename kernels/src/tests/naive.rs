@@ -1,6 +1,8 @@
 //! What each kernel means, in one line each: the runner compares every level with these.
 
-use crate::Span;
+use std::num::IntErrorKind;
+
+use crate::{BadKind, FieldCount, Fields, Span};
 
 pub(super) fn lines(text: &[u8]) -> Vec<&[u8]> {
     let ended = text.split_inclusive(|byte| *byte == b'\n');
@@ -77,4 +79,64 @@ pub(super) fn max_f64(values: &[f64]) -> Option<f64> {
 pub(super) fn span_in(text: &[u8], part: &[u8]) -> Span {
     let start = part.as_ptr().addr() - text.as_ptr().addr();
     Span { start: start as u32, len: part.len() as u32 }
+}
+
+pub(super) fn fields(row: &[u8], fields: &Fields<'_>) -> Option<Vec<Span>> {
+    let parts = split_byte(row, fields.separator);
+    let is_good = match fields.count {
+        FieldCount::AtLeast(count) => parts.len() >= count as usize,
+        FieldCount::Exactly(count) => parts.len() == count as usize,
+    };
+    let wanted = fields.columns.iter().map(|column| span_in(row, parts[*column as usize]));
+    is_good.then(|| wanted.collect())
+}
+
+pub(super) fn parse_i64(row: &[u8]) -> Result<i64, BadKind> {
+    let text = std::str::from_utf8(row).map_err(|_| BadKind::NotANumber)?;
+    text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+        IntErrorKind::Empty => BadKind::Empty,
+        IntErrorKind::InvalidDigit => BadKind::NotANumber,
+        _ => BadKind::OutOfRange,
+    })
+}
+
+pub(super) fn parse_f64(row: &[u8]) -> Result<f64, BadKind> {
+    let kind = if row.is_empty() { BadKind::Empty } else { BadKind::NotANumber };
+    std::str::from_utf8(row).ok().and_then(|text| text.parse().ok()).ok_or(kind)
+}
+
+/// Writes the number out, with its point `scale` digits further on.
+pub(super) fn parse_decimal(row: &[u8], scale: u32) -> Result<i64, BadKind> {
+    parse_f64(row)?;
+    let text = std::str::from_utf8(row).expect("a float is text").to_ascii_lowercase();
+    if !text.contains(|c: char| c.is_ascii_digit()) {
+        // Infinite, or not a number by name.
+        return Err(BadKind::NotANumber);
+    }
+    let (significand, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let sign = if significand.starts_with('-') { "-" } else { "" };
+    let (whole, fraction) = significand.split_once('.').unwrap_or((significand, ""));
+    let digits = format!("{}{fraction}", whole.trim_start_matches(['+', '-']));
+    if digits.bytes().all(|digit| digit == b'0') {
+        return Ok(0);
+    }
+    // Further than any text here, and not so far that it cannot be written out.
+    let far = if exponent.starts_with('-') { -200 } else { 200 };
+    let exponent: i128 = exponent.parse().unwrap_or(far);
+    let point = (whole.trim_start_matches(['+', '-']).len() as i128
+        + exponent.clamp(-200, 200)
+        + i128::from(scale)) as isize;
+    let zeros = "0".repeat(300);
+    let (before, after) = if point <= 0 {
+        (String::new(), zeros[..point.unsigned_abs()].to_owned() + &digits)
+    } else {
+        let padded = digits + &zeros[..point as usize];
+        let (before, after) = padded.split_at(point as usize);
+        (before.to_owned(), after.to_owned())
+    };
+    if after.bytes().any(|digit| digit != b'0') {
+        return Err(BadKind::TooPrecise);
+    }
+    let before = before.trim_start_matches('0');
+    format!("{sign}0{before}").parse().map_err(|_| BadKind::OutOfRange)
 }
