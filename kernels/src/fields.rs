@@ -294,11 +294,22 @@ impl<'a> Lines<'a> {
         // Each line's first and last are in it, and after the last line's there are no more.
         let after = separators.get(width * self.len);
         let mut is_regular = after.is_none_or(|after| *after > ends[self.len - 1]);
-        if width > 0 {
-            let lines = separators.chunks_exact(width).zip(starts.iter().zip(ends));
-            for (separators, (before, end)) in lines {
-                is_regular &= separators[0] >= before.wrapping_add(1);
-                is_regular &= separators[width - 1] < *end;
+        let bounds = starts.iter().zip(ends);
+        let is_within = |first: u32, last: u32, (before, end): (&u32, &u32)| {
+            (first >= before.wrapping_add(1)) & (last < *end)
+        };
+        match width {
+            0 => {}
+            // The compiler makes vectors of this one, as its step is known.
+            1 => {
+                for (separator, bounds) in separators.iter().zip(bounds) {
+                    is_regular &= is_within(*separator, *separator, bounds);
+                }
+            }
+            _ => {
+                for (line, bounds) in separators.chunks_exact(width).zip(bounds) {
+                    is_regular &= is_within(line[0], line[width - 1], bounds);
+                }
             }
         }
         is_regular.then_some(width)
@@ -309,18 +320,21 @@ impl<'a> Lines<'a> {
         let Some(width) = self.width else {
             return out.extend(self.ragged().map(|line| line.field(column)));
         };
-        let (before, ends) = (&self.ends[..self.len], &self.ends[1..=self.len]);
-        // A line without separators has one field, and no chunks are asked for.
-        let lines = self.separators.chunks_exact(width.max(1));
-        match (column == 0, column == width) {
-            (true, true) => self.extend(before.iter().zip(ends), true, out),
-            (true, false) => self.extend(before.iter().zip(lines.map(|line| &line[0])), false, out),
-            (false, true) => {
+        let before = self.ends[..self.len].iter();
+        let ends = self.ends[1..=self.len].iter();
+        let separators = &self.separators[..width * self.len];
+        let lines = separators.chunks_exact(width.max(1));
+        match (column, width) {
+            (0, 0) => self.extend(before.zip(ends), true, out),
+            // Without chunks, so that the compiler knows the step and makes vectors of it.
+            (0, 1) => self.extend(before.zip(separators), false, out),
+            (1, 1) => self.extend(separators.iter().zip(ends), true, out),
+            (0, _) => self.extend(before.zip(lines.map(|line| &line[0])), false, out),
+            (_, _) if column == width => {
                 self.extend(lines.map(|line| &line[column - 1]).zip(ends), true, out);
             }
-            (false, false) => {
-                let borders = lines.map(|line| (&line[column - 1], &line[column]));
-                self.extend(borders.take(self.len), false, out);
+            (_, _) => {
+                self.extend(lines.map(|line| (&line[column - 1], &line[column])), false, out);
             }
         }
     }

@@ -22,6 +22,7 @@ mod fields;
 pub mod grouped;
 mod hash_index;
 mod isa;
+mod key_decimals;
 mod level;
 mod lines;
 mod multiversion;
@@ -40,6 +41,7 @@ pub use extrema::{
 };
 pub use fields::{FieldCount, Fields, line_fields, line_fields_at, row_fields, row_fields_at};
 pub use hash_index::HashIndex;
+pub use key_decimals::{key_decimals, key_decimals_at};
 pub use level::Level;
 pub use lines::{count_newlines, count_newlines_at, line_spans, line_spans_at};
 pub use number::{

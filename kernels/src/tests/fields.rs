@@ -92,6 +92,58 @@ pub(super) fn row_fields(level: Level) {
     });
 }
 
+pub(super) fn key_decimals(level: Level) {
+    let mut random = Random(7);
+    let values: [&[u8]; 9] =
+        [b"1.5", b"-20.25", b"0", b"1.125", b"", b"high", b"1e30", b"12345678901234", b"7"];
+    for (rows, choices) in [(0, 1), (1, 3), (127, 3), (128, 3), (1100, 3), (1100, 9), (5000, 4)] {
+        for end in [&b"\n"[..], b"\r\n"] {
+            let mut text = Vec::new();
+            for _ in 0..rows {
+                let value = values[random.below(choices)];
+                let odd = if choices > 3 { random.below(20) } else { 2 };
+                let line: &[&[u8]] = match odd {
+                    0 => &[b"no value"],
+                    1 => &[b"a;1;surplus"],
+                    _ => &[&b"slack"[..random.below(6)], b";", value],
+                };
+                text.extend(line.concat());
+                text.extend(end);
+            }
+            for count in [FieldCount::AtLeast(2), FieldCount::Exactly(2)] {
+                let fields = Fields { separator: b';', columns: &[0, 1], count };
+                check_key_decimals(level, &text, &fields);
+                check_key_decimals(level, text.strip_suffix(end).unwrap_or(&text), &fields);
+                check_key_decimals(level, &text, &Fields { columns: &[1, 0], ..fields });
+            }
+        }
+    }
+}
+
+fn check_key_decimals(level: Level, text: &[u8], fields: &Fields<'_>) {
+    let (mut keys, mut numbers) = (vec![Span::default()], vec![0, 0]);
+    let mut bad = Vec::new();
+    let lines = crate::key_decimals_at(level, text, fields, 2, &mut keys, &mut numbers, &mut bad);
+    assert_eq!(lines, naive::lines(text).len());
+    let (mut expected, mut expected_bad) = (Vec::new(), Vec::new());
+    for (row, line) in naive::lines(text).into_iter().enumerate() {
+        let decimal = match naive::fields(line, fields) {
+            None => Err(BadKind::Fields),
+            Some(spans) => naive::parse_decimal(&line[spans[1].range()], 2)
+                .map(|decimal| (&line[spans[0].range()], decimal)),
+        };
+        match decimal {
+            Ok(good) => expected.push(good),
+            Err(kind) => expected_bad.push(BadRow { row: row as u32, kind }),
+        }
+    }
+    let keys = keys[1..].iter().map(|key| &text[key.range()]);
+    let found: Vec<(&[u8], i64)> = keys.zip(numbers[2..].iter().copied()).collect();
+    assert_eq!(found.len() + 2, numbers.len());
+    assert!(found == expected, "at {level:?}: {:?}", text.escape_ascii());
+    assert_eq!(bad, expected_bad);
+}
+
 #[test]
 fn what_cannot_be_asked_for() {
     let fields = |separator, columns, count| Fields { separator, columns, count };

@@ -19,6 +19,7 @@ type Check = fn(Level);
 const KERNELS: &[(&str, Check)] = &[
     ("count_newlines_at", text::count_newlines),
     ("is_ascii_at", text::is_ascii),
+    ("key_decimals_at", fields::key_decimals),
     ("line_fields_at", fields::line_fields),
     ("line_spans_at", text::line_spans),
     ("max_f64_at", numbers::max_f64),

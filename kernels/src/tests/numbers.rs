@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::{Random, naive};
+use crate::grouped::Stats;
 use crate::{Level, grouped};
 
 const LENGTHS: std::ops::Range<usize> = 0..4 * 32 + 3;
@@ -128,4 +129,34 @@ fn grouped_sums_say_when_they_overflow() {
     let mut sums = [i64::MAX - 1, 0];
     assert!(!grouped::add_i64(&mut sums, &[0, 1], &[1, i64::MIN]));
     assert!(grouped::add_i64(&mut sums, &[1], &[-1]));
+}
+
+proptest! {
+    /// Sums far past the range, in parts, merged.
+    #[test]
+    fn stats_are_exact(
+        rows in prop::collection::vec((0u32..4, prop_oneof![any::<i64>(), -9..9i64]), 0..200),
+        cut in 0usize..200,
+    ) {
+        let (early, late) = rows.split_at(cut.min(rows.len()));
+        let mut parts = [early, late].map(|rows| {
+            let ids: Vec<u32> = rows.iter().map(|row| row.0).collect();
+            let values: Vec<i64> = rows.iter().map(|row| row.1).collect();
+            let (mut groups, mut carries) = ([Stats::default(); 4], [0; 4]);
+            grouped::stats(&mut groups, &mut carries, &ids, &values);
+            (groups, carries)
+        });
+        let [(groups, carries), (late, late_carries)] = &mut parts;
+        for group in 0..4 {
+            groups[group].merge(&mut carries[group], &late[group], late_carries[group]);
+            let own = rows.iter().filter(|row| row.0 as usize == group).map(|row| row.1);
+            let own: Vec<i64> = own.collect();
+            let stats = groups[group];
+            prop_assert_eq!(stats.count, own.len() as i64);
+            prop_assert_eq!(stats.min, naive::min_i64(&own).unwrap_or(i64::MAX));
+            prop_assert_eq!(stats.max, naive::max_i64(&own).unwrap_or(i64::MIN));
+            let sum: i128 = own.iter().map(|value| i128::from(*value)).sum();
+            prop_assert_eq!(stats.sum(carries[group]), sum);
+        }
+    }
 }
