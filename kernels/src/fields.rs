@@ -89,7 +89,6 @@ multiversion! {
         out: &mut [Vec<Span>],
         bad: &mut Vec<BadRow>,
     ) -> usize, isa => {
-        fields.assert_columns();
         assert_eq!(fields.columns.len(), out.len(), "a vector for each column");
         let equal = |block: &Block, byte| isa::equal(block, byte);
         let positions = |mask, base, into: &mut Positions| isa::positions(mask, base, into);
@@ -133,36 +132,246 @@ multiversion! {
         assert_spannable(text);
         fields.assert_columns();
         assert_eq!(fields.columns.len(), out.len(), "a vector for each column");
-        out.iter_mut().for_each(|column| column.reserve(rows.len()));
-        let mut room = [0; ROOM];
-        for (number, row) in rows.iter().enumerate() {
-            assert!(row.end() <= text.len(), "{row:?} reaches past {} bytes", text.len());
-            let (mut at, mut count) = (row.start as usize, 0);
-            while at < row.end() && count <= ROOM - BLOCK {
-                let mut padded = [0; BLOCK];
-                let block = block_at(text, at, &mut padded);
-                let mask = isa::equal(block, fields.separator) & first_bytes(row.end() - at);
-                let into = room[count..].first_chunk_mut().expect("room for a block");
-                isa::positions(mask, at as u32, into);
-                count += mask.count_ones() as usize;
-                at += BLOCK;
-            }
-            let many;
-            let separators = if at < row.end() {
-                many = separators_of(text, *row, fields.separator);
-                &many
-            } else {
-                &room[..count]
-            };
-            let is_good = fields.count.allows(separators.len() + 1);
-            let line = Line { row: *row, separators, is_good };
+        let positions = |mask, base, into: &mut Positions| isa::positions(mask, base, into);
+        let mut separators = Separators::new();
+        let mut rest = rows;
+        while !rest.is_empty() {
+            let number = rows.len() - rest.len();
+            let stretch = &rest[..near(rest)];
+            let len = separators.of_rows(text, stretch, |block| {
+                isa::equal(block, fields.separator)
+            }, &positions);
+            let stretch = rest.split_off(..len).expect("a stretch of what is left");
+            let stretch = stretch.iter().copied();
+            let width = separators.width(stretch.clone(), fields.count);
             for (column, out) in fields.columns.iter().zip(out.iter_mut()) {
-                out.push(line.field(*column as usize));
+                separators.append(stretch.clone(), width, *column as usize, fields.count, out);
             }
-            if !is_good {
-                bad.push(BadRow::new(number, BadKind::Fields));
+            if width.is_none() {
+                separators.report(stretch, fields.count, number, bad);
             }
         }
+    }
+}
+
+/// How many of the first rows lie one after the other with not much between them, so that their
+/// separators can be looked for all at once.
+#[inline(always)]
+fn near(rows: &[Span]) -> usize {
+    let gaps = rows.windows(2).map(|pair| (pair[1].start as usize).wrapping_sub(pair[0].end()));
+    1 + gaps.take(ROOM - 1).take_while(|gap| *gap <= BLOCK).count()
+}
+
+/// The separators of a stretch of rows.
+struct Separators {
+    room: [u32; ROOM],
+    count: usize,
+    /// Those of a row that has more than there is room for.
+    many: Vec<u32>,
+}
+
+impl Separators {
+    #[inline(always)]
+    fn new() -> Separators {
+        Separators { room: [0; ROOM], count: 0, many: Vec::new() }
+    }
+
+    #[inline(always)]
+    fn clear(&mut self) {
+        self.count = 0;
+        self.many.clear();
+    }
+
+    #[inline(always)]
+    fn has_room(&self) -> bool {
+        self.count <= ROOM - BLOCK
+    }
+
+    /// Adds those of the block at `at`.
+    #[inline(always)]
+    fn add(&mut self, mask: u64, at: usize, positions: &impl Fn(u64, u32, &mut Positions)) {
+        let into = self.room[self.count..].first_chunk_mut().expect("room for a block");
+        positions(mask, at as u32, into);
+        self.count += mask.count_ones() as usize;
+    }
+
+    /// Finds those of as many of `rows` as there is room for, at least of one, and says how many.
+    #[inline(always)]
+    fn of_rows(
+        &mut self,
+        text: &[u8],
+        rows: &[Span],
+        separators: impl Fn(&Block) -> u64,
+        positions: &impl Fn(u64, u32, &mut Positions),
+    ) -> usize {
+        self.clear();
+        let (from, to) = (rows[0].start as usize, rows[rows.len() - 1].end());
+        assert!(to <= text.len(), "a row reaches to {to}, past {} bytes", text.len());
+        let mut at = from;
+        while at < to && self.has_room() {
+            let mut padded = [0; BLOCK];
+            let mask = separators(block_at(text, at, &mut padded)) & first_bytes(to - at);
+            self.add(mask, at, positions);
+            at += BLOCK;
+        }
+        if at >= to {
+            return rows.len();
+        }
+        match rows.partition_point(|row| row.end() <= at) {
+            0 => {
+                self.of_wide_row(text, rows[0], separators);
+                1
+            }
+            len => len,
+        }
+    }
+
+    /// Finds those of a row that there is no room for.
+    #[cold]
+    fn of_wide_row(&mut self, text: &[u8], row: Span, separators: impl Fn(&Block) -> u64) {
+        self.clear();
+        for at in (row.start as usize..row.end()).step_by(BLOCK) {
+            let mut padded = [0; BLOCK];
+            let block = block_at(text, at, &mut padded);
+            let mut mask = separators(block) & first_bytes(row.end() - at);
+            while mask != 0 {
+                self.many.push(at as u32 + mask.trailing_zeros());
+                mask &= mask - 1;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn all(&self) -> &[u32] {
+        if self.many.is_empty() { &self.room[..self.count] } else { &self.many }
+    }
+
+    /// How many each row has, if that is the same for all, between the rows are none, and `count`
+    /// allows it.
+    #[inline(always)]
+    fn width(
+        &self,
+        mut rows: impl ExactSizeIterator<Item = Span> + Clone,
+        count: FieldCount,
+    ) -> Option<usize> {
+        let all = self.all();
+        let len = rows.len();
+        let first_end = rows.clone().next()?.end() as u32;
+        let width = all.iter().take_while(|separator| **separator < first_end).count();
+        if !count.allows(width + 1) || width * len > all.len() {
+            return None;
+        }
+        let (own, after) = all.split_at(width * len);
+        let mut is_regular = true;
+        let mut last_end = 0;
+        // Where a row's first and last are in it, and there are no more after the last row's, all
+        // are where they should be.
+        match width {
+            0 => last_end = rows.nth(len - 1)?.end(),
+            // The compiler makes vectors of this one, as its step is known.
+            1 => {
+                for (row, separator) in rows.zip(own) {
+                    last_end = row.end();
+                    is_regular &= (*separator >= row.start) & (*separator < row.end() as u32);
+                }
+            }
+            _ => {
+                for (row, own) in rows.zip(own.chunks_exact(width)) {
+                    last_end = row.end();
+                    is_regular &= (own[0] >= row.start) & (own[width - 1] < row.end() as u32);
+                }
+            }
+        }
+        is_regular &= after.first().is_none_or(|after| *after as usize >= last_end);
+        is_regular.then_some(width)
+    }
+
+    /// Appends a field of each row; an empty one where the row is bad. `width` is as
+    /// [`width`](Separators::width) gave it.
+    #[inline(always)]
+    fn append(
+        &self,
+        rows: impl ExactSizeIterator<Item = Span>,
+        width: Option<usize>,
+        column: usize,
+        count: FieldCount,
+        out: &mut impl Extend<Span>,
+    ) {
+        let Some(width) = width else {
+            return out.extend(self.ragged(rows, count).map(|row| row.field(column)));
+        };
+        let between = |start: u32, end: u32| Span { start, len: end - start };
+        let own = &self.all()[..width * rows.len()];
+        let lines = own.chunks_exact(width.max(1));
+        match (column, width) {
+            (0, 0) => out.extend(rows),
+            // Without chunks, so that the compiler knows the step and makes vectors of it.
+            (0, 1) => out.extend(rows.zip(own).map(|(row, end)| between(row.start, *end))),
+            (1, 1) => {
+                out.extend(own.iter().zip(rows).map(|(at, row)| between(at + 1, row.end() as u32)));
+            }
+            (0, _) => out.extend(rows.zip(lines).map(|(row, own)| between(row.start, own[0]))),
+            (_, _) if column == width => {
+                let ends = rows.map(|row| row.end() as u32);
+                out.extend(lines.zip(ends).map(|(own, end)| between(own[column - 1] + 1, end)));
+            }
+            (_, _) => out.extend(lines.map(|own| between(own[column - 1] + 1, own[column]))),
+        }
+    }
+
+    /// Appends the bad ones of `rows`, which have numbers from `first` on.
+    #[cold]
+    fn report(
+        &self,
+        rows: impl Iterator<Item = Span>,
+        count: FieldCount,
+        first: usize,
+        bad: &mut Vec<BadRow>,
+    ) {
+        let rows = self.ragged(rows, count).enumerate().filter(|(_, row)| !row.is_good);
+        bad.extend(rows.map(|(row, _)| BadRow::new(first + row, BadKind::Fields)));
+    }
+
+    /// The rows one by one.
+    #[inline(always)]
+    fn ragged(
+        &self,
+        rows: impl Iterator<Item = Span>,
+        count: FieldCount,
+    ) -> impl Iterator<Item = Ragged<'_>> {
+        let mut rest = self.all();
+        rows.map(move |row| {
+            let first_from = |at: u32, rest: &[u32]| {
+                rest.iter().take_while(|separator| **separator < at).count()
+            };
+            rest = &rest[first_from(row.start, rest)..];
+            let (separators, after) = rest.split_at(first_from(row.end() as u32, rest));
+            rest = after;
+            Ragged { row, separators, is_good: count.allows(separators.len() + 1) }
+        })
+    }
+}
+
+/// A row that is looked at alone.
+struct Ragged<'a> {
+    row: Span,
+    separators: &'a [u32],
+    is_good: bool,
+}
+
+impl Ragged<'_> {
+    /// A field of a good row, an empty span of a bad one.
+    #[inline(always)]
+    fn field(&self, column: usize) -> Span {
+        if !self.is_good {
+            return Span { start: self.row.start, len: 0 };
+        }
+        let start = match column.checked_sub(1) {
+            Some(before) => self.separators[before] + 1,
+            None => self.row.start,
+        };
+        let end = self.separators.get(column).copied().unwrap_or(self.row.end() as u32);
+        Span { start, len: end - start }
     }
 }
 
@@ -174,22 +383,19 @@ pub(crate) struct Lines<'a> {
     pub(crate) number: usize,
     /// How many lines the stretch has.
     len: usize,
-    /// How many separators each line of the stretch has, if that is the same for all and allowed.
+    separators: Separators,
+    /// As [`Separators::width`] gives it.
     width: Option<usize>,
-    has_returns: bool,
-    /// The separators of the stretch, and maybe more.
-    separators: [u32; ROOM],
-    separator_count: usize,
-    /// The separators of the stretch if it is one line that has more than there is room for.
-    many: Vec<u32>,
     /// The byte before the first line of the stretch, as a wrapping number, then the end of each.
     ends: [u32; ROOM + 1],
+    has_returns: bool,
 }
 
 impl<'a> Lines<'a> {
     #[inline(always)]
     pub(crate) fn new(text: &'a [u8], fields: &'a Fields<'a>) -> Lines<'a> {
         assert_spannable(text);
+        fields.assert_columns();
         let separator = fields.separator;
         assert!(!matches!(separator, b'\n' | b'\r'), "{separator:?} is part of a line end");
         let mut ends = [0; ROOM + 1];
@@ -199,12 +405,10 @@ impl<'a> Lines<'a> {
             fields,
             number: 0,
             len: 0,
+            separators: Separators::new(),
             width: None,
-            has_returns: false,
-            separators: [0; ROOM],
-            separator_count: 0,
-            many: Vec::new(),
             ends,
+            has_returns: false,
         }
     }
 
@@ -223,7 +427,7 @@ impl<'a> Lines<'a> {
             return false;
         }
         self.scan(start, equal, positions);
-        self.width = self.regular_width();
+        self.width = self.separators.width(self.whole_lines(), self.fields.count);
         true
     }
 
@@ -234,127 +438,65 @@ impl<'a> Lines<'a> {
         equal: &impl Fn(&Block, u8) -> u64,
         positions: &impl Fn(u64, u32, &mut Positions),
     ) {
-        let text = self.text;
-        let (mut separator_count, mut end_count, mut returns) = (0, 1, 0);
+        let (text, separator) = (self.text, self.fields.separator);
+        let (mut end_count, mut returns) = (1, 0);
         let mut at = start;
-        while at < text.len() && separator_count.max(end_count) <= ROOM - BLOCK {
+        self.separators.clear();
+        while at < text.len() && self.separators.has_room() && end_count <= ROOM - BLOCK {
             let mut padded = [0; BLOCK];
             let block = block_at(text, at, &mut padded);
             let within = first_bytes(text.len() - at);
-            let separators = equal(block, self.fields.separator) & within;
+            self.separators.add(equal(block, separator) & within, at, positions);
             let feeds = equal(block, b'\n') & within;
-            returns |= equal(block, b'\r');
-            let into = self.separators[separator_count..].first_chunk_mut();
-            positions(separators, at as u32, into.expect("room for a block"));
-            let into = self.ends[end_count..].first_chunk_mut();
-            positions(feeds, at as u32, into.expect("room for a block"));
-            separator_count += separators.count_ones() as usize;
+            let into = self.ends[end_count..].first_chunk_mut().expect("room for a block");
+            positions(feeds, at as u32, into);
             end_count += feeds.count_ones() as usize;
+            returns |= equal(block, b'\r');
             at += BLOCK;
         }
-        self.separator_count = separator_count;
         self.len = end_count - 1;
         self.has_returns = returns != 0;
-        self.many.clear();
         if at >= text.len() {
             if !text.ends_with(b"\n") {
                 self.ends[end_count] = text.len() as u32;
                 self.len += 1;
             }
         } else if self.len == 0 {
-            self.wide_line(start);
+            self.wide_line(start, equal);
         }
     }
 
     /// Makes the stretch one line, of so many separators that they left no room for its end.
     #[cold]
-    fn wide_line(&mut self, start: usize) {
+    fn wide_line(&mut self, start: usize, equal: &impl Fn(&Block, u8) -> u64) {
         let rest = &self.text[start..];
         let len = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
         let line = Span { start: start as u32, len: len as u32 };
+        self.separators.of_wide_row(self.text, line, |block| equal(block, self.fields.separator));
         self.ends[1] = line.end() as u32;
         self.len = 1;
-        self.many = separators_of(self.text, line, self.fields.separator);
         self.has_returns = true;
     }
 
-    /// How many separators each line has, if that is the same for all and allowed.
+    /// The lines of the stretch with the returns of their ends.
     #[inline(always)]
-    fn regular_width(&self) -> Option<usize> {
-        if !self.many.is_empty() {
-            return None;
-        }
-        let separators = &self.separators[..self.separator_count];
-        let first_end = self.ends[1];
-        let width = separators.iter().take_while(|separator| **separator < first_end).count();
-        let (starts, ends) = (&self.ends[..self.len], &self.ends[1..=self.len]);
-        if !self.fields.count.allows(width + 1) || width * self.len > separators.len() {
-            return None;
-        }
-        // Each line's first and last are in it, and after the last line's there are no more.
-        let after = separators.get(width * self.len);
-        let mut is_regular = after.is_none_or(|after| *after > ends[self.len - 1]);
-        let bounds = starts.iter().zip(ends);
-        let is_within = |first: u32, last: u32, (before, end): (&u32, &u32)| {
-            (first >= before.wrapping_add(1)) & (last < *end)
-        };
-        match width {
-            0 => {}
-            // The compiler makes vectors of this one, as its step is known.
-            1 => {
-                for (separator, bounds) in separators.iter().zip(bounds) {
-                    is_regular &= is_within(*separator, *separator, bounds);
-                }
-            }
-            _ => {
-                for (line, bounds) in separators.chunks_exact(width).zip(bounds) {
-                    is_regular &= is_within(line[0], line[width - 1], bounds);
-                }
-            }
-        }
-        is_regular.then_some(width)
+    fn whole_lines(&self) -> impl ExactSizeIterator<Item = Span> + Clone {
+        let ends = &self.ends[1..=self.len];
+        self.ends[..self.len].iter().zip(ends).map(|(before, end)| {
+            let start = before.wrapping_add(1);
+            Span { start, len: end - start }
+        })
     }
+
     /// Appends a field of each line of the stretch; an empty one where the line is bad.
     #[inline(always)]
     pub(crate) fn append(&self, column: usize, out: &mut impl Extend<Span>) {
-        let Some(width) = self.width else {
-            return out.extend(self.ragged().map(|line| line.field(column)));
-        };
-        let before = self.ends[..self.len].iter();
-        let ends = self.ends[1..=self.len].iter();
-        let separators = &self.separators[..width * self.len];
-        let lines = separators.chunks_exact(width.max(1));
-        match (column, width) {
-            (0, 0) => self.extend(before.zip(ends), true, out),
-            // Without chunks, so that the compiler knows the step and makes vectors of it.
-            (0, 1) => self.extend(before.zip(separators), false, out),
-            (1, 1) => self.extend(separators.iter().zip(ends), true, out),
-            (0, _) => self.extend(before.zip(lines.map(|line| &line[0])), false, out),
-            (_, _) if column == width => {
-                self.extend(lines.map(|line| &line[column - 1]).zip(ends), true, out);
-            }
-            (_, _) => {
-                self.extend(lines.map(|line| (&line[column - 1], &line[column])), false, out);
-            }
-        }
-    }
-
-    /// Appends what lies between the borders; if those at the end end lines, without a return.
-    #[inline(always)]
-    fn extend<'b>(
-        &self,
-        borders: impl Iterator<Item = (&'b u32, &'b u32)>,
-        is_last: bool,
-        out: &mut impl Extend<Span>,
-    ) {
-        let spans = borders.map(|(before, end)| {
-            let start = before.wrapping_add(1);
-            Span { start, len: end - start }
-        });
-        if is_last && self.has_returns {
-            out.extend(spans.map(|span| without_return(self.text, span)));
+        let (lines, count) = (self.whole_lines(), self.fields.count);
+        if self.has_returns {
+            let lines = lines.map(|line| without_return(self.text, line));
+            self.separators.append(lines, self.width, column, count, out);
         } else {
-            out.extend(spans);
+            self.separators.append(lines, self.width, column, count, out);
         }
     }
 
@@ -362,52 +504,12 @@ impl<'a> Lines<'a> {
     #[inline(always)]
     pub(crate) fn report(&self, bad: &mut Vec<BadRow>) {
         if self.width.is_none() {
-            let lines = self.ragged().enumerate().filter(|(_, line)| !line.is_good);
-            bad.extend(lines.map(|(row, _)| BadRow::new(self.number + row, BadKind::Fields)));
+            self.separators.report(self.whole_lines(), self.fields.count, self.number, bad);
         }
     }
-
-    /// The lines of the stretch one by one.
-    fn ragged(&self) -> impl Iterator<Item = Line<'_>> {
-        let mut rest = match &self.many[..] {
-            [] => &self.separators[..self.separator_count],
-            many => many,
-        };
-        self.ends[..self.len].iter().zip(&self.ends[1..]).map(move |(before, end)| {
-            let count = rest.iter().take_while(|separator| *separator < end).count();
-            let (separators, after) = rest.split_at(count);
-            rest = after;
-            let start = before.wrapping_add(1);
-            let row = without_return(self.text, Span { start, len: end - start });
-            Line { row, separators, is_good: self.fields.count.allows(count + 1) }
-        })
-    }
 }
 
-/// A line that is looked at alone.
-struct Line<'a> {
-    row: Span,
-    separators: &'a [u32],
-    is_good: bool,
-}
-
-impl Line<'_> {
-    /// A field of a good line, an empty span of a bad one.
-    #[inline(always)]
-    fn field(&self, column: usize) -> Span {
-        if !self.is_good {
-            return Span { start: self.row.start, len: 0 };
-        }
-        let start = match column.checked_sub(1) {
-            Some(before) => self.separators[before] + 1,
-            None => self.row.start,
-        };
-        let end = self.separators.get(column).copied().unwrap_or(self.row.end() as u32);
-        Span { start, len: end - start }
-    }
-}
-
-/// A line, or the last field of one, without the return of its end.
+/// A line without the return of its end.
 #[inline(always)]
 fn without_return(text: &[u8], span: Span) -> Span {
     let is_return = span.len > 0 && span.end() < text.len() && text[span.end() - 1] == b'\r';
@@ -430,11 +532,4 @@ fn block_at<'a>(text: &'a [u8], at: usize, padded: &'a mut Block) -> &'a Block {
 #[inline(always)]
 fn first_bytes(len: usize) -> u64 {
     if len < BLOCK { (1 << len) - 1 } else { u64::MAX }
-}
-
-/// The separators of a row that has more than there is room for.
-#[cold]
-fn separators_of(text: &[u8], row: Span, separator: u8) -> Vec<u32> {
-    let places = (row.start..row.end() as u32).zip(&text[row.range()]);
-    places.filter(|(_, byte)| **byte == separator).map(|(place, _)| place).collect()
 }
