@@ -163,7 +163,7 @@ fn numbers<T>(
     text: &[u8],
     parse: impl Fn(&str) -> T,
     kernel: impl Fn(Level, &[u8], &[Span], &mut Vec<T>, &mut Vec<BadRow>) + Copy,
-    bits: fn(&T) -> u64,
+    bits: impl Fn(&T) -> u64 + Copy,
 ) {
     let mut rows = Vec::new();
     line_spans(text, &mut rows);

@@ -143,13 +143,11 @@ multiversion! {
             }, &positions);
             let stretch = rest.split_off(..len).expect("a stretch of what is left");
             let stretch = stretch.iter().copied();
-            let width = separators.width(stretch.clone(), fields.count);
+            separators.assign(stretch.clone(), fields.count);
             for (column, out) in fields.columns.iter().zip(out.iter_mut()) {
-                separators.append(stretch.clone(), width, *column as usize, fields.count, out);
+                separators.append(stretch.clone(), *column as usize, out);
             }
-            if width.is_none() {
-                separators.report(stretch, fields.count, number, bad);
-            }
+            separators.report(number, bad);
         }
     }
 }
@@ -168,12 +166,24 @@ struct Separators {
     count: usize,
     /// Those of a row that has more than there is room for.
     many: Vec<u32>,
+    /// How many each row has, if that is the same for all, and allowed.
+    width: Option<usize>,
+    /// Whose they are, if not.
+    owned: Vec<Owned>,
+}
+
+/// Which separators a row has.
+#[derive(Copy, Clone)]
+struct Owned {
+    first: u32,
+    count: u32,
+    is_allowed: bool,
 }
 
 impl Separators {
     #[inline(always)]
     fn new() -> Separators {
-        Separators { room: [0; ROOM], count: 0, many: Vec::new() }
+        Separators { room: [0; ROOM], count: 0, many: Vec::new(), width: None, owned: Vec::new() }
     }
 
     #[inline(always)]
@@ -246,10 +256,33 @@ impl Separators {
         if self.many.is_empty() { &self.room[..self.count] } else { &self.many }
     }
 
+    /// Finds out which separators are whose.
+    #[inline(always)]
+    fn assign(&mut self, rows: impl ExactSizeIterator<Item = Span> + Clone, count: FieldCount) {
+        self.width = self.regular_width(rows.clone(), count);
+        self.owned.clear();
+        if self.width.is_some() {
+            return;
+        }
+        let all = if self.many.is_empty() { &self.room[..self.count] } else { &self.many };
+        let mut first = 0;
+        self.owned.extend(rows.map(|row| {
+            // Few rows have any before them.
+            while all.get(first).is_some_and(|separator| *separator < row.start) {
+                first += 1;
+            }
+            let own = count_below(&all[first..], row.end() as u32);
+            let is_allowed = count.allows(own + 1);
+            let owned = Owned { first: first as u32, count: own as u32, is_allowed };
+            first += own;
+            owned
+        }));
+    }
+
     /// How many each row has, if that is the same for all, between the rows are none, and `count`
     /// allows it.
     #[inline(always)]
-    fn width(
+    fn regular_width(
         &self,
         mut rows: impl ExactSizeIterator<Item = Span> + Clone,
         count: FieldCount,
@@ -286,19 +319,17 @@ impl Separators {
         is_regular.then_some(width)
     }
 
-    /// Appends a field of each row; an empty one where the row is bad. `width` is as
-    /// [`width`](Separators::width) gave it.
+    /// Appends a field of each row; an empty one where the row is bad.
     #[inline(always)]
     fn append(
         &self,
         rows: impl ExactSizeIterator<Item = Span>,
-        width: Option<usize>,
         column: usize,
-        count: FieldCount,
         out: &mut impl Extend<Span>,
     ) {
-        let Some(width) = width else {
-            return out.extend(self.ragged(rows, count).map(|row| row.field(column)));
+        let Some(width) = self.width else {
+            let all = self.all();
+            return out.extend(rows.zip(&self.owned).map(|(row, own)| own.field(row, all, column)));
         };
         let between = |start: u32, end: u32| Span { start, len: end - start };
         let own = &self.all()[..width * rows.len()];
@@ -319,60 +350,42 @@ impl Separators {
         }
     }
 
-    /// Appends the bad ones of `rows`, which have numbers from `first` on.
-    #[cold]
-    fn report(
-        &self,
-        rows: impl Iterator<Item = Span>,
-        count: FieldCount,
-        first: usize,
-        bad: &mut Vec<BadRow>,
-    ) {
-        let rows = self.ragged(rows, count).enumerate().filter(|(_, row)| !row.is_good);
+    /// Appends the bad rows, of which the first has number `first`.
+    #[inline(always)]
+    fn report(&self, first: usize, bad: &mut Vec<BadRow>) {
+        let rows = self.owned.iter().enumerate().filter(|(_, own)| !own.is_allowed);
         bad.extend(rows.map(|(row, _)| BadRow::new(first + row, BadKind::Fields)));
     }
-
-    /// The rows one by one.
-    #[inline(always)]
-    fn ragged(
-        &self,
-        rows: impl Iterator<Item = Span>,
-        count: FieldCount,
-    ) -> impl Iterator<Item = Ragged<'_>> {
-        let mut rest = self.all();
-        rows.map(move |row| {
-            let first_from = |at: u32, rest: &[u32]| {
-                rest.iter().take_while(|separator| **separator < at).count()
-            };
-            rest = &rest[first_from(row.start, rest)..];
-            let (separators, after) = rest.split_at(first_from(row.end() as u32, rest));
-            rest = after;
-            Ragged { row, separators, is_good: count.allows(separators.len() + 1) }
-        })
-    }
 }
 
-/// A row that is looked at alone.
-struct Ragged<'a> {
-    row: Span,
-    separators: &'a [u32],
-    is_good: bool,
-}
-
-impl Ragged<'_> {
+impl Owned {
     /// A field of a good row, an empty span of a bad one.
     #[inline(always)]
-    fn field(&self, column: usize) -> Span {
-        if !self.is_good {
-            return Span { start: self.row.start, len: 0 };
+    fn field(&self, row: Span, all: &[u32], column: usize) -> Span {
+        if !self.is_allowed {
+            return Span { start: row.start, len: 0 };
         }
-        let start = match column.checked_sub(1) {
-            Some(before) => self.separators[before] + 1,
-            None => self.row.start,
-        };
-        let end = self.separators.get(column).copied().unwrap_or(self.row.end() as u32);
+        let own = &all[self.first as usize..][..self.count as usize];
+        let start = if column == 0 { row.start } else { own[column - 1] + 1 };
+        let end = own.get(column).copied().unwrap_or(row.end() as u32);
         Span { start, len: end - start }
     }
+}
+
+/// How many of `sorted` are below `limit`, where that is a number one cannot foresee: sixteen are
+/// compared at once.
+#[inline(always)]
+fn count_below(sorted: &[u32], limit: u32) -> usize {
+    let (chunks, rest) = sorted.as_chunks::<16>();
+    let mut count = 0;
+    for chunk in chunks {
+        let below: u32 = chunk.iter().map(|number| u32::from(*number < limit)).sum();
+        count += below as usize;
+        if below < 16 {
+            return count;
+        }
+    }
+    count + rest.iter().filter(|number| **number < limit).count()
 }
 
 /// The lines of a text, a stretch of them at a time.
@@ -384,8 +397,6 @@ pub(crate) struct Lines<'a> {
     /// How many lines the stretch has.
     len: usize,
     separators: Separators,
-    /// As [`Separators::width`] gives it.
-    width: Option<usize>,
     /// The byte before the first line of the stretch, as a wrapping number, then the end of each.
     ends: [u32; ROOM + 1],
     has_returns: bool,
@@ -406,7 +417,6 @@ impl<'a> Lines<'a> {
             number: 0,
             len: 0,
             separators: Separators::new(),
-            width: None,
             ends,
             has_returns: false,
         }
@@ -427,7 +437,7 @@ impl<'a> Lines<'a> {
             return false;
         }
         self.scan(start, equal, positions);
-        self.width = self.separators.width(self.whole_lines(), self.fields.count);
+        self.separators.assign(whole_lines(&self.ends, self.len), self.fields.count);
         true
     }
 
@@ -478,35 +488,35 @@ impl<'a> Lines<'a> {
         self.has_returns = true;
     }
 
-    /// The lines of the stretch with the returns of their ends.
-    #[inline(always)]
-    fn whole_lines(&self) -> impl ExactSizeIterator<Item = Span> + Clone {
-        let ends = &self.ends[1..=self.len];
-        self.ends[..self.len].iter().zip(ends).map(|(before, end)| {
-            let start = before.wrapping_add(1);
-            Span { start, len: end - start }
-        })
-    }
-
     /// Appends a field of each line of the stretch; an empty one where the line is bad.
     #[inline(always)]
     pub(crate) fn append(&self, column: usize, out: &mut impl Extend<Span>) {
-        let (lines, count) = (self.whole_lines(), self.fields.count);
+        let lines = whole_lines(&self.ends, self.len);
         if self.has_returns {
             let lines = lines.map(|line| without_return(self.text, line));
-            self.separators.append(lines, self.width, column, count, out);
+            self.separators.append(lines, column, out);
         } else {
-            self.separators.append(lines, self.width, column, count, out);
+            self.separators.append(lines, column, out);
         }
     }
 
     /// Appends the bad lines of the stretch.
     #[inline(always)]
     pub(crate) fn report(&self, bad: &mut Vec<BadRow>) {
-        if self.width.is_none() {
-            self.separators.report(self.whole_lines(), self.fields.count, self.number, bad);
-        }
+        self.separators.report(self.number, bad);
     }
+}
+
+/// The lines of a stretch with the returns of their ends.
+#[inline(always)]
+fn whole_lines(
+    ends: &[u32; ROOM + 1],
+    len: usize,
+) -> impl ExactSizeIterator<Item = Span> + Clone + '_ {
+    ends[..len].iter().zip(&ends[1..=len]).map(|(before, end)| {
+        let start = before.wrapping_add(1);
+        Span { start, len: end - start }
+    })
 }
 
 /// A line without the return of its end.

@@ -232,6 +232,14 @@ fn eight_digits(digits: u64) -> u64 {
     (fours & 0xFFFF_FFFF) * 10_000 + (fours >> 32)
 }
 
+/// The number that sixteen digits say, if they are digits.
+#[inline]
+pub(super) fn sixteen_digits(digits: &[u8; WIDTH]) -> Option<u64> {
+    let [low, high] = words(digits).map(|word| word ^ ZEROS);
+    let is_number = past_nine(low) | past_nine(high) == 0;
+    is_number.then(|| eight_digits(low) * 100_000_000 + eight_digits(high))
+}
+
 /// Not zero if a byte is past nine.
 #[inline(always)]
 fn past_nine(digits: u64) -> u64 {
