@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Limit,
     /// An integer result that does not fit its type.
     Overflow,
+    /// A line that is no row of its record, where the program asked for a failure.
+    Decode,
     /// A user's closure panicked or returned an error.
     Closure,
     /// An operator that needs a batch of each of its parents got none.

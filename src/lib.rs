@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod decode;
 mod dstream;
 mod engine;
 mod error;
@@ -43,7 +44,11 @@ mod source;
 mod time;
 
 pub use config::{BLOCK_BYTES, Limits};
-pub use dstream::{DStream, KeyWindow};
+pub use decode::{
+    Decode, DecodeCounts, DecodeValue, Decoder, Delimited, Reason, Reject, RejectColumns,
+    RejectCount, RejectRef, Rejects, TimeFormat,
+};
+pub use dstream::{DStream, DecodedStream, KeyWindow};
 pub use engine::{
     ContextBuilder, ContextState, StreamingContext, TestContext, TestInput, TestOutput,
 };
@@ -68,6 +73,7 @@ pub use time::Time;
 /// What the code of `#[derive(Record)]` needs, and no program.
 #[doc(hidden)]
 pub mod __derive {
+    pub use crate::decode::{Fill, Texts, Value};
     pub use crate::record::{ArrowArray, struct_array};
 
     /// Compiles if this is a record.
@@ -77,8 +83,8 @@ pub mod __derive {
 /// What most programs need: `use tidemill::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Aggregate, Batch, BlockWriter, Columns, Count, DStream, DistinctCount, Emitter, First,
-        Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record, Row, StdDev,
+        Aggregate, Batch, BlockWriter, Columns, Count, DStream, Delimited, DistinctCount, Emitter,
+        First, Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record, Row, StdDev,
         StreamingContext, Sum, TestContext, Time, TopK, Variance,
     };
 }

@@ -44,6 +44,7 @@ pub(crate) fn expand(input: &Input) -> TokenStream {
         code.order(),
         code.key(),
         code.arrow(),
+        code.decode(),
     ];
     quote!(#(#parts)*)
 }
@@ -355,6 +356,41 @@ impl Code<'_> {
                     #krate::__derive::struct_array([
                         #((#called, <#records as #arrow>::to_arrow(&columns.#fields)),)*
                     ])
+                }
+            }
+        }
+    }
+
+    fn decode(&self) -> TokenStream {
+        let Code { input, krate, name, columns, fields, records, .. } = self;
+        let decode = quote!(#krate::Decode);
+        let fill = quote!(#krate::__derive::Fill);
+        let conditions = self.conditions(&decode);
+        let called = input.fields.iter().map(Field::called);
+        let indexes = 0..fields.len();
+        quote! {
+            #[automatically_derived]
+            impl #decode for #name #conditions {
+                fn fill(columns: &mut Self::Columns) -> &mut dyn #fill {
+                    columns
+                }
+            }
+
+            #[automatically_derived]
+            impl #fill for #columns #conditions {
+                fn members(&self) -> &'static [&'static ::core::primitive::str] {
+                    &[#(#called),*]
+                }
+
+                fn member(&mut self, index: ::core::primitive::usize) -> &mut dyn #fill {
+                    match index {
+                        #(#indexes => <#records as #decode>::fill(&mut self.#fields),)*
+                        _ => ::core::unreachable!(),
+                    }
+                }
+
+                fn rows(&self) -> ::core::primitive::usize {
+                    #krate::Columns::len(self)
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The public streams: typed handles on nodes of the plan. They only build; nothing runs here.
 
+mod decode;
 mod join;
 mod narrow;
 mod output;
@@ -19,6 +20,7 @@ use crate::record::batch::detach;
 use crate::record::{Batch, Record};
 use crate::time::Time;
 
+pub use decode::DecodedStream;
 pub use window::KeyWindow;
 
 /// A discretised stream: one batch of `T` for each batch time.

@@ -10,6 +10,7 @@ mod cogroup;
 mod combine;
 mod count;
 mod count_by_value;
+mod decode;
 mod flat_map;
 mod group_by_key;
 mod join;
@@ -38,6 +39,7 @@ pub(crate) use cogroup::Cogroup;
 pub(crate) use combine::Combine;
 pub(crate) use count::CountRows;
 use count_by_value::CountByValue;
+pub(crate) use decode::{Accepted, Decode, Decoded, Rejected};
 pub use flat_map::Emitter;
 pub(crate) use flat_map::{FlatMap, FlatMapValues};
 pub(crate) use group_by_key::GroupByKey;
@@ -73,6 +75,8 @@ pub(crate) trait Narrow: Send + Sync + 'static {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Closure,
+    /// Nothing of the user's, and nothing that fuses.
+    Named,
     Split(Split),
     /// Every row becomes a pair with one value: this one, if it is an `i64`.
     PairWith(Option<i64>),

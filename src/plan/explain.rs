@@ -98,6 +98,6 @@ fn wide_title(name: &str, wide: &Wide) -> String {
 fn step_line(step: &ChainStep) -> String {
     match step.operator.step() {
         Step::Closure => format!("{} [row closure]", step.name),
-        Step::Split(_) | Step::PairWith(_) | Step::Join => format!("{} [vectorised]", step.name),
+        _ => format!("{} [vectorised]", step.name),
     }
 }

@@ -95,6 +95,14 @@ impl BlockPool {
 }
 
 impl SharedText {
+    /// Whether both are the same buffer.
+    pub(crate) fn is_same(&self, other: &SharedText) -> bool {
+        match (&self.text, &other.text) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+
     /// Whether a receiver waits for the buffer to be free again.
     pub(crate) fn is_pooled(&self) -> bool {
         self.pool.is_some()

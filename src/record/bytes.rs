@@ -16,6 +16,11 @@ impl BytesColumn {
     pub(crate) fn shared(values: SharedText, spans: Vec<Span>) -> BytesColumn {
         BytesColumn { slices: Slices::shared(values, spans) }
     }
+
+    /// Appends ranges of a shared buffer, without copying where all rows are ranges of it.
+    pub(crate) fn share(&mut self, values: &SharedText, spans: &[Span]) {
+        self.slices.share(values, spans);
+    }
 }
 
 impl Record for Vec<u8> {

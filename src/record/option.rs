@@ -25,6 +25,21 @@ impl<T: Record> OptionColumn<T> {
         &self.values
     }
 
+    /// The values, to be appended to; [`push_slots`](Self::push_slots) says whose they are.
+    pub(crate) fn values_mut(&mut self) -> &mut T::Columns {
+        &mut self.values
+    }
+
+    /// Appends rows of which some are there: those whose values were appended from `first` on.
+    pub(crate) fn push_slots(&mut self, first: usize, are_present: impl IntoIterator<Item = bool>) {
+        let mut next = first as u32;
+        self.slots.extend(are_present.into_iter().map(|is_present| {
+            let slot = if is_present { next } else { ABSENT };
+            next += u32::from(is_present);
+            slot
+        }));
+    }
+
     /// The position of the row's value among [`values`](Self::values).
     pub(crate) fn slot(&self, row: usize) -> Option<usize> {
         (self.slots[row] != ABSENT).then_some(self.slots[row] as usize)

@@ -3,6 +3,7 @@
 //! Splitting a column yields new spans over the same buffer; only appending needs a buffer of
 //! one's own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tidemill_kernels::{Span, TextBuffer};
@@ -32,6 +33,36 @@ impl Default for Values {
 impl Slices {
     pub(super) fn shared(values: SharedText, spans: Vec<Span>) -> Slices {
         Slices { values: Values::Shared(values), spans }
+    }
+
+    /// Appends ranges of a shared buffer, without copying where all rows are ranges of it.
+    pub(super) fn share(&mut self, values: &SharedText, spans: &[Span]) {
+        if self.spans.is_empty() {
+            self.values = Values::Shared(values.clone());
+        }
+        match &self.values {
+            Values::Shared(shared) if shared.is_same(values) => {
+                self.spans.extend_from_slice(spans);
+            }
+            _ => self.append(&Slices::shared(values.clone(), spans.to_vec())),
+        }
+    }
+
+    /// The rows as ranges of a shared buffer: a copy, where they are being appended to.
+    pub(super) fn to_shared(&self) -> (SharedText, Cow<'_, [Span]>) {
+        match &self.values {
+            Values::Shared(shared) => (shared.clone(), Cow::Borrowed(&self.spans)),
+            Values::Owned(_) => {
+                let Slices { values, spans } = self.with_spans(self.spans.clone());
+                let Values::Shared(shared) = values else { unreachable!("with_spans() shares") };
+                (shared, Cow::Owned(spans))
+            }
+        }
+    }
+
+    /// The buffer that is being appended to, if there is one.
+    pub(super) fn owned_mut(&mut self) -> Option<&mut TextBuffer> {
+        if let Values::Owned(buffer) = &mut self.values { Some(buffer) } else { None }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,5 +1,7 @@
 //! Text: `String` in streams, `&str` in closures, one buffer and a span for each row in memory.
 
+use std::borrow::Cow;
+
 use tidemill_kernels::{Span, Split, TextBuffer, split_byte, split_whitespace};
 
 use super::block::SharedText;
@@ -21,6 +23,19 @@ impl TextColumn {
     /// The bytes that the spans point into.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.slices.buffer().bytes()
+    }
+
+    /// The rows as ranges of a buffer that is shared; rows that are still being built are copied.
+    pub(crate) fn to_shared(&self) -> (SharedText, Cow<'_, [Span]>) {
+        self.slices.to_shared()
+    }
+
+    /// Appends ranges of a shared buffer, without copying where all rows are ranges of it.
+    pub(crate) fn share(&mut self, values: &SharedText, spans: &[Span]) {
+        self.slices.share(values, spans);
+        if let Some(buffer) = self.slices.owned_mut() {
+            assert!(buffer.check().is_ok(), "text after text is text");
+        }
     }
 
     /// Where each row lies.

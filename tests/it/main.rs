@@ -10,6 +10,7 @@ mod combine;
 #[cfg(feature = "cli")]
 mod command;
 mod conformance;
+mod delimited;
 mod derive;
 mod faults;
 mod feed;

@@ -21,16 +21,17 @@ const NAMES_THAT_SAY_NOTHING: [&str; 9] =
 
 /// What each module of the engine may use of the others; `engine` drives and may use all. The
 /// public streams build on the plan, that on the operators and sources, and those on records.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("error", &[]),
     ("time", &[]),
     ("config", &["error"]),
     ("record", &["config", "error"]),
-    ("ops", &["record", "config", "error", "time"]),
+    ("decode", &["record", "error"]),
+    ("ops", &["decode", "record", "config", "error", "time"]),
     ("source", &["record", "config", "error"]),
     ("sink", &["record", "error", "time"]),
     ("plan", &["ops", "source", "record", "config", "error", "time"]),
-    ("dstream", &["plan", "ops", "sink", "record", "config", "error", "time"]),
+    ("dstream", &["plan", "ops", "decode", "sink", "record", "config", "error", "time"]),
 ];
 
 /// Uses that run up, each with its reason.

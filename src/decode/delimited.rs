@@ -1,0 +1,174 @@
+//! Delimited text without quotes: a separator always separates.
+
+use tidemill_kernels::{BadRow, FieldCount, Fields, Span, row_fields};
+
+use super::layout::{fields, positions, push_fields};
+use super::{Decode, Decoder, Rejects, TimeFormat};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Record, TextColumn};
+
+/// Lines of fields with a separator between two, `oslo;-3.5`, by a kernel.
+///
+/// There are no quotes: what looks like one is part of its field. A line's fields are those of the
+/// record, in their order, and no others, unless [`columns`](Self::columns) or
+/// [`header`](Self::header) say where they are.
+///
+/// ```
+/// use tidemill::prelude::*;
+///
+/// #[derive(Record)]
+/// struct Reading {
+///     station: String,
+///     celsius: f64,
+/// }
+///
+/// let mut t = TestContext::new()?;
+/// let lines = t.input::<String>();
+/// let readings = lines.stream().decode::<Reading>(Delimited::new(b';'));
+/// let warm = readings.filter(|reading| reading.celsius > 0.0);
+/// let (warm, rejects) = (t.output(&warm), t.output(&readings.rejects()));
+/// lines.push(["oslo;-3.5", "rome;9.0", "bonn;warm"])?;
+/// t.tick()?;
+/// assert_eq!(warm.take()[0].station, "rome");
+/// assert_eq!(rejects.take()[0].reason, "not a number");
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Delimited {
+    separator: u8,
+    place: Place,
+    times: TimeFormat,
+}
+
+/// Where the record's fields are in a line.
+#[derive(Clone, Debug)]
+enum Place {
+    /// In their order, and there are no others.
+    InOrder,
+    /// At these positions, from 0 on.
+    At(Vec<usize>),
+    /// Where a header has their names.
+    Header(String),
+}
+
+/// Where fields are, for kernels.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) columns: Vec<u32>,
+    pub(super) count: FieldCount,
+}
+
+impl Delimited {
+    /// Fields with this separator between two, such as `b';'`, `b','` or `b'\t'`.
+    ///
+    /// # Panics
+    ///
+    /// If the separator is not ASCII, or part of a line end.
+    pub fn new(separator: u8) -> Delimited {
+        assert!(
+            separator.is_ascii() && !matches!(separator, b'\n' | b'\r'),
+            "separator is byte {separator}, but must be ASCII (0 to 127) and no part of a line end"
+        );
+        Delimited { separator, place: Place::InOrder, times: TimeFormat::default() }
+    }
+
+    /// The positions of the record's fields in a line, from 0 on; a line may have others.
+    #[must_use]
+    pub fn columns(self, columns: impl Into<Vec<usize>>) -> Delimited {
+        Delimited { place: Place::At(columns.into()), ..self }
+    }
+
+    /// The header of the lines: the record's fields are where it has their names, and each line has
+    /// as many fields as it. Lines that are equal to it are skipped, wherever they are.
+    #[must_use]
+    pub fn header(self, header: impl Into<String>) -> Delimited {
+        Delimited { place: Place::Header(header.into()), ..self }
+    }
+
+    /// How timestamps are written: RFC 3339 unless this says otherwise.
+    #[must_use]
+    pub fn times(self, times: TimeFormat) -> Delimited {
+        Delimited { times, ..self }
+    }
+
+    pub(super) fn plan<R: Decode>(&self) -> Result<Plan> {
+        let fields = fields::<R>();
+        let len = fields.len() as u32;
+        match &self.place {
+            Place::InOrder => {
+                Ok(Plan { columns: (0..len).collect(), count: FieldCount::Exactly(len) })
+            }
+            Place::At(columns) => {
+                if columns.len() != fields.len() {
+                    let names: Vec<&str> = fields.iter().map(|field| &field.name[..]).collect();
+                    let given = columns.len();
+                    let message = format!("{given} columns for the {len} fields {names:?}");
+                    return Err(Error::new(ErrorKind::Config, message));
+                }
+                let limited = |&column: &usize| match u32::try_from(column) {
+                    Ok(column) if column < COLUMNS_MAX => Ok(column),
+                    _ => Err(Error::new(
+                        ErrorKind::Config,
+                        format!("column {column}, but the last one possible is {COLUMNS_MAX} - 1"),
+                    )),
+                };
+                let columns: Vec<u32> = columns.iter().map(limited).collect::<Result<_>>()?;
+                let last = columns.iter().max().copied().unwrap_or_default();
+                Ok(Plan { columns, count: FieldCount::AtLeast(last + 1) })
+            }
+            Place::Header(header) => {
+                let names: Vec<&str> = header.split(char::from(self.separator)).collect();
+                let count = FieldCount::Exactly(names.len() as u32);
+                let columns = positions(&fields, names, "the header")?;
+                Ok(Plan { columns, count })
+            }
+        }
+    }
+
+    /// Skips the lines that are the header.
+    pub(super) fn skip_headers(&self, bytes: &[u8], lines: &[Span], rejects: &mut Rejects) {
+        let Place::Header(header) = &self.place else { return };
+        let is_header = |line: &Span| {
+            line.len as usize == header.len() && bytes[line.range()] == *header.as_bytes()
+        };
+        let headers = lines.iter().enumerate().filter(|(_, line)| is_header(line));
+        headers.for_each(|(row, _)| rejects.skip(row));
+    }
+}
+
+/// Fields that a line may have before those that are wanted.
+const COLUMNS_MAX: u32 = 1 << 20;
+
+impl<R: Decode> Decoder<R> for Delimited {
+    fn name(&self) -> String {
+        format!("Delimited({:?})", char::from(self.separator))
+    }
+
+    fn check(&self) -> Result<()> {
+        self.plan::<R>().map(drop)
+    }
+
+    fn is_named(&self) -> bool {
+        true
+    }
+
+    fn decode(
+        &self,
+        lines: &TextColumn,
+        rows: &mut <R as Record>::Columns,
+        rejects: &mut Rejects,
+    ) -> Result<()> {
+        let Plan { columns, count } = self.plan::<R>()?;
+        let (text, spans) = lines.to_shared();
+        let fields = Fields { separator: self.separator, columns: &columns, count };
+        let mut cut = vec![Vec::with_capacity(spans.len()); columns.len()];
+        let mut bad: Vec<BadRow> = Vec::new();
+        row_fields(text.bytes(), &spans, &fields, &mut cut, &mut bad);
+        for bad in bad {
+            rejects.push(bad.row as usize, "", bad.kind.into());
+        }
+        push_fields::<R>(rows, &text, &cut, self.times, rejects);
+        self.skip_headers(text.bytes(), &spans, rejects);
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! Columns that decoders fill, with their types behind one object-safe trait.
+
+use tidemill_kernels::Span;
+
+use super::Reason;
+use crate::record::block::SharedText;
+use crate::record::{Columns, OptionColumn, Record, TupleColumns};
+
+/// A record that text can be decoded into.
+///
+/// Numbers, `bool`, `String`, `Vec<u8>` and options of these; tuples and structs of them, structs
+/// within structs too: [`#[derive(Record)]`](derive@crate::Record) implements it where all fields
+/// have it. Formats with names call the fields of a struct within a struct `place.street`, and the
+/// members of a tuple `0`, `1` and so on.
+pub trait Decode: Record {
+    /// The columns, to be filled.
+    #[doc(hidden)]
+    fn fill(columns: &mut Self::Columns) -> &mut dyn Fill;
+}
+
+/// A [`Decode`] that is one value and no struct, and so may be within an `Option`.
+pub trait DecodeValue: Decode {}
+
+/// Columns that are filled, row by row or field by field.
+#[doc(hidden)]
+pub trait Fill {
+    /// The names of a struct's members; none of a single value.
+    fn members(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The columns of a member.
+    fn member(&mut self, index: usize) -> &mut dyn Fill {
+        unreachable!("a value has no member {index}")
+    }
+
+    /// Whether a row may be absent.
+    fn is_optional(&self) -> bool {
+        false
+    }
+
+    fn rows(&self) -> usize;
+
+    /// Appends an absent row, where there are such, or one that stands for a row that is none.
+    fn push_absent(&mut self) {
+        for index in 0..self.members().len() {
+            self.member(index).push_absent();
+        }
+    }
+
+    /// Appends one value, or nothing where it does not fit.
+    fn push(&mut self, _value: Value<'_>, _times: TimeFormat) -> Result<(), Reason> {
+        Err(Reason::Type)
+    }
+
+    /// Appends a row for each text; one that is no value is reported by its number among them.
+    fn push_texts(&mut self, _texts: &Texts<'_>, _bad: &mut Vec<(u32, Reason)>) {
+        unreachable!("texts are values, and fill no struct")
+    }
+}
+
+/// A value of a format that has types.
+#[doc(hidden)]
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    Bool(bool),
+    I64(i64),
+    U64(u64),
+    F64(f64),
+    Text(&'a str),
+}
+
+/// One field of many lines.
+#[doc(hidden)]
+#[derive(Copy, Clone, Debug)]
+pub struct Texts<'a> {
+    pub(crate) text: &'a SharedText,
+    pub(crate) spans: &'a [Span],
+    pub(crate) times: TimeFormat,
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.text.bytes()
+    }
+
+    pub(crate) fn str(&self, row: usize) -> &'a str {
+        self.text.str(self.spans[row])
+    }
+}
+
+/// How a format's timestamps are written.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimeFormat {
+    /// `2024-02-29T13:55:36.5+01:00`; a space may stand for the `T`, and `Z` for the offset.
+    #[default]
+    Rfc3339,
+    /// Seconds since 1970 UTC, with a fraction or without.
+    Seconds,
+    /// Milliseconds since 1970 UTC.
+    Millis,
+    /// Microseconds since 1970 UTC.
+    Micros,
+    /// Nanoseconds since 1970 UTC.
+    Nanos,
+    /// `10/Oct/2000:13:55:36 -0700`, as web servers' logs have it.
+    CommonLog,
+}
+
+impl<T: DecodeValue> DecodeValue for Option<T> {}
+
+impl<T: DecodeValue> Decode for Option<T> {
+    fn fill(columns: &mut OptionColumn<T>) -> &mut dyn Fill {
+        columns
+    }
+}
+
+/// An empty text is an absent value.
+impl<T: DecodeValue> Fill for OptionColumn<T> {
+    fn is_optional(&self) -> bool {
+        true
+    }
+
+    fn rows(&self) -> usize {
+        Columns::len(self)
+    }
+
+    fn push_absent(&mut self) {
+        Columns::push(self, None);
+    }
+
+    fn push(&mut self, value: Value<'_>, times: TimeFormat) -> Result<(), Reason> {
+        let first = self.values().len();
+        T::fill(self.values_mut()).push(value, times)?;
+        self.push_slots(first, [true]);
+        Ok(())
+    }
+
+    fn push_texts(&mut self, texts: &Texts<'_>, bad: &mut Vec<(u32, Reason)>) {
+        let is_present = |span: &&Span| span.len > 0;
+        let present: Vec<Span> = texts.spans.iter().filter(is_present).copied().collect();
+        let (first, first_bad) = (self.values().len(), bad.len());
+        T::fill(self.values_mut()).push_texts(&Texts { spans: &present, ..*texts }, bad);
+        self.push_slots(first, texts.spans.iter().map(|span| span.len > 0));
+        if bad.len() > first_bad {
+            // Numbers among those present to numbers among all.
+            let rows = texts.spans.iter().zip(0u32..).filter(|(span, _)| span.len > 0);
+            let rows: Vec<u32> = rows.map(|(_, row)| row).collect();
+            for (row, _) in &mut bad[first_bad..] {
+                *row = rows[*row as usize];
+            }
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($(($($member:ident $index:tt),+))*) => {$(
+        impl<$($member: Decode),+> Decode for ($($member,)+) {
+            fn fill(columns: &mut Self::Columns) -> &mut dyn Fill {
+                columns
+            }
+        }
+
+        impl<$($member: Columns),+> Fill for TupleColumns<($($member,)+)>
+        where
+            $($member::Record: Decode),+
+        {
+            fn members(&self) -> &'static [&'static str] {
+                &[$(stringify!($index)),+]
+            }
+
+            fn member(&mut self, index: usize) -> &mut dyn Fill {
+                match index {
+                    $($index => <$member::Record as Decode>::fill(&mut self.members.$index),)+
+                    _ => unreachable!("a tuple has no member {index}"),
+                }
+            }
+
+            fn rows(&self) -> usize {
+                Columns::len(self)
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+}

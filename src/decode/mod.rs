@@ -1,0 +1,93 @@
+//! Text lines to typed columns: formats cut lines into fields, and columns are filled field by
+//! field, by kernels.
+//!
+//! A format is written once for all records (`Fill` is object safe), and gives a row for each line,
+//! whatever is in it; rows that are none are reported, and taken out of the columns afterwards.
+
+mod delimited;
+mod fill;
+mod layout;
+mod log;
+mod reason;
+mod rejects;
+mod scalars;
+
+pub use delimited::Delimited;
+pub use fill::{Decode, DecodeValue, Fill, Texts, TimeFormat, Value};
+pub(crate) use log::DecodeLog;
+pub use log::{DecodeCounts, RejectCount};
+pub use reason::Reason;
+pub use rejects::{Reject, RejectColumns, RejectRef, Rejects};
+
+use crate::error::Result;
+use crate::record::{Record, TextColumn};
+
+/// A format: how lines of text become rows of `R`.
+///
+/// Those that are here decode into any [`Decode`]. A program with a format of its own implements it
+/// for its records and hands it to [`DStream::decode`](crate::DStream::decode).
+///
+/// ```
+/// use tidemill::prelude::*;
+/// use tidemill::{Decoder, Reason, Rejects, TextColumn};
+///
+/// /// Two characters: a letter and a digit.
+/// struct Codes;
+///
+/// impl Decoder<(String, i64)> for Codes {
+///     fn name(&self) -> String {
+///         "Codes".into()
+///     }
+///
+///     fn decode(
+///         &self,
+///         lines: &TextColumn,
+///         rows: &mut <(String, i64) as Record>::Columns,
+///         rejects: &mut Rejects,
+///     ) -> tidemill::Result<()> {
+///         for row in 0..lines.len() {
+///             let parsed = lines.get(row).split_at_checked(1);
+///             let parsed = parsed.and_then(|(key, digit)| Some((key, digit.parse().ok()?)));
+///             // A row for each line, also for one that is none.
+///             rows.push(parsed.unwrap_or_default());
+///             if parsed.is_none() {
+///                 rejects.push(row, "", Reason::NoMatch);
+///             }
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let mut t = TestContext::new()?;
+/// let lines = t.input::<String>();
+/// let codes = lines.stream().decode::<(String, i64)>(Codes);
+/// let codes = t.output(&codes);
+/// lines.push(["a1", "?", "b2"])?;
+/// t.tick()?;
+/// assert_eq!(codes.take(), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+/// # Ok::<(), tidemill::Error>(())
+/// ```
+pub trait Decoder<R: Record>: Send + Sync + 'static {
+    /// What `explain` calls it.
+    fn name(&self) -> String;
+
+    /// Whether its settings fit the record; an error is the start's.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether it is the crate's own, and so may run before the batch is cut.
+    #[doc(hidden)]
+    fn is_named(&self) -> bool {
+        false
+    }
+
+    /// Appends exactly one row for each line. A line that is no row of `R` gets any row, and is
+    /// reported, which takes that out again. An error fails the batch.
+    fn decode(
+        &self,
+        lines: &TextColumn,
+        rows: &mut R::Columns,
+        rejects: &mut Rejects,
+    ) -> Result<()>;
+}

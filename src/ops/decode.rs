@@ -1,0 +1,168 @@
+//! Lines to the rows of a record, and to those lines that are none.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::{Narrow, Step};
+use crate::decode::{DecodeLog, Decoder, Reject, RejectColumns, RejectRef, Rejects};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::batch::{AnyChunk, columns};
+use crate::record::{Columns, Record};
+
+/// A line after decoding: a row, or a reject.
+pub(crate) enum Decoded<R> {
+    Row(R),
+    Reject(Reject),
+}
+
+/// Decoded lines: the rows, and then the rejects.
+pub(crate) struct DecodedColumns<R: Record> {
+    rows: Arc<R::Columns>,
+    rejects: Arc<RejectColumns>,
+}
+
+impl<R: Record> Default for DecodedColumns<R> {
+    fn default() -> Self {
+        DecodedColumns { rows: Arc::default(), rejects: Arc::default() }
+    }
+}
+
+impl<R: Record> Record for Decoded<R> {
+    type Ref<'a> = Result<R::Ref<'a>, RejectRef<'a>>;
+    type Columns = DecodedColumns<R>;
+
+    fn to_ref(&self) -> Self::Ref<'_> {
+        match self {
+            Decoded::Row(row) => Ok(row.to_ref()),
+            Decoded::Reject(reject) => Err(reject.to_ref()),
+        }
+    }
+
+    fn from_ref(row: Self::Ref<'_>) -> Self {
+        match row {
+            Ok(row) => Decoded::Row(R::from_ref(row)),
+            Err(reject) => Decoded::Reject(Reject::from_ref(reject)),
+        }
+    }
+}
+
+impl<R: Record> Columns for DecodedColumns<R> {
+    type Record = Decoded<R>;
+
+    fn len(&self) -> usize {
+        self.rows.len() + self.rejects.len()
+    }
+
+    fn get(&self, row: usize) -> Result<R::Ref<'_>, RejectRef<'_>> {
+        match row.checked_sub(self.rows.len()) {
+            None => Ok(self.rows.get(row)),
+            Some(reject) => Err(self.rejects.get(reject)),
+        }
+    }
+
+    fn push(&mut self, row: Result<R::Ref<'_>, RejectRef<'_>>) {
+        match row {
+            Ok(row) => own(&mut self.rows).push(row),
+            Err(reject) => own(&mut self.rejects).push(reject),
+        }
+    }
+
+    fn gather(&self, rows: &[u32]) -> Self {
+        let mut gathered = Self::default();
+        for &row in rows {
+            gathered.push(self.get(row as usize));
+        }
+        gathered
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn freeze(&mut self) {
+        own(&mut self.rows).freeze();
+        own(&mut self.rejects).freeze();
+    }
+
+    fn is_borrowed(&self) -> bool {
+        self.rows.is_borrowed() || self.rejects.is_borrowed()
+    }
+
+    fn byte_len(&self) -> usize {
+        self.rows.byte_len() + self.rejects.byte_len()
+    }
+}
+
+fn own<C>(columns: &mut Arc<C>) -> &mut C {
+    Arc::get_mut(columns).expect("columns are shared only once they are built")
+}
+
+/// Decodes a chunk of lines.
+pub(crate) struct Decode<R, D> {
+    decoder: D,
+    log: Arc<DecodeLog>,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R: Record, D: Decoder<R>> Decode<R, D> {
+    pub(crate) fn new(decoder: D, log: Arc<DecodeLog>) -> Self {
+        Decode { decoder, log, record: PhantomData }
+    }
+}
+
+impl<R: Record, D: Decoder<R>> Narrow for Decode<R, D> {
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        let lines = columns::<String>(chunk);
+        let (mut rows, mut rejects) = (R::Columns::default(), Rejects::default());
+        self.decoder.decode(lines, &mut rows, &mut rejects)?;
+        check_rows(&self.decoder.name(), rows.len(), lines.len())?;
+        let mut rejected = RejectColumns::default();
+        if !rejects.is_empty() {
+            rejects.settle();
+            rows = rows.gather(&rejects.accepted(lines.len()));
+            rejected = rejects.columns(lines);
+        }
+        rows.freeze();
+        self.log.add(lines, &rejects)?;
+        Ok(Arc::new(DecodedColumns::<R> { rows: Arc::new(rows), rejects: Arc::new(rejected) }))
+    }
+
+    fn step(&self) -> Step {
+        if self.decoder.is_named() { Step::Named } else { Step::Closure }
+    }
+}
+
+/// A decoder of the program's may forget a row.
+fn check_rows(name: &str, rows: usize, lines: usize) -> Result<()> {
+    if rows == lines {
+        return Ok(());
+    }
+    let message = format!("{name} gave {rows} rows for {lines} lines, but must give one for each");
+    Err(Error::new(ErrorKind::Closure, message))
+}
+
+/// What became rows.
+pub(crate) struct Accepted<R>(pub(crate) PhantomData<fn() -> R>);
+
+/// What did not.
+pub(crate) struct Rejected<R>(pub(crate) PhantomData<fn() -> R>);
+
+impl<R: Record> Narrow for Accepted<R> {
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        Ok(columns::<Decoded<R>>(chunk).rows.clone())
+    }
+
+    fn step(&self) -> Step {
+        Step::Named
+    }
+}
+
+impl<R: Record> Narrow for Rejected<R> {
+    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+        Ok(columns::<Decoded<R>>(chunk).rejects.clone())
+    }
+
+    fn step(&self) -> Step {
+        Step::Named
+    }
+}

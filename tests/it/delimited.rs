@@ -1,0 +1,222 @@
+//! Delimited lines to typed rows: fields by position and by name, and what becomes of bad ones.
+
+use tidemill::prelude::*;
+use tidemill::{DecodeCounts, Decoder, ErrorKind, Reject};
+
+#[derive(Clone, Debug, PartialEq, Record)]
+struct Place {
+    street: String,
+    number: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Record)]
+struct Reading {
+    station: String,
+    celsius: f64,
+    at: Option<i64>,
+    place: Place,
+    is_valid: bool,
+}
+
+fn decode<R: Record + Clone>(
+    decoder: impl Decoder<R>,
+    lines: &[&str],
+) -> (Vec<R>, Vec<Reject>, DecodeCounts) {
+    let mut t = TestContext::new().unwrap();
+    let input = t.input::<String>();
+    let decoded = input.stream().decode::<R>(decoder);
+    let (rows, rejects) = (t.output(&decoded), t.output(&decoded.rejects()));
+    input.push(lines.iter().map(|line| (*line).to_owned())).unwrap();
+    t.tick().unwrap();
+    (rows.take(), rejects.take(), decoded.counts())
+}
+
+fn reading(station: &str, celsius: f64, at: Option<i64>, street: &str, number: u32) -> Reading {
+    let place = Place { street: street.into(), number };
+    Reading { station: station.into(), celsius, at, place, is_valid: true }
+}
+
+fn reject(line: &str, field: &str, reason: &str) -> Reject {
+    Reject { line: line.into(), field: field.into(), reason: reason.into() }
+}
+
+#[test]
+fn fields_in_their_order() {
+    let lines = ["oslo;-3.5;7;Main;22;true", ";-0;;;0;true", "é;1e3;-1;x y;4294967295;true"];
+    let (rows, rejects, counts) = decode::<Reading>(Delimited::new(b';'), &lines);
+    let expected = [
+        reading("oslo", -3.5, Some(7), "Main", 22),
+        reading("", -0.0, None, "", 0),
+        reading("é", 1e3, Some(-1), "x y", u32::MAX),
+    ];
+    assert_eq!(rows, expected);
+    assert!(rows[1].celsius.is_sign_negative());
+    assert_eq!(rejects, []);
+    assert_eq!((counts.rows, counts.skipped, counts.rejected), (3, 0, vec![]));
+}
+
+#[test]
+fn each_reject_says_why() {
+    let cases = [
+        ("a;1;;s;1", "", "another number of fields"),
+        ("a;1;;s;1;true;", "", "another number of fields"),
+        ("", "", "another number of fields"),
+        ("a;;;s;1;true", "celsius", "empty"),
+        ("a;x;;s;1;true", "celsius", "not a number"),
+        ("a;1,5;;s;1;true", "celsius", "not a number"),
+        ("a; 1;;s;1;true", "celsius", "not a number"),
+        ("a;nan;;s;1;true", "celsius", "not a finite number"),
+        ("a;-inf;;s;1;true", "celsius", "not a finite number"),
+        ("a;1e400;;s;1;true", "celsius", "not a finite number"),
+        ("a;1;1.5;s;1;true", "at", "not a number"),
+        ("a;1;9223372036854775808;s;1;true", "at", "out of range"),
+        ("a;1;;s;4294967296;true", "place.number", "out of range"),
+        ("a;1;;s;-1;true", "place.number", "out of range"),
+        ("a;1;;s;;true", "place.number", "empty"),
+        ("a;1;;s;1;yes", "is_valid", "neither true nor false"),
+        ("a;1;;s;1;", "is_valid", "empty"),
+        // Of several fields the first.
+        ("a;1;x;s;x;x", "at", "not a number"),
+    ];
+    for (line, field, reason) in cases {
+        let good = "b;2;;t;3;true";
+        let (rows, rejects, counts) = decode::<Reading>(Delimited::new(b';'), &[good, line, good]);
+        assert_eq!(rows, [reading("b", 2.0, None, "t", 3), reading("b", 2.0, None, "t", 3)]);
+        assert_eq!(rejects, [reject(line, field, reason)], "{line}");
+        assert_eq!((counts.rows, counts.rejected[0].lines), (2, 1));
+        assert_eq!(counts.rejected[0].reason.as_str(), reason);
+        assert_eq!(counts.rejected[0].samples, rejects);
+    }
+}
+
+#[test]
+fn integers_to_the_ends_of_their_ranges() {
+    type All = ((i8, i16, i32), (u16, u32), u64);
+    let ends = "-128,-32768,-2147483648,65535,4294967295,18446744073709551615";
+    let (rows, ..) = decode::<All>(Delimited::new(b','), &[ends]);
+    assert_eq!(rows, [((i8::MIN, i16::MIN, i32::MIN), (u16::MAX, u32::MAX), u64::MAX)]);
+    let past = [
+        ("128,0,0,0,0,0", "0.0"),
+        ("0,-32769,0,0,0,0", "0.1"),
+        ("0,0,2147483648,0,0,0", "0.2"),
+        ("0,0,0,65536,0,0", "1.0"),
+        ("0,0,0,0,-1,0", "1.1"),
+        ("0,0,0,0,0,18446744073709551616", "2"),
+        ("0,0,0,0,0,-1", "2"),
+    ];
+    for (line, field) in past {
+        let (_, rejects, _) = decode::<All>(Delimited::new(b','), &[line]);
+        assert_eq!(rejects, [reject(line, field, "out of range")]);
+    }
+}
+
+#[test]
+fn columns_by_position() {
+    let delimited = Delimited::new(b'\t').columns([2, 0]);
+    let lines = ["1\tx\ta", "2\ty\tb\tmore", "3\tz"];
+    let (rows, rejects, _) = decode::<(String, i64)>(delimited, &lines);
+    assert_eq!(rows, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    assert_eq!(rejects, [reject("3\tz", "", "another number of fields")]);
+}
+
+#[test]
+fn columns_by_name_and_headers_are_skipped() {
+    let header = "number,x,street";
+    let delimited = Delimited::new(b',').header(header);
+    let lines = [header, "1,?,a", "x,?,b", header, "2,?,c", "2,?,c,d"];
+    let (rows, rejects, counts) = decode::<Place>(delimited, &lines);
+    let place = |street: &str, number| Place { street: street.into(), number };
+    assert_eq!(rows, [place("a", 1), place("c", 2)]);
+    assert_eq!(
+        rejects,
+        [
+            reject("x,?,b", "number", "not a number"),
+            reject("2,?,c,d", "", "another number of fields")
+        ]
+    );
+    assert_eq!((counts.rows, counts.skipped), (2, 2));
+}
+
+#[test]
+fn what_does_not_fit_the_record_stops_the_start() {
+    let refusal = |delimited: Delimited| {
+        let mut t = TestContext::new().unwrap();
+        let input = t.input::<String>();
+        let _rows = t.output(&input.stream().decode::<Place>(delimited));
+        let error = t.tick().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        error.to_string()
+    };
+    let comma = || Delimited::new(b',');
+    assert_eq!(
+        refusal(comma().header("street,nr")),
+        r#"decode Delimited(','): the header has no "number"; there are ["street", "nr"]"#
+    );
+    assert_eq!(
+        refusal(comma().header("street,number,street")),
+        "decode Delimited(','): the header has \"street\" more than once: \
+         [\"street\", \"number\", \"street\"]"
+    );
+    assert_eq!(
+        refusal(comma().columns([1])),
+        r#"decode Delimited(','): 1 columns for the 2 fields ["street", "number"]"#
+    );
+    assert_eq!(
+        refusal(comma().columns([1, 1 << 40])),
+        "decode Delimited(','): column 1099511627776, but the last one possible is 1048576 - 1"
+    );
+}
+
+#[test]
+fn a_reject_fails_its_batch_where_the_program_asks_for_it() {
+    let mut t = TestContext::new().unwrap();
+    let input = t.input::<String>();
+    let decoded = input.stream().decode::<(String, i64)>(Delimited::new(b';')).fail_on_reject();
+    let rows = t.output(&decoded);
+    input.push(["a;1", "b;x"]).unwrap();
+    let error = t.tick().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(error.to_string().ends_with(r#"field 1: not a number, in line "b;x""#), "{error}");
+    input.push(["c;3"]).unwrap();
+    t.tick().unwrap();
+    assert_eq!(rows.take(), [("c".to_owned(), 3)]);
+    assert_eq!(decoded.counts().rejected[0].lines, 1);
+}
+
+#[test]
+fn samples_are_few_and_short() {
+    let long = format!("é{}", "x".repeat(1 << 20));
+    let lines = [&long[..], "1", "2", "3", "4;5;6"];
+    let (_, rejects, counts) = decode::<(String, i64)>(Delimited::new(b';'), &lines);
+    assert_eq!(rejects.len(), 5);
+    assert_eq!(rejects[0].line.len(), long.len());
+    assert_eq!(counts.rejected.len(), 1);
+    assert_eq!((counts.rejected[0].lines, counts.rejected[0].samples.len()), (5, 3));
+    assert_eq!(counts.rejected[0].samples[0].line.len(), 200);
+}
+
+#[test]
+fn a_decoder_that_forgets_a_row_fails_the_batch() {
+    struct Forgets;
+    impl Decoder<i64> for Forgets {
+        fn name(&self) -> String {
+            "Forgets".into()
+        }
+
+        fn decode(
+            &self,
+            _: &tidemill::TextColumn,
+            _: &mut <i64 as Record>::Columns,
+            _: &mut tidemill::Rejects,
+        ) -> tidemill::Result<()> {
+            Ok(())
+        }
+    }
+    let mut t = TestContext::new().unwrap();
+    let input = t.input::<String>();
+    let _rows = t.output(&input.stream().decode::<i64>(Forgets));
+    input.push(["1"]).unwrap();
+    let error = t.tick().unwrap_err();
+    let expected = "Forgets gave 0 rows for 1 lines, but must give one for each";
+    assert!(error.to_string().ends_with(expected), "{error}");
+}
