@@ -35,6 +35,10 @@ pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
 /// core costs more than it saves.
 pub(crate) const PARALLEL_BYTES_MIN: usize = 128 << 10;
 
+/// Rows of the largest columns that a task keeps to write the next chunk's to: a block of short
+/// lines has fewer.
+pub(crate) const RECYCLED_ROWS_MAX: usize = 1 << 19;
+
 /// Batches that a channel holds at most: its memory is taken at once.
 pub(crate) const COLLECTED_BATCHES_MAX: usize = 1 << 16;
 

@@ -2,7 +2,7 @@
 
 use tidemill_kernels::{BadRow, FieldCount, Fields, Span, row_fields};
 
-use super::layout::{fields, positions, push_fields};
+use super::layout::{PIECE, fields, positions, push_fields};
 use super::{Decode, Decoder, Rejects, TimeFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Record, TextColumn};
@@ -161,13 +161,15 @@ impl<R: Decode> Decoder<R> for Delimited {
         let Plan { columns, count } = self.plan::<R>()?;
         let (text, spans) = lines.to_shared();
         let fields = Fields { separator: self.separator, columns: &columns, count };
-        let mut cut = vec![Vec::with_capacity(spans.len()); columns.len()];
-        let mut bad: Vec<BadRow> = Vec::new();
-        row_fields(text.bytes(), &spans, &fields, &mut cut, &mut bad);
-        for bad in bad {
-            rejects.push(bad.row as usize, "", bad.kind.into());
+        let (mut cut, mut bad) = (vec![Vec::new(); columns.len()], Vec::<BadRow>::new());
+        for (piece, spans) in spans.chunks(PIECE).enumerate() {
+            cut.iter_mut().for_each(Vec::clear);
+            row_fields(text.bytes(), spans, &fields, &mut cut, &mut bad);
+            for bad in bad.drain(..) {
+                rejects.push(piece * PIECE + bad.row as usize, "", bad.kind.into());
+            }
+            push_fields::<R>(rows, &text, &cut, piece * PIECE, self.times, rejects);
         }
-        push_fields::<R>(rows, &text, &cut, self.times, rejects);
         self.skip_headers(text.bytes(), &spans, rejects);
         Ok(())
     }

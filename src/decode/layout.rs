@@ -58,11 +58,16 @@ pub(super) fn positions<'a>(
     fields.iter().map(position).collect()
 }
 
-/// Appends a row for each line, of the texts of each field, and reports those that are none.
+/// Lines that are cut before their fields are filled: what was cut is still in cache then.
+pub(super) const PIECE: usize = 4096;
+
+/// Appends a row for each line, from line `first` on, of the texts of each field, and reports those
+/// that are none.
 pub(super) fn push_fields<R: Decode>(
     rows: &mut R::Columns,
     text: &SharedText,
     columns: &[Vec<Span>],
+    first: usize,
     times: TimeFormat,
     rejects: &mut Rejects,
 ) {
@@ -71,7 +76,7 @@ pub(super) fn push_fields<R: Decode>(
         let spans = columns.next().expect("a column of texts for each field");
         fill.push_texts(&Texts { text, spans, times }, &mut bad);
         for (row, reason) in bad.drain(..) {
-            rejects.push(row as usize, name, reason);
+            rejects.push(first + row as usize, name, reason);
         }
     });
 }

@@ -14,6 +14,7 @@ use crate::ops::{AnyOperator, AnyPartial, AnyState, Turn};
 use crate::plan::{ChainStep, Input, NodeId, Output, Physical, PhysicalNode, Run, Wide};
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
+use crate::record::recycled::Recycled;
 use crate::source::intake::{Intake, Step, panic_text};
 use crate::time::Time;
 
@@ -43,6 +44,8 @@ struct Slot {
     parts: Vec<Part>,
     /// For wide nodes: one partial for each thread, or for each run of chunks where order shows.
     partials: Vec<Mutex<Partial>>,
+    /// For wide nodes: what each thread's chains wrote to before.
+    recycled: Vec<Mutex<Recycled>>,
     /// For stateful nodes: what they remember.
     memory: Option<Mutex<AnyState>>,
     /// For wide and stateful nodes: what was emitted last, to be written again.
@@ -72,9 +75,14 @@ enum Part {
 }
 
 impl Part {
+    /// The part as columns, which are whoever's wants to keep them.
     fn columns(&self) -> AnyChunk {
+        self.columns_of(&mut Recycled::default())
+    }
+
+    fn columns_of(&self, recycled: &mut Recycled) -> AnyChunk {
         match self {
-            Part::Lines(block, intake) => intake.decode(block.clone()),
+            Part::Lines(block, intake) => intake.lines(block, recycled),
             Part::Columns(chunk) => chunk.clone(),
         }
     }
@@ -190,7 +198,7 @@ impl Executor {
         let part = Part::Lines(block.clone(), self.intake(source).clone());
         for &id in eager {
             if let Run::Wide(wide) = &self.physical.nodes[id].run {
-                self.push_part(id, wide, 0, &part, &self.slots[id].partials[thread]);
+                self.push_part(id, wide, 0, &part, thread, &self.slots[id].partials[thread]);
             }
         }
     }
@@ -202,6 +210,7 @@ impl Executor {
         wide: &Wide,
         parent: usize,
         part: &Part,
+        thread: usize,
         partial: &Mutex<Partial>,
     ) {
         let mut partial = lock(partial);
@@ -210,7 +219,9 @@ impl Executor {
             return;
         }
         *is_used = true;
-        let pushed = run_chain(&wide.chains[parent], part, wide.takes_lines).and_then(|part| {
+        let mut recycled = lock(&self.slots[id].recycled[thread]);
+        let chained = run_chain(&wide.chains[parent], part, wide.takes_lines, &mut recycled);
+        let pushed = chained.and_then(|part| {
             guard(&self.physical.nodes[id].name, || match &part {
                 Part::Lines(block, _) => wide.operator.0.push_lines(partial, block),
                 Part::Columns(chunk) if parent == 0 => wide.operator.0.push(partial, chunk),
@@ -218,6 +229,7 @@ impl Executor {
             })
         });
         *error = pushed.err();
+        recycled.reclaim();
     }
 
     /// Runs the batch that was cut at `time`, and hands each error to `record`.
@@ -409,7 +421,7 @@ impl Executor {
         let mut parts: Vec<Result<Part>> = parts.cloned().map(Ok).collect();
         self.for_each_part(&mut parts, &|part| {
             if let Ok(input) = part {
-                *part = run_chain(steps, input, false);
+                *part = run_chain(steps, input, false, &mut Recycled::default());
             }
         });
         parts.into_iter().collect()
@@ -462,7 +474,7 @@ impl Executor {
                 let partial = if is_ordered { run } else { thread };
                 for index in run * count / runs..(run + 1) * count / runs {
                     let (parent, part) = part(index);
-                    self.push_part(id, wide, parent, part, &partials[partial]);
+                    self.push_part(id, wide, parent, part, thread, &partials[partial]);
                 }
             }
         };
@@ -593,11 +605,12 @@ impl PartWeight for Result<Part> {
 
 impl Slot {
     fn new(run: &Run, threads: usize) -> Slot {
-        let mut partials = Vec::new();
-        if let Run::Wide(wide) = run
-            && !wide.operator.0.is_ordered()
-        {
-            partials.extend((0..threads).map(|_| Mutex::new(Partial::new(&wide.operator))));
+        let (mut partials, mut recycled) = (Vec::new(), Vec::new());
+        if let Run::Wide(wide) = run {
+            recycled.resize_with(threads, Mutex::default);
+            if !wide.operator.0.is_ordered() {
+                partials.resize_with(threads, || Mutex::new(Partial::new(&wide.operator)));
+            }
         }
         let memory = if let Run::Stateful(operator) = run {
             Some(Mutex::new(operator.0.state()))
@@ -609,6 +622,7 @@ impl Slot {
             has_failed_below: false,
             parts: Vec::new(),
             partials,
+            recycled,
             memory,
             last: None,
         }
@@ -647,13 +661,18 @@ fn merge(
 }
 
 /// Runs a chain over a part; without steps, lines stay lines if they may.
-fn run_chain(steps: &[ChainStep], part: &Part, keep_lines: bool) -> Result<Part> {
+fn run_chain(
+    steps: &[ChainStep],
+    part: &Part,
+    keep_lines: bool,
+    recycled: &mut Recycled,
+) -> Result<Part> {
     if keep_lines {
         return Ok(part.clone());
     }
-    let mut chunk = part.columns();
+    let mut chunk = part.columns_of(recycled);
     for step in steps {
-        chunk = guard(&step.name, || step.operator.apply(&chunk))?;
+        chunk = guard(&step.name, || step.operator.apply(&chunk, recycled))?;
     }
     Ok(Part::Columns(chunk))
 }

@@ -7,6 +7,7 @@ use super::{Narrow, Step};
 use crate::decode::{DecodeLog, Decoder, Reject, RejectColumns, RejectRef, Rejects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::recycled::{Recycled, own};
 use crate::record::{Columns, Record};
 
 /// A line after decoding: a row, or a reject.
@@ -76,7 +77,12 @@ impl<R: Record> Columns for DecodedColumns<R> {
     }
 
     fn clear(&mut self) {
-        *self = Self::default();
+        // Who holds a part keeps it.
+        match Arc::get_mut(&mut self.rows) {
+            Some(rows) => rows.clear(),
+            None => self.rows = Arc::default(),
+        }
+        self.rejects = Arc::default();
     }
 
     fn freeze(&mut self) {
@@ -93,10 +99,6 @@ impl<R: Record> Columns for DecodedColumns<R> {
     }
 }
 
-fn own<C>(columns: &mut Arc<C>) -> &mut C {
-    Arc::get_mut(columns).expect("columns are shared only once they are built")
-}
-
 /// Decodes a chunk of lines.
 pub(crate) struct Decode<R, D> {
     decoder: D,
@@ -111,20 +113,21 @@ impl<R: Record, D: Decoder<R>> Decode<R, D> {
 }
 
 impl<R: Record, D: Decoder<R>> Narrow for Decode<R, D> {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let lines = columns::<String>(chunk);
-        let (mut rows, mut rejects) = (R::Columns::default(), Rejects::default());
-        self.decoder.decode(lines, &mut rows, &mut rejects)?;
-        check_rows(&self.decoder.name(), rows.len(), lines.len())?;
-        let mut rejected = RejectColumns::default();
+        let mut decoded = recycled.take::<DecodedColumns<R>>();
+        let out = own(&mut decoded);
+        let (rows, mut rejects) = (own(&mut out.rows), Rejects::default());
+        self.decoder.decode(lines, rows, &mut rejects)?;
+        check_rows(&self.decoder, rows.len(), lines.len())?;
         if !rejects.is_empty() {
             rejects.settle();
-            rows = rows.gather(&rejects.accepted(lines.len()));
-            rejected = rejects.columns(lines);
+            *rows = rows.gather(&rejects.accepted(lines.len()));
+            *own(&mut out.rejects) = rejects.columns(lines);
         }
         rows.freeze();
         self.log.add(lines, &rejects)?;
-        Ok(Arc::new(DecodedColumns::<R> { rows: Arc::new(rows), rejects: Arc::new(rejected) }))
+        Ok(recycled.lend(decoded))
     }
 
     fn step(&self) -> Step {
@@ -133,10 +136,11 @@ impl<R: Record, D: Decoder<R>> Narrow for Decode<R, D> {
 }
 
 /// A decoder of the program's may forget a row.
-fn check_rows(name: &str, rows: usize, lines: usize) -> Result<()> {
+fn check_rows<R: Record>(decoder: &impl Decoder<R>, rows: usize, lines: usize) -> Result<()> {
     if rows == lines {
         return Ok(());
     }
+    let name = decoder.name();
     let message = format!("{name} gave {rows} rows for {lines} lines, but must give one for each");
     Err(Error::new(ErrorKind::Closure, message))
 }
@@ -148,7 +152,7 @@ pub(crate) struct Accepted<R>(pub(crate) PhantomData<fn() -> R>);
 pub(crate) struct Rejected<R>(pub(crate) PhantomData<fn() -> R>);
 
 impl<R: Record> Narrow for Accepted<R> {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, _: &mut Recycled) -> Result<AnyChunk> {
         Ok(columns::<Decoded<R>>(chunk).rows.clone())
     }
 
@@ -158,7 +162,7 @@ impl<R: Record> Narrow for Accepted<R> {
 }
 
 impl<R: Record> Narrow for Rejected<R> {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, _: &mut Recycled) -> Result<AnyChunk> {
         Ok(columns::<Decoded<R>>(chunk).rejects.clone())
     }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use super::Narrow;
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::recycled::{Recycled, own};
 use crate::record::{Columns, Record};
 
 /// Where a `flat_map` closure puts its rows.
@@ -50,15 +50,16 @@ where
     U: Record,
     F: Fn(T::Ref<'_>, &mut Emitter<'_, U>) + Send + Sync + 'static,
 {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let rows = columns::<T>(chunk);
-        let mut emitted = U::Columns::default();
-        let mut out = Emitter { columns: &mut emitted };
+        let mut emitted = recycled.take::<U::Columns>();
+        let columns = own(&mut emitted);
+        let mut out = Emitter { columns };
         for row in 0..rows.len() {
             self.0(rows.get(row), &mut out);
         }
-        emitted.freeze();
-        Ok(Arc::new(emitted))
+        columns.freeze();
+        Ok(recycled.lend(emitted))
     }
 }
 
@@ -83,18 +84,19 @@ where
     U: Record,
     F: Fn(V::Ref<'_>, &mut Emitter<'_, U>) + Send + Sync + 'static,
 {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let rows = columns::<(K, V)>(chunk);
-        let mut emitted = <(K, U) as Record>::Columns::default();
+        let mut emitted = recycled.take::<<(K, U) as Record>::Columns>();
+        let out = own(&mut emitted);
         for row in 0..rows.len() {
             let (key, value) = rows.get(row);
-            self.0(value, &mut Emitter { columns: &mut emitted.members.1 });
+            self.0(value, &mut Emitter { columns: &mut out.members.1 });
             // The key stands beside each value that its row emitted.
-            while emitted.members.0.len() < emitted.members.1.len() {
-                emitted.members.0.push(key);
+            while out.members.0.len() < out.members.1.len() {
+                out.members.0.push(key);
             }
         }
-        emitted.freeze();
-        Ok(Arc::new(emitted))
+        out.freeze();
+        Ok(recycled.lend(emitted))
     }
 }

@@ -10,6 +10,7 @@ use super::Narrow;
 use crate::config::check_joined;
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::recycled::Recycled;
 use crate::record::{Columns, ListColumn, OptionColumn, Record, TupleColumns};
 
 /// Stands for the value of a side that has none.
@@ -69,7 +70,7 @@ where
     L: Side<V>,
     R: Side<W>,
 {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, _: &mut Recycled) -> Result<AnyChunk> {
         let groups = columns::<(K, (Vec<V>, Vec<W>))>(chunk);
         let (keys, (left, right)) = (&groups.members.0, &groups.members.1.members);
         let of_side = |len: usize, may_miss: bool| if may_miss { len.max(1) } else { len };

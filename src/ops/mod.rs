@@ -60,10 +60,12 @@ use crate::error::Result;
 use crate::record::Key;
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
+use crate::record::recycled::Recycled;
 
 /// Turns one chunk into one chunk, row by row or by a kernel, without memory of other chunks.
 pub(crate) trait Narrow: Send + Sync + 'static {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk>;
+    /// `recycled` has columns to write to, and gets them back.
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk>;
 
     /// What it does, if a wide operator may know it and do it in the same pass.
     fn step(&self) -> Step {

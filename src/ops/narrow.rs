@@ -8,6 +8,7 @@ use tidemill_kernels::Split;
 use super::{Narrow, Step};
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::recycled::{Recycled, own};
 use crate::record::{Columns, Record, TextColumn};
 
 pub(crate) struct Map<T, U, F>(F, PhantomData<fn(T) -> U>);
@@ -24,14 +25,15 @@ where
     U: Record,
     F: Fn(T::Ref<'_>) -> U + Send + Sync + 'static,
 {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let rows = columns::<T>(chunk);
-        let mut mapped = U::Columns::default();
+        let mut mapped = recycled.take::<U::Columns>();
+        let out = own(&mut mapped);
         for row in 0..rows.len() {
-            mapped.push_owned(self.0(rows.get(row)));
+            out.push_owned(self.0(rows.get(row)));
         }
-        mapped.freeze();
-        Ok(Arc::new(mapped))
+        out.freeze();
+        Ok(recycled.lend(mapped))
     }
 }
 
@@ -50,16 +52,17 @@ where
     U: Record,
     F: Fn(V::Ref<'_>) -> U + Send + Sync + 'static,
 {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let rows = columns::<(K, V)>(chunk);
-        let mut mapped = <(K, U) as Record>::Columns::default();
+        let mut mapped = recycled.take::<<(K, U) as Record>::Columns>();
+        let out = own(&mut mapped);
         for row in 0..rows.len() {
             let (key, value) = rows.get(row);
-            mapped.members.0.push(key);
-            mapped.members.1.push_owned(self.0(value));
+            out.members.0.push(key);
+            out.members.1.push_owned(self.0(value));
         }
-        mapped.freeze();
-        Ok(Arc::new(mapped))
+        out.freeze();
+        Ok(recycled.lend(mapped))
     }
 }
 
@@ -76,7 +79,7 @@ where
     T: Record,
     F: Fn(T::Ref<'_>) -> bool + Send + Sync + 'static,
 {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let rows = columns::<T>(chunk);
         let kept = |&row: &u32| self.0(rows.get(row as usize));
         let kept: Vec<u32> = (0..rows.len() as u32).filter(kept).collect();
@@ -85,7 +88,7 @@ where
         }
         let mut gathered = rows.gather(&kept);
         gathered.freeze();
-        Ok(Arc::new(gathered))
+        Ok(recycled.lend(Arc::new(gathered)))
     }
 }
 
@@ -93,9 +96,11 @@ where
 pub(crate) struct SplitText(pub(crate) Split);
 
 impl Narrow for SplitText {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let text: &TextColumn = columns::<String>(chunk);
-        Ok(Arc::new(text.split(self.0)))
+        let mut pieces = recycled.take::<TextColumn>();
+        text.split(self.0, own(&mut pieces));
+        Ok(recycled.lend(pieces))
     }
 
     fn step(&self) -> Step {
@@ -113,16 +118,17 @@ impl<T: Record, V: Record> PairWith<T, V> {
 }
 
 impl<T: Record, V: Record> Narrow for PairWith<T, V> {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let rows = columns::<T>(chunk);
-        let mut pairs = <(T, V) as Record>::Columns::default();
+        let mut pairs = recycled.take::<<(T, V) as Record>::Columns>();
+        let out = own(&mut pairs);
         let all: Vec<u32> = (0..rows.len() as u32).collect();
-        pairs.members.0 = rows.gather(&all);
+        out.members.0 = rows.gather(&all);
         for _ in all {
-            pairs.members.1.push(self.0.to_ref());
+            out.members.1.push(self.0.to_ref());
         }
-        pairs.freeze();
-        Ok(Arc::new(pairs))
+        out.freeze();
+        Ok(recycled.lend(pairs))
     }
 
     fn step(&self) -> Step {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Emitter, Narrow};
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::recycled::{Recycled, own};
 use crate::record::{Columns, ListColumn, Record};
 
 /// All rows of one partition, for `map_partitions`.
@@ -67,12 +68,13 @@ where
     U: Record,
     F: for<'a> Fn(Partition<'a, T>, &mut Emitter<'_, U>) + Send + Sync + 'static,
 {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
-        let mut emitted = U::Columns::default();
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
+        let mut emitted = recycled.take::<U::Columns>();
+        let out = own(&mut emitted);
         let partition = Partition { columns: columns::<T>(chunk) };
-        self.0(partition, &mut Emitter::new(&mut emitted));
-        emitted.freeze();
-        Ok(Arc::new(emitted))
+        self.0(partition, &mut Emitter::new(out));
+        out.freeze();
+        Ok(recycled.lend(emitted))
     }
 }
 
@@ -86,12 +88,13 @@ impl<T: Record> Glom<T> {
 }
 
 impl<T: Record> Narrow for Glom<T> {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let rows = columns::<T>(chunk);
-        let mut list = ListColumn::<T>::default();
-        list.push_rows(rows, 0..rows.len());
-        list.freeze();
-        Ok(Arc::new(list))
+        let mut list = recycled.take::<ListColumn<T>>();
+        let out = own(&mut list);
+        out.push_rows(rows, 0..rows.len());
+        out.freeze();
+        Ok(recycled.lend(list))
     }
 }
 

@@ -95,6 +95,11 @@ impl BlockPool {
 }
 
 impl SharedText {
+    /// The buffer, if it is no block and nobody else holds it.
+    pub(crate) fn into_own(mut self) -> Option<TextBuffer> {
+        if self.is_pooled() { None } else { self.text.take().and_then(Arc::into_inner) }
+    }
+
     /// Whether both are the same buffer.
     pub(crate) fn is_same(&self, other: &SharedText) -> bool {
         match (&self.text, &other.text) {

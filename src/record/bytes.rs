@@ -1,6 +1,6 @@
 //! Bytes: `Vec<u8>` in streams, `&[u8]` in closures; as text, but nobody checks them.
 
-use tidemill_kernels::Span;
+use tidemill_kernels::{Span, line_spans};
 
 use super::block::SharedText;
 use super::slices::Slices;
@@ -13,8 +13,9 @@ pub struct BytesColumn {
 }
 
 impl BytesColumn {
-    pub(crate) fn shared(values: SharedText, spans: Vec<Span>) -> BytesColumn {
-        BytesColumn { slices: Slices::shared(values, spans) }
+    /// Makes an empty column the lines of a block.
+    pub(crate) fn share_lines(&mut self, block: &SharedText) {
+        line_spans(block.bytes(), self.slices.share_from(block));
     }
 
     /// Appends ranges of a shared buffer, without copying where all rows are ranges of it.

@@ -13,6 +13,7 @@ mod key;
 mod list;
 mod option;
 mod order;
+pub(crate) mod recycled;
 mod row;
 mod scalar;
 mod show;

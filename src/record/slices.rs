@@ -35,6 +35,13 @@ impl Slices {
         Slices { values: Values::Shared(values), spans }
     }
 
+    /// Makes empty slices ranges of a shared buffer, to be appended.
+    pub(super) fn share_from(&mut self, values: &SharedText) -> &mut Vec<Span> {
+        self.clear();
+        self.values = Values::Shared(values.clone());
+        &mut self.spans
+    }
+
     /// Appends ranges of a shared buffer, without copying where all rows are ranges of it.
     pub(super) fn share(&mut self, values: &SharedText, spans: &[Span]) {
         if self.spans.is_empty() {
@@ -165,10 +172,11 @@ impl Slices {
 
     pub(super) fn clear(&mut self) {
         self.spans.clear();
-        match &mut self.values {
-            Values::Owned(buffer) => buffer.clear(),
-            Values::Shared(_) => self.values = Values::default(),
-        }
+        self.values = match std::mem::take(&mut self.values) {
+            Values::Owned(buffer) => Values::Owned(buffer),
+            Values::Shared(shared) => Values::Owned(shared.into_own().unwrap_or_default()),
+        };
+        self.own().clear();
     }
 
     pub(super) fn freeze(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tidemill_kernels::{Span, Split, TextBuffer, split_byte, split_whitespace};
+use tidemill_kernels::{Span, Split, TextBuffer, line_spans, split_byte, split_whitespace};
 
 use super::block::SharedText;
 use super::slices::Slices;
@@ -15,11 +15,6 @@ pub struct TextColumn {
 }
 
 impl TextColumn {
-    /// Rows that are ranges of a shared buffer.
-    pub(crate) fn shared(values: SharedText, spans: Vec<Span>) -> TextColumn {
-        TextColumn { slices: Slices::shared(values, spans) }
-    }
-
     /// The bytes that the spans point into.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.slices.buffer().bytes()
@@ -48,16 +43,19 @@ impl TextColumn {
         self.slices.parts_mut()
     }
 
-    /// The pieces of all rows, over the same bytes.
-    pub(crate) fn split(&self, split: Split) -> TextColumn {
-        let mut spans = Vec::new();
+    /// Makes an empty column the pieces of all rows, over the same bytes.
+    pub(crate) fn split(&self, split: Split, into: &mut TextColumn) {
+        let (text, rows) = self.to_shared();
+        let spans = into.slices.share_from(&text);
         match split {
-            Split::Byte(separator) => {
-                split_byte(self.bytes(), self.spans(), separator, &mut spans);
-            }
-            Split::Whitespace => split_whitespace(self.bytes(), self.spans(), &mut spans),
+            Split::Byte(separator) => split_byte(text.bytes(), &rows, separator, spans),
+            Split::Whitespace => split_whitespace(text.bytes(), &rows, spans),
         }
-        TextColumn { slices: self.slices.with_spans(spans) }
+    }
+
+    /// Makes an empty column the lines of a block.
+    pub(crate) fn share_lines(&mut self, block: &SharedText) {
+        line_spans(block.bytes(), self.slices.share_from(block));
     }
 }
 

@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill_kernels::line_spans;
-
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{BLOCK_BYTES, EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind};
 use crate::record::batch::AnyChunk;
 use crate::record::block::{BlockPool, SharedText};
+use crate::record::recycled::{Recycled, own};
 use crate::record::{BytesColumn, TextColumn};
 
 /// One receiver, its block, and what it has sealed.
@@ -202,13 +201,15 @@ impl Intake {
     }
 
     /// The lines of a block as columns.
-    pub(crate) fn decode(&self, block: SharedText) -> AnyChunk {
-        let mut spans = Vec::new();
-        line_spans(block.bytes(), &mut spans);
+    pub(crate) fn lines(&self, block: &SharedText, recycled: &mut Recycled) -> AnyChunk {
         if self.is_text {
-            Arc::new(TextColumn::shared(block, spans))
+            let mut lines = recycled.take::<TextColumn>();
+            own(&mut lines).share_lines(block);
+            recycled.lend(lines)
         } else {
-            Arc::new(BytesColumn::shared(block, spans))
+            let mut lines = recycled.take::<BytesColumn>();
+            own(&mut lines).share_lines(block);
+            recycled.lend(lines)
         }
     }
 

@@ -129,6 +129,49 @@ impl Batch {
         Ok(misses)
     }
 
+    /// Updates those misses that are keys of the middle class in their home lines, and returns the
+    /// others. Apart from the short keys, so that no branch depends on a key's length.
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "the middles are scratch of the caller's loop")]
+    pub(super) fn probe_middles<U: Update>(
+        &self,
+        table: &mut TextTable,
+        text: &[u8],
+        spans: &[Span],
+        first_row: usize,
+        mut misses: u64,
+        middles: &mut [Middle; BATCH],
+        update: &mut U,
+        ops: &WordOps<impl Fn([u64; 2], u32) -> [u64; 2], impl Fn(&[u64; 2], &[u64; 2]) -> bool>,
+    ) -> Result<u64, TableError> {
+        if table.middle.dense().is_some() || table.middle.len() == 0 {
+            return Ok(misses);
+        }
+        let mut wanted = 0u64;
+        for index in ones(misses) {
+            let past_16 = spans[index].len.wrapping_sub(SHORT as u32 + 1);
+            wanted |= u64::from(past_16 < (MIDDLE - SHORT) as u32) << index;
+        }
+        for index in ones(wanted) {
+            middles[index] = Middle::load(table.seed, text, spans[index], &ops.keep_first);
+            table.middle.prefetch_home(middles[index].tag);
+        }
+        let same = |a: &[u64; 6], b: &[u64; 6]| {
+            let ((a, _), (b, _)) = (a.as_chunks(), b.as_chunks());
+            (ops.same)(&a[0], &b[0]) & (ops.same)(&a[1], &b[1]) & (ops.same)(&a[2], &b[2])
+        };
+        for index in ones(wanted) {
+            let Middle { words, tag } = middles[index];
+            let line = table.middle.home_mut(tag);
+            let (slot, found) = line.find(&words, tag, same);
+            if !update.known(first_row + index, &mut line.values[slot], found) {
+                return Err(Refusal::Overflow.at(&text[spans[index].range()]));
+            }
+            misses &= !(u64::from(found) << index);
+        }
+        Ok(misses)
+    }
+
     /// Asks for the lines that the misses will need: the one after home for a short key; home for
     /// one of the middle class, which is loaded and hashed here.
     #[inline(always)]
@@ -137,13 +180,11 @@ impl Batch {
         table: &mut TextTable,
         text: &[u8],
         spans: &[Span],
-        mut misses: u64,
+        misses: u64,
         middles: &mut [Middle; BATCH],
         ops: &WordOps<impl Fn([u64; 2], u32) -> [u64; 2], impl Sized>,
     ) {
-        while misses != 0 {
-            let index = misses.trailing_zeros() as usize;
-            misses &= misses - 1;
+        for index in ones(misses) {
             let len = spans[index].len as usize;
             if len <= SHORT {
                 prefetch(self.keys[index].home.wrapping_add(1));
@@ -163,13 +204,11 @@ impl Batch {
         text: &[u8],
         spans: &[Span],
         first_row: usize,
-        mut misses: u64,
+        misses: u64,
         middles: &[Middle; BATCH],
         update: &mut U,
     ) -> Result<(), TableError> {
-        while misses != 0 {
-            let index = misses.trailing_zeros() as usize;
-            misses &= misses - 1;
+        for index in ones(misses) {
             let (row, span) = (first_row + index, spans[index]);
             let room = Room { len: table.len(), max_keys: table.max_keys };
             let arena = &mut table.arena;
@@ -192,6 +231,18 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// The positions of the bits that are set.
+#[inline(always)]
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let index = bits.trailing_zeros() as usize;
+        (bits != 0).then(|| {
+            bits &= bits - 1;
+            index
+        })
+    })
 }
 
 /// Calls `each` with the index of every row, the first words of its key and its length. Of a key

@@ -109,6 +109,14 @@ impl<const W: usize, const S: usize> Class<W, S> {
         Segments { all: self.segments.first_chunk_mut().expect("an opened class") }
     }
 
+    /// The line where the search for `tag` begins, of an opened class.
+    #[inline(always)]
+    pub(super) fn home_mut(&mut self, tag: Tag) -> &mut Line<W, S> {
+        let segment = &mut self.segments_mut().all[segment_of(tag)];
+        let home = segment.home(tag);
+        &mut segment.lines[home]
+    }
+
     /// Asks for the line where the search for `tag` begins.
     #[inline]
     pub(super) fn prefetch_home(&mut self, tag: Tag) {

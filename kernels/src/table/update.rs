@@ -121,7 +121,12 @@ multiversion! {
                 ahead.load(table, text, batch, &ops);
             }
             if let Some(before) = before {
-                let misses = behind.probe(table, text, before, first_row, update, &ops)?;
+                let mut misses = behind.probe(table, text, before, first_row, update, &ops)?;
+                if misses != 0 {
+                    misses = behind.probe_middles(
+                        table, text, before, first_row, misses, &mut middles, update, &ops,
+                    )?;
+                }
                 if misses != 0 {
                     behind.prefetch_misses(table, text, before, misses, &mut middles, &ops);
                     behind.take_misses(table, text, before, first_row, misses, &middles, update)?;
