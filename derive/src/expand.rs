@@ -226,6 +226,10 @@ impl Code<'_> {
                     #(#trait_::append(&mut self.#fields, &other.#fields);)*
                 }
 
+                fn copy_from(&mut self, other: &Self) {
+                    #(#trait_::copy_from(&mut self.#fields, &other.#fields);)*
+                }
+
                 fn gather(&self, rows: &[u32]) -> Self {
                     #columns { #(#fields: #trait_::gather(&self.#fields, rows),)* }
                 }

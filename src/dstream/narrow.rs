@@ -7,12 +7,12 @@ use tidemill_kernels::Split;
 use super::DStream;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::ops::{
-    Emitter, Filter, FlatMap, Glom, Map, MapPartitions, Narrow, PairWith, Partition, SplitText,
-    repartition,
+    Emitter, Filter, FlatMap, Glom, Map, MapPartitions, Narrow, PairWith, Pairs, Partition,
+    SplitText, repartition,
 };
 use crate::plan::Kind;
 use crate::record::batch::AnyChunk;
-use crate::record::{Batch, Record};
+use crate::record::{Batch, Column, Record};
 use crate::time::Time;
 
 impl<T: Record> DStream<T> {
@@ -72,6 +72,36 @@ impl<T: Record> DStream<T> {
     /// Each row as the key of one and the same value: `words.pair_with(1i64)`.
     pub fn pair_with<V: Record>(&self, value: V) -> DStream<(T, V)> {
         self.narrow("pair_with", PairWith::<T, V>::new(value))
+    }
+
+    /// Two fields of each row, as a key and its value; nothing is allocated for a row.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// #[derive(Record)]
+    /// struct Reading {
+    ///     station: String,
+    ///     celsius: f64,
+    /// }
+    ///
+    /// let mut t = TestContext::new()?;
+    /// let lines = t.input::<String>();
+    /// let readings = lines.stream().decode::<Reading>(Delimited::new(b';'));
+    /// let means = readings.pairs(Reading::STATION, Reading::CELSIUS).aggregate_by_key(Mean);
+    /// let means = t.output(&means);
+    /// lines.push(["oslo;-3.5", "rome;9.0", "oslo;-4.5"])?;
+    /// t.tick()?;
+    /// assert_eq!(means.take_sorted(), [("oslo".to_owned(), -4.0), ("rome".to_owned(), 9.0)]);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn pairs<K: Record, V: Record>(
+        &self,
+        key: Column<T, K>,
+        value: Column<T, V>,
+    ) -> DStream<(K, V)> {
+        let name = format!("pairs({}, {})", key.name(), value.name());
+        self.narrow(name, Pairs { key, value })
     }
 
     /// Each partition through a function that emits any number of rows; it is called for empty

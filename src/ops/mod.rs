@@ -45,7 +45,7 @@ pub(crate) use flat_map::{FlatMap, FlatMapValues};
 pub(crate) use group_by_key::GroupByKey;
 pub(crate) use join::{JoinSides, Needed, Optional, Side};
 pub use lookup::Lookup;
-pub(crate) use narrow::{Filter, Map, MapValues, PairWith, SplitText};
+pub(crate) use narrow::{Filter, Map, MapValues, PairWith, Pairs, SplitText};
 pub(crate) use partials::{Fold, Folded, Merged, Unfinished};
 pub use partitions::Partition;
 pub(crate) use partitions::{Glom, MapPartitions, repartition};

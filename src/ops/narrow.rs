@@ -9,7 +9,7 @@ use super::{Narrow, Step};
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::recycled::{Recycled, own};
-use crate::record::{Columns, Record, TextColumn};
+use crate::record::{Column, Columns, Record, TextColumn};
 
 pub(crate) struct Map<T, U, F>(F, PhantomData<fn(T) -> U>);
 
@@ -108,6 +108,28 @@ impl Narrow for SplitText {
     }
 }
 
+/// Two fields of every row, as a key and its value.
+pub(crate) struct Pairs<R: Record, K: Record, V: Record> {
+    pub(crate) key: Column<R, K>,
+    pub(crate) value: Column<R, V>,
+}
+
+impl<R: Record, K: Record, V: Record> Narrow for Pairs<R, K, V> {
+    fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
+        let rows = columns::<R>(chunk);
+        let mut pairs = recycled.take::<<(K, V) as Record>::Columns>();
+        let out = own(&mut pairs);
+        out.members.0.copy_from(self.key.of(rows));
+        out.members.1.copy_from(self.value.of(rows));
+        out.freeze();
+        Ok(recycled.lend(pairs))
+    }
+
+    fn step(&self) -> Step {
+        Step::Named
+    }
+}
+
 /// Every row as the key of one and the same value.
 pub(crate) struct PairWith<T, V>(V, PhantomData<fn(T)>);
 
@@ -122,9 +144,8 @@ impl<T: Record, V: Record> Narrow for PairWith<T, V> {
         let rows = columns::<T>(chunk);
         let mut pairs = recycled.take::<<(T, V) as Record>::Columns>();
         let out = own(&mut pairs);
-        let all: Vec<u32> = (0..rows.len() as u32).collect();
-        out.members.0 = rows.gather(&all);
-        for _ in all {
+        out.members.0.copy_from(rows);
+        for _ in 0..rows.len() {
             out.members.1.push(self.0.to_ref());
         }
         out.freeze();

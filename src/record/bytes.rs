@@ -60,6 +60,11 @@ impl Columns for BytesColumn {
         self.slices.append(&other.slices);
     }
 
+    fn copy_from(&mut self, other: &Self) {
+        let (values, spans) = other.slices.to_shared();
+        self.slices.share_from(&values).extend_from_slice(&spans);
+    }
+
     fn gather(&self, rows: &[u32]) -> Self {
         BytesColumn { slices: self.slices.gather(rows) }
     }

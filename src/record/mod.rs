@@ -165,6 +165,12 @@ pub trait Columns: Default + Send + Sync + 'static {
     /// The rows at these positions, in this order; text keeps sharing its bytes.
     fn gather(&self, rows: &[u32]) -> Self;
 
+    /// Makes these the rows of other columns; text keeps sharing its bytes.
+    fn copy_from(&mut self, other: &Self) {
+        self.clear();
+        self.append(other);
+    }
+
     /// Removes all rows and keeps the memory.
     fn clear(&mut self);
 

@@ -94,6 +94,11 @@ impl<T: Record> Columns for OptionColumn<T> {
         }
     }
 
+    fn copy_from(&mut self, other: &Self) {
+        self.values.copy_from(&other.values);
+        self.slots.clone_from(&other.slots);
+    }
+
     fn gather(&self, rows: &[u32]) -> Self {
         let mut gathered = Self::default();
         for &row in rows {

@@ -97,6 +97,11 @@ impl Columns for TextColumn {
         assert!(buffer.check().is_ok(), "text after text is text");
     }
 
+    fn copy_from(&mut self, other: &Self) {
+        let (values, spans) = other.slices.to_shared();
+        self.slices.share_from(&values).extend_from_slice(&spans);
+    }
+
     fn gather(&self, rows: &[u32]) -> Self {
         TextColumn { slices: self.slices.gather(rows) }
     }

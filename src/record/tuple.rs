@@ -44,6 +44,10 @@ macro_rules! tuples {
                 $(self.members.$index.append(&other.members.$index);)+
             }
 
+            fn copy_from(&mut self, other: &Self) {
+                $(self.members.$index.copy_from(&other.members.$index);)+
+            }
+
             fn gather(&self, rows: &[u32]) -> Self {
                 TupleColumns { members: ($(self.members.$index.gather(rows),)+) }
             }
