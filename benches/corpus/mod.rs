@@ -30,6 +30,22 @@ pub(crate) fn words(bytes: usize, distinct: u64) -> Arc<Vec<u8>> {
     Arc::new(text)
 }
 
+/// Lines such as `station 17;-3.4`, of so many stations, in no order.
+pub(crate) fn measurements(bytes: usize, stations: u64) -> Vec<u8> {
+    let (mut text, mut state) = (Vec::with_capacity(bytes + 128), 1u64);
+    let mut below = |end: u64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) % end
+    };
+    while text.len() < bytes {
+        let (station, tenths) = (below(stations), below(1_000) as i64 - 300);
+        let (sign, size) = (if tenths < 0 { "-" } else { "" }, tenths.unsigned_abs());
+        let line = format!("station {station};{sign}{}.{}\n", size / 10, size % 10);
+        text.extend_from_slice(line.as_bytes());
+    }
+    text
+}
+
 /// A bounded source that reads from memory, so that a bench measures no file system.
 pub(crate) struct Memory {
     text: Arc<Vec<u8>>,
