@@ -72,9 +72,10 @@ pub use tuple::TupleColumns;
 ///   where its fields are.
 /// * `ReadingColumns`, of a column for each field.
 /// * A [`Column`] for each field: `Reading::CELSIUS`.
-/// * [`Show`], [`Ordered`], [`Key`] and [`ArrowRecord`], each if all fields have it. Rows print as
-///   Spark prints a case class, `Reading(oslo,3.5,None)`; they are ordered and hashed field by
-///   field; as Arrow they are a struct array with the fields' names.
+/// * [`Show`], [`Ordered`], [`Key`], [`ArrowRecord`] and [`Decode`](crate::Decode), each if all
+///   fields have it. Rows print as Spark prints a case class, `Reading(oslo,3.5,None)`; they are
+///   ordered and hashed field by field; as Arrow they are a struct array with the fields' names;
+///   formats [decode](crate::DStream::decode) lines into them.
 ///
 /// ```
 /// use tidemill::{Columns, Record, shown};
