@@ -60,8 +60,8 @@ pub use ops::{
 };
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Column, Columns, Groups, HashGroups, Key, List, ListColumn,
-    OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show, TextColumn, TextGroups,
-    TupleColumns, arrow2, shown,
+    Number, NumberColumn, OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show,
+    TextColumn, TextGroups, TupleColumns, arrow2, shown,
 };
 pub use sink::TextFiles;
 pub use source::{

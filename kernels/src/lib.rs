@@ -45,7 +45,8 @@ pub use key_decimals::{key_decimals, key_decimals_at};
 pub use level::Level;
 pub use lines::{count_newlines, count_newlines_at, line_spans, line_spans_at};
 pub use number::{
-    MAX_SCALE, parse_decimal, parse_decimal_at, parse_f64, parse_f64_at, parse_i64, parse_i64_at,
+    MAX_SCALE, least_decimal, parse_decimal, parse_decimal_at, parse_f64, parse_f64_at, parse_i64,
+    parse_i64_at,
 };
 pub use span::Span;
 pub use split::{Split, split_byte, split_byte_at, split_whitespace, split_whitespace_at};

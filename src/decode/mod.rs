@@ -8,6 +8,7 @@ mod delimited;
 mod fill;
 mod layout;
 mod log;
+mod number;
 mod reason;
 mod rejects;
 mod scalars;

@@ -12,7 +12,8 @@ use arrow2::datatypes::{DataType, Field};
 use arrow2::offset::OffsetsBuffer;
 
 use super::{
-    Batch, BytesColumn, Columns, ListColumn, OptionColumn, Record, ScalarColumn, TextColumn,
+    Batch, BytesColumn, Columns, ListColumn, Number, NumberColumn, OptionColumn, Record,
+    ScalarColumn, TextColumn,
 };
 
 /// A record whose columns can be given out as an Arrow array: all but [`Row`](super::Row).
@@ -61,6 +62,14 @@ macro_rules! primitives {
 }
 
 primitives!(i8, i16, i32, i64, u16, u32, u64, f32, f64);
+
+// Arrow's decimals have no room for the numbers that are none.
+impl ArrowRecord for Number {
+    fn to_arrow(columns: &NumberColumn) -> Box<dyn Array> {
+        let rows = (0..columns.len()).map(|row| columns.get(row).to_f64());
+        PrimitiveArray::from_vec(rows.collect()).boxed()
+    }
+}
 
 impl ArrowRecord for bool {
     fn to_arrow(columns: &ScalarColumn<bool>) -> Box<dyn Array> {

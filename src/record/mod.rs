@@ -11,8 +11,10 @@ mod bytes;
 mod column;
 mod key;
 mod list;
+mod number;
 mod option;
 mod order;
+mod quotient;
 pub(crate) mod recycled;
 mod row;
 mod scalar;
@@ -28,6 +30,7 @@ pub use column::Column;
 pub use key::{Groups, HashGroups, Key, TextGroups};
 pub(crate) use key::{check_keys, hash_of, table_error};
 pub use list::{List, ListColumn};
+pub use number::{Number, NumberColumn};
 pub use option::OptionColumn;
 pub use order::Ordered;
 pub use row::{Row, RowColumn};
@@ -38,8 +41,8 @@ pub use tuple::TupleColumns;
 
 /// Makes a struct a [`Record`](trait@Record): each field is a column.
 ///
-/// Fields are integers (but `u8`, `usize` and those of 128 bits), floats, `bool`, `String`,
-/// `Vec<u8>` for bytes, `Option`, `Vec` and tuples of these, structs that derive `Record`
+/// Fields are integers (but `u8`, `usize` and those of 128 bits), floats, [`Number`], `bool`,
+/// `String`, `Vec<u8>` for bytes, `Option`, `Vec` and tuples of these, structs that derive `Record`
 /// themselves, and [`Row<T>`] for all else. The struct needs no other trait.
 ///
 /// ```

@@ -20,6 +20,7 @@ mod laws;
 mod lifecycle;
 mod model;
 mod naive;
+mod numbers;
 mod operators;
 mod output;
 mod panics;

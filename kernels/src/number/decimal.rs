@@ -12,41 +12,84 @@ const MAX_DIGITS: u32 = 19;
 /// The number that `row` says, times 10 to the power of `scale`.
 #[cold]
 pub(super) fn parse(row: &[u8], scale: u32) -> Result<i64, BadKind> {
-    if row.is_empty() {
-        return Err(BadKind::Empty);
-    }
-    let (is_negative, unsigned) = match row {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        _ => (false, row),
-    };
-    let (before, rest) = split_digits(unsigned);
-    let (after, rest) = match rest {
-        [b'.', rest @ ..] => split_digits(rest),
-        _ => (&[][..], rest),
-    };
-    if before.is_empty() && after.is_empty() {
-        return Err(BadKind::NotANumber);
-    }
-    let exponent = match rest {
-        [] => 0,
-        [b'e' | b'E', exponent @ ..] => parse_exponent(exponent).ok_or(BadKind::NotANumber)?,
-        _ => return Err(BadKind::NotANumber),
-    };
-    let significand = Significand::of(before.iter().chain(after));
-    let zeros = significand.zeros as i64 + exponent + i64::from(scale) - after.len() as i64;
-    if significand.len == 0 {
-        return Ok(0);
-    }
-    if zeros < 0 {
+    Decimal::read(row)?.at(i64::from(scale))
+}
+
+/// The number that `row` says as an integer and a scale, the least one that has room for all
+/// digits: the number is the integer divided by 10 to the power of the scale.
+///
+/// Bad are the rows that are bad for [`parse_decimal`](crate::parse_decimal) at every scale. This
+/// is for single rows whose scale nobody knows; columns are for `parse_decimal`.
+///
+/// ```
+/// use tidemill_kernels::{BadKind, least_decimal};
+///
+/// assert_eq!(least_decimal(b"-1.250"), Ok((-125, 2)));
+/// assert_eq!(least_decimal(b"1e3"), Ok((1000, 0)));
+/// assert_eq!(least_decimal(b"1e-19"), Err(BadKind::TooPrecise));
+/// ```
+#[cold]
+pub fn least_decimal(row: &[u8]) -> Result<(i64, u32), BadKind> {
+    let decimal = Decimal::read(row)?;
+    let scale = if decimal.significand.len == 0 { 0 } else { decimal.exponent.min(0).abs() };
+    if scale > i64::from(MAX_SCALE) {
         return Err(BadKind::TooPrecise);
     }
-    if zeros > i64::from(MAX_SCALE) || significand.len > MAX_DIGITS {
-        return Err(BadKind::OutOfRange);
+    Ok((decimal.at(scale)?, scale as u32))
+}
+
+/// A number as it is written.
+struct Decimal {
+    is_negative: bool,
+    significand: Significand,
+    /// The power of ten that the significand is multiplied with.
+    exponent: i64,
+}
+
+impl Decimal {
+    fn read(row: &[u8]) -> Result<Decimal, BadKind> {
+        if row.is_empty() {
+            return Err(BadKind::Empty);
+        }
+        let (is_negative, unsigned) = match row {
+            [b'-', rest @ ..] => (true, rest),
+            [b'+', rest @ ..] => (false, rest),
+            _ => (false, row),
+        };
+        let (before, rest) = split_digits(unsigned);
+        let (after, rest) = match rest {
+            [b'.', rest @ ..] => split_digits(rest),
+            _ => (&[][..], rest),
+        };
+        if before.is_empty() && after.is_empty() {
+            return Err(BadKind::NotANumber);
+        }
+        let exponent = match rest {
+            [] => 0,
+            [b'e' | b'E', exponent @ ..] => parse_exponent(exponent).ok_or(BadKind::NotANumber)?,
+            _ => return Err(BadKind::NotANumber),
+        };
+        let significand = Significand::of(before.iter().chain(after));
+        let exponent = significand.zeros as i64 + exponent - after.len() as i64;
+        Ok(Decimal { is_negative, significand, exponent })
     }
-    let magnitude = i128::from(significand.digits) * i128::from(10u64.pow(zeros as u32));
-    let number = if is_negative { -magnitude } else { magnitude };
-    i64::try_from(number).map_err(|_| BadKind::OutOfRange)
+
+    /// The number times 10 to the power of `scale`.
+    fn at(&self, scale: i64) -> Result<i64, BadKind> {
+        let zeros = self.exponent + scale;
+        if self.significand.len == 0 {
+            return Ok(0);
+        }
+        if zeros < 0 {
+            return Err(BadKind::TooPrecise);
+        }
+        if zeros > i64::from(MAX_SCALE) || self.significand.len > MAX_DIGITS {
+            return Err(BadKind::OutOfRange);
+        }
+        let magnitude = i128::from(self.significand.digits) * i128::from(10u64.pow(zeros as u32));
+        let number = if self.is_negative { -magnitude } else { magnitude };
+        i64::try_from(number).map_err(|_| BadKind::OutOfRange)
+    }
 }
 
 /// Digits without the zeros before and after them.

@@ -15,7 +15,7 @@ use crate::{BadKind, BadRow, Span};
 use batch::{Batch, fraction_len, sixteen_digits};
 
 pub(crate) use batch::ROWS;
-pub use decimal::MAX_SCALE;
+pub use decimal::{MAX_SCALE, least_decimal};
 
 multiversion! {
     /// Appends the integer that each row says, exactly as `str::parse::<i64>` reads it.

@@ -275,3 +275,21 @@ fn what_a_decimal_is() {
         assert_eq!(naive::parse_decimal(text.as_bytes(), scale), expected, "{text}");
     }
 }
+
+#[test]
+fn least_decimals() {
+    let mut random = Random(11);
+    let random = (0..20_000).map(|_| text(&mut random));
+    for row in EDGES.iter().map(|edge| edge.as_bytes().to_vec()).chain(random) {
+        let at = |scale| naive::parse_decimal(&row, scale).map(|number| (number, scale));
+        let expected = (0..=crate::MAX_SCALE).map(at).find(Result::is_ok).unwrap_or(at(0));
+        let least = crate::least_decimal(&row);
+        match expected {
+            // Past the range at one scale, too precise at the next: either will do.
+            Err(BadKind::OutOfRange | BadKind::TooPrecise) => {
+                assert!(matches!(least, Err(BadKind::OutOfRange | BadKind::TooPrecise)));
+            }
+            expected => assert_eq!(least, expected, "{}", row.escape_ascii()),
+        }
+    }
+}
