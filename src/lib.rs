@@ -73,7 +73,7 @@ pub use time::Time;
 /// What the code of `#[derive(Record)]` needs, and no program.
 #[doc(hidden)]
 pub mod __derive {
-    pub use crate::decode::{Fill, Texts, Value};
+    pub use crate::decode::{Block, Fill, Texts, Value};
     pub use crate::record::{ArrowArray, struct_array};
 
     /// Compiles if this is a record.

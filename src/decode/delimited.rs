@@ -1,10 +1,11 @@
 //! Delimited text without quotes: a separator always separates.
 
-use tidemill_kernels::{BadRow, FieldCount, Fields, Span, row_fields};
+use tidemill_kernels::{BadRow, FieldCount, Fields, Span, line_fields, row_fields};
 
 use super::layout::{PIECE, fields, positions, push_fields};
-use super::{Decode, Decoder, Rejects, TimeFormat};
+use super::{Block, Decode, Decoder, Rejects, TimeFormat};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::block::SharedText;
 use crate::record::{Record, TextColumn};
 
 /// Lines of fields with a separator between two, `oslo;-3.5`, by a kernel.
@@ -125,6 +126,22 @@ impl Delimited {
         }
     }
 
+    /// Appends a row for each line, from line `first` on, of what it was cut into.
+    fn push<R: Decode>(
+        &self,
+        rows: &mut R::Columns,
+        text: &SharedText,
+        cut: &[Vec<Span>],
+        bad: &mut Vec<BadRow>,
+        first: usize,
+        rejects: &mut Rejects,
+    ) {
+        for bad in bad.drain(..) {
+            rejects.push(first + bad.row as usize, "", bad.kind.into());
+        }
+        push_fields::<R>(rows, text, cut, first, self.times, rejects);
+    }
+
     /// Skips the lines that are the header.
     pub(super) fn skip_headers(&self, bytes: &[u8], lines: &[Span], rejects: &mut Rejects) {
         let Place::Header(header) = &self.place else { return };
@@ -134,6 +151,17 @@ impl Delimited {
         let headers = lines.iter().enumerate().filter(|(_, line)| is_header(line));
         headers.for_each(|(row, _)| rejects.skip(row));
     }
+}
+
+/// Bytes of lines that are cut before their fields are filled, as [`PIECE`] is of lines.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The length of the whole lines in front that are about so many bytes, at least of one.
+fn piece_len(lines: &[u8]) -> usize {
+    let Some((head, tail)) = lines.split_at_checked(PIECE_BYTES) else { return lines.len() };
+    let last = memchr::memrchr(b'\n', head).map(|end| end + 1);
+    let first = || memchr::memchr(b'\n', tail).map_or(lines.len(), |end| PIECE_BYTES + end + 1);
+    last.unwrap_or_else(first)
 }
 
 /// Fields that a line may have before those that are wanted.
@@ -152,6 +180,35 @@ impl<R: Decode> Decoder<R> for Delimited {
         true
     }
 
+    // With a header each line is looked at.
+    fn takes_blocks(&self) -> bool {
+        !matches!(self.place, Place::Header(_))
+    }
+
+    fn decode_block(
+        &self,
+        &Block(text): &Block<'_>,
+        rows: &mut <R as Record>::Columns,
+        rejects: &mut Rejects,
+    ) -> Result<usize> {
+        let Plan { columns, count } = self.plan::<R>()?;
+        let fields = Fields { separator: self.separator, columns: &columns, count };
+        let (mut cut, mut bad) = (vec![Vec::<Span>::new(); columns.len()], Vec::new());
+        let (mut lines, mut rest) = (0, text.bytes());
+        while !rest.is_empty() {
+            let start = (text.len() - rest.len()) as u32;
+            let piece = rest.split_off(..piece_len(rest)).expect("a part of what is left");
+            cut.iter_mut().for_each(Vec::clear);
+            let len = line_fields(piece, &fields, &mut cut, &mut bad);
+            for span in cut.iter_mut().flatten() {
+                span.start += start;
+            }
+            self.push::<R>(rows, text, &cut, &mut bad, lines, rejects);
+            lines += len;
+        }
+        Ok(lines)
+    }
+
     fn decode(
         &self,
         lines: &TextColumn,
@@ -165,10 +222,7 @@ impl<R: Decode> Decoder<R> for Delimited {
         for (piece, spans) in spans.chunks(PIECE).enumerate() {
             cut.iter_mut().for_each(Vec::clear);
             row_fields(text.bytes(), spans, &fields, &mut cut, &mut bad);
-            for bad in bad.drain(..) {
-                rejects.push(piece * PIECE + bad.row as usize, "", bad.kind.into());
-            }
-            push_fields::<R>(rows, &text, &cut, piece * PIECE, self.times, rejects);
+            self.push::<R>(rows, &text, &cut, &mut bad, piece * PIECE, rejects);
         }
         self.skip_headers(text.bytes(), &spans, rejects);
         Ok(())

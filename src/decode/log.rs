@@ -47,15 +47,14 @@ pub(crate) struct DecodeLog {
 }
 
 impl DecodeLog {
-    /// Adds a chunk's; fails if a line was rejected where none may be.
-    pub(crate) fn add(&self, lines: &TextColumn, rejects: &Rejects) -> Result<()> {
-        let rejected = rejects.iter().count();
-        let rows = lines.len() - rejects.skipped() - rejected;
+    /// Adds lines that became rows.
+    pub(crate) fn add_rows(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Adds a chunk's rejects; fails if there are any where there may be none.
+    pub(crate) fn add_rejects(&self, lines: &TextColumn, rejects: &Rejects) -> Result<()> {
         self.skipped.fetch_add(rejects.skipped() as u64, Ordering::Relaxed);
-        if rejected == 0 {
-            return Ok(());
-        }
         let mut counts = self.lock();
         for (row, field, reason) in rejects.iter() {
             let count = counts.entry(reason as usize).or_insert_with(|| RejectCount {

@@ -21,7 +21,13 @@ pub use reason::Reason;
 pub use rejects::{Reject, RejectColumns, RejectRef, Rejects};
 
 use crate::error::Result;
+use crate::record::block::SharedText;
 use crate::record::{Record, TextColumn};
+
+/// A block of whole lines.
+#[doc(hidden)]
+#[derive(Copy, Clone, Debug)]
+pub struct Block<'a>(pub(crate) &'a SharedText);
 
 /// A format: how lines of text become rows of `R`.
 ///
@@ -81,6 +87,23 @@ pub trait Decoder<R: Record>: Send + Sync + 'static {
     #[doc(hidden)]
     fn is_named(&self) -> bool {
         false
+    }
+
+    /// Whether [`decode_block`](Self::decode_block) may be called.
+    #[doc(hidden)]
+    fn takes_blocks(&self) -> bool {
+        false
+    }
+
+    /// As [`decode`](Self::decode), of a block of whole lines, and gives the number of lines.
+    #[doc(hidden)]
+    fn decode_block(
+        &self,
+        _block: &Block<'_>,
+        _rows: &mut R::Columns,
+        _rejects: &mut Rejects,
+    ) -> Result<usize> {
+        unreachable!("only for decoders that take blocks")
     }
 
     /// Appends exactly one row for each line. A line that is no row of `R` gets any row, and is

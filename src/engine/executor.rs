@@ -670,7 +670,14 @@ fn run_chain(
     if keep_lines {
         return Ok(part.clone());
     }
-    let mut chunk = part.columns_of(recycled);
+    let (mut steps, mut chunk) = (steps.iter(), None);
+    if let (Part::Lines(block, _), Some(first)) = (part, steps.as_slice().first()) {
+        chunk = guard(&first.name, || first.operator.apply_lines(block, recycled))?;
+        if chunk.is_some() {
+            steps.next();
+        }
+    }
+    let mut chunk = chunk.unwrap_or_else(|| part.columns_of(recycled));
     for step in steps {
         chunk = guard(&step.name, || step.operator.apply(&chunk, recycled))?;
     }

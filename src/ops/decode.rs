@@ -1,14 +1,16 @@
 //! Lines to the rows of a record, and to those lines that are none.
 
+use std::borrow::Borrow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Narrow, Step};
-use crate::decode::{DecodeLog, Decoder, Reject, RejectColumns, RejectRef, Rejects};
+use crate::decode::{Block, DecodeLog, Decoder, Reject, RejectColumns, RejectRef, Rejects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::block::SharedText;
 use crate::record::recycled::{Recycled, own};
-use crate::record::{Columns, Record};
+use crate::record::{Columns, Record, TextColumn};
 
 /// A line after decoding: a row, or a reject.
 pub(crate) enum Decoded<R> {
@@ -112,22 +114,57 @@ impl<R: Record, D: Decoder<R>> Decode<R, D> {
     }
 }
 
+impl<R: Record, D: Decoder<R>> Decode<R, D> {
+    /// Takes out of the rows what was rejected of so many lines.
+    fn settle<L: Borrow<TextColumn>>(
+        &self,
+        decoded: &mut DecodedColumns<R>,
+        mut rejects: Rejects,
+        len: usize,
+        lines: impl FnOnce() -> L,
+    ) -> Result<()> {
+        let rows = own(&mut decoded.rows);
+        check_rows(&self.decoder, rows.len(), len)?;
+        if rejects.is_empty() {
+            rows.freeze();
+            self.log.add_rows(len);
+            return Ok(());
+        }
+        rejects.settle();
+        *rows = rows.gather(&rejects.accepted(len));
+        rows.freeze();
+        let lines = lines();
+        *own(&mut decoded.rejects) = rejects.columns(lines.borrow());
+        self.log.add_rows(rows.len());
+        self.log.add_rejects(lines.borrow(), &rejects)
+    }
+}
+
 impl<R: Record, D: Decoder<R>> Narrow for Decode<R, D> {
     fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk> {
         let lines = columns::<String>(chunk);
         let mut decoded = recycled.take::<DecodedColumns<R>>();
-        let out = own(&mut decoded);
-        let (rows, mut rejects) = (own(&mut out.rows), Rejects::default());
-        self.decoder.decode(lines, rows, &mut rejects)?;
-        check_rows(&self.decoder, rows.len(), lines.len())?;
-        if !rejects.is_empty() {
-            rejects.settle();
-            *rows = rows.gather(&rejects.accepted(lines.len()));
-            *own(&mut out.rejects) = rejects.columns(lines);
-        }
-        rows.freeze();
-        self.log.add(lines, &rejects)?;
+        let mut rejects = Rejects::default();
+        self.decoder.decode(lines, own(&mut own(&mut decoded).rows), &mut rejects)?;
+        self.settle(own(&mut decoded), rejects, lines.len(), || lines)?;
         Ok(recycled.lend(decoded))
+    }
+
+    fn apply_lines(&self, block: &SharedText, recycled: &mut Recycled) -> Result<Option<AnyChunk>> {
+        if !self.decoder.takes_blocks() {
+            return Ok(None);
+        }
+        let mut decoded = recycled.take::<DecodedColumns<R>>();
+        let mut rejects = Rejects::default();
+        let rows = own(&mut own(&mut decoded).rows);
+        let len = self.decoder.decode_block(&Block(block), rows, &mut rejects)?;
+        let lines = || {
+            let mut lines = TextColumn::default();
+            lines.share_lines(block);
+            lines
+        };
+        self.settle(own(&mut decoded), rejects, len, lines)?;
+        Ok(Some(recycled.lend(decoded)))
     }
 
     fn step(&self) -> Step {

@@ -67,6 +67,16 @@ pub(crate) trait Narrow: Send + Sync + 'static {
     /// `recycled` has columns to write to, and gets them back.
     fn apply(&self, chunk: &AnyChunk, recycled: &mut Recycled) -> Result<AnyChunk>;
 
+    /// As [`apply`](Self::apply), to a block of whole lines, of which no columns were made; nothing
+    /// where it needs those.
+    fn apply_lines(
+        &self,
+        _block: &SharedText,
+        _recycled: &mut Recycled,
+    ) -> Result<Option<AnyChunk>> {
+        Ok(None)
+    }
+
     /// What it does, if a wide operator may know it and do it in the same pass.
     fn step(&self) -> Step {
         Step::Closure

@@ -1,7 +1,11 @@
 //! Delimited lines to typed rows: fields by position and by name, and what becomes of bad ones.
 
+use std::sync::{Arc, Mutex};
+
 use tidemill::prelude::*;
 use tidemill::{DecodeCounts, Decoder, ErrorKind, Reject};
+
+use crate::random::Random;
 
 #[derive(Clone, Debug, PartialEq, Record)]
 struct Place {
@@ -87,6 +91,57 @@ fn each_reject_says_why() {
         assert_eq!(counts.rejected[0].reason.as_str(), reason);
         assert_eq!(counts.rejected[0].samples, rejects);
     }
+}
+
+/// Blocks of lines are cut without a column of lines in between.
+#[test]
+fn blocks_of_files_decode_as_columns_of_lines_do() {
+    let mut random = Random::new(7);
+    let mut text = String::new();
+    for _ in 0..20_000 {
+        text += match random.below(12) {
+            0 => "oslo;;1\n",
+            1 => "oslo;x;1\r\n",
+            2 => "\n",
+            3 => "oslo\n",
+            4 => "oslo;1;2;3\n",
+            5 => "bergen;-1.5;\r\n",
+            _ => "rome;21.25;7\n",
+        };
+        if random.below(5_000) == 0 {
+            text += &"x;".repeat(50_000);
+            text.push('\n');
+        }
+    }
+    text += "last;1;2";
+    type Row = (String, f64, Option<i64>);
+    let lines: Vec<&str> = text.lines().collect();
+    let (expected, expected_rejects, counts) = decode::<Row>(Delimited::new(b';'), &lines);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("readings.txt");
+    std::fs::write(&path, &text).unwrap();
+    let ssc = StreamingContext::builder("files")
+        .batch_interval(std::time::Duration::from_secs(3600))
+        .build()
+        .unwrap();
+    let lines = ssc.receiver_stream(tidemill::Files::open([&path]).unwrap()).unwrap();
+    let decoded = lines.decode::<Row>(Delimited::new(b';'));
+    let (rows, rejects) = (Arc::new(Mutex::new(vec![])), Arc::new(Mutex::new(vec![])));
+    let (sink, reject_sink) = (rows.clone(), rejects.clone());
+    decoded.foreach_batch(move |batch, _| {
+        sink.lock().unwrap().extend(batch.to_vec());
+        Ok(())
+    });
+    decoded.rejects().foreach_batch(move |batch, _| {
+        reject_sink.lock().unwrap().extend(batch.to_vec());
+        Ok(())
+    });
+    ssc.start().unwrap();
+    ssc.await_termination().unwrap();
+    assert_eq!(*rows.lock().unwrap(), expected);
+    assert_eq!(*rejects.lock().unwrap(), expected_rejects);
+    assert_eq!(decoded.counts(), counts);
 }
 
 #[test]
