@@ -4,14 +4,18 @@
 //! Data goes to standard output and everything else to standard error, so that the command can
 //! stand in a pipe; what went wrong is in the exit code.
 
+mod cells;
 mod corpus;
 mod demo;
 mod failure;
 mod generate;
+mod input;
+mod job;
 mod log;
 mod output;
 mod parse;
 mod terminal;
+mod totals;
 mod wordcount;
 
 use std::process::ExitCode;

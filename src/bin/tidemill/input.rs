@@ -1,0 +1,164 @@
+//! Where lines come from, and how they are cut into batches: what all subcommands that read have in
+//! common.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tidemill::{DStream, Files, Follow, Listen, Socket, Stdin, StreamingContext};
+
+use crate::failure::Failure;
+use crate::{parse, terminal};
+
+/// The batch interval of input that is not cut by time; what ends by itself ends its batch, too.
+const WHOLE_INPUT: Duration = Duration::from_secs(60 * 60);
+
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    /// Files to read, one after another; none, or -, is standard input
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Read lines from the server at HOST:PORT; connects again when it closes
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "listen", "follow"])]
+    connect: Option<String>,
+
+    /// Read lines from whoever connects to ADDR, such as 127.0.0.1:9999
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["files", "follow"])]
+    listen: Option<String>,
+
+    /// Read FILEs and then what is appended to them, also after they were rotated
+    #[arg(long, requires = "files")]
+    follow: bool,
+
+    /// Time between two batches of a stream, from 1ms to 24h [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
+    interval: Option<Duration>,
+
+    /// Count over the last TIME, at each slide, rather than in each batch
+    #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
+    #[arg(conflicts_with = "running")]
+    window: Option<Duration>,
+
+    /// Time between two results of --window [default: the interval]
+    #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
+    #[arg(requires = "window")]
+    slide: Option<Duration>,
+}
+
+/// A time that results are over, and the time between two of them.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Window {
+    pub(crate) length: Duration,
+    pub(crate) slide: Duration,
+}
+
+/// Lines that are to be read, and how.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Input<'a> {
+    pub(crate) source: Source<'a>,
+    /// Whether there is a result for each batch, rather than one at the end.
+    pub(crate) is_stream: bool,
+    pub(crate) interval: Duration,
+    pub(crate) window: Option<Window>,
+}
+
+/// Where the lines come from.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source<'a> {
+    Connect(&'a str),
+    Listen(&'a str),
+    Follow(&'a [PathBuf]),
+    Files(&'a [PathBuf]),
+    Stdin,
+}
+
+impl Args {
+    /// The input that is asked for, if it can be had so.
+    pub(crate) fn input(&self) -> Result<Input<'_>, Failure> {
+        let source = self.source();
+        let is_stream = match source {
+            Source::Connect(_) | Source::Listen(_) | Source::Follow(_) => true,
+            Source::Stdin => self.interval.is_some() || self.window.is_some(),
+            Source::Files(_) => {
+                if self.window.is_some() {
+                    let message =
+                        "--window needs a stream: FILEs with --follow, a socket or a pipe";
+                    return Err(Failure::Usage(message.to_owned()));
+                }
+                if self.interval.is_some() {
+                    terminal::tell("--interval does nothing for files without --follow");
+                }
+                false
+            }
+        };
+        let window = self.window.map(|length| self.window(length)).transpose()?;
+        let interval = match window {
+            _ if !is_stream => WHOLE_INPUT,
+            // The last batch, which is cut where the input ends, is given out with the window.
+            Some(window) => window.slide,
+            None => self.interval.unwrap_or(Duration::from_secs(1)),
+        };
+        Ok(Input { source, is_stream, interval, window })
+    }
+
+    fn source(&self) -> Source<'_> {
+        match self {
+            Args { connect: Some(address), .. } => Source::Connect(address),
+            Args { listen: Some(address), .. } => Source::Listen(address),
+            Args { follow: true, files, .. } => Source::Follow(files),
+            Args { files, .. } if files.is_empty() => Source::Stdin,
+            Args { files, .. } if files.len() == 1 && files[0].as_os_str() == "-" => Source::Stdin,
+            Args { files, .. } => Source::Files(files),
+        }
+    }
+
+    fn window(&self, length: Duration) -> Result<Window, Failure> {
+        let interval = self.interval.or(self.slide).unwrap_or(Duration::from_secs(1));
+        let slide = self.slide.unwrap_or(interval);
+        check_multiple("--slide", slide, "--interval", interval)?;
+        check_multiple("--window", length, "--slide", slide)?;
+        Ok(Window { length, slide })
+    }
+}
+
+fn check_multiple(name: &str, time: Duration, of: &str, unit: Duration) -> Result<(), Failure> {
+    if time.as_millis().is_multiple_of(unit.as_millis()) {
+        return Ok(());
+    }
+    let message = format!("{name} is {time:?}, but must be a multiple of {of}, which is {unit:?}");
+    Err(Failure::Usage(message))
+}
+
+impl Source<'_> {
+    /// The lines, and of files how many bytes there are to read.
+    pub(crate) fn open(
+        self,
+        ssc: &StreamingContext,
+    ) -> Result<(DStream<String>, Option<u64>), Failure> {
+        let mut size = None;
+        let lines = match self {
+            Source::Connect(address) => ssc.receiver_stream(Socket::connect(address)?),
+            Source::Listen(address) => {
+                let listen = Listen::bind(address)?;
+                terminal::tell(format_args!("listening on {}", listen.local_addr()));
+                ssc.receiver_stream(listen)
+            }
+            Source::Follow(files) => ssc.receiver_stream(Follow::new(files)?),
+            Source::Files(files) => {
+                let files = Files::open(files)?;
+                size = Some(files.bytes_total());
+                ssc.receiver_stream(files)
+            }
+            Source::Stdin => {
+                size = terminal::stdin_file_size();
+                ssc.receiver_stream(Stdin::open()?)
+            }
+        };
+        Ok((lines?, size))
+    }
+
+    /// Whether somebody types the lines.
+    pub(crate) fn is_typed(self) -> bool {
+        self == Source::Stdin && terminal::stdin_is_terminal()
+    }
+}

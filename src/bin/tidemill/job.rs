@@ -1,0 +1,225 @@
+//! From lines to results on standard output: what all subcommands that read do alike.
+//!
+//! What ends by itself gives one total at its end; a stream gives one result for each batch. A
+//! total is printed only if all of the input is in it, or the exit code says that it is not.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tidemill::{DStream, Error, Limits, Record, StreamingContext};
+
+use crate::failure::Failure;
+use crate::input::{Input, Window};
+use crate::log;
+use crate::output::{Format, Output, Report};
+use crate::parse;
+use crate::terminal::{self, Bytes, Interrupt, Progress};
+use crate::totals::{Totals, Whole, rows};
+
+/// How often the main thread looks for Ctrl-C and shows progress.
+const POLL: Duration = Duration::from_millis(25);
+
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    /// Threads that count [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Print the first N rows
+    #[arg(long, value_name = "N", default_value = "10", value_parser = parse::count)]
+    top: u64,
+
+    /// Print all rows
+    #[arg(long, conflicts_with = "top")]
+    all: bool,
+
+    /// Print totals since the start rather than each batch's
+    #[arg(long)]
+    running: bool,
+
+    /// The shape of the output
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+impl Args {
+    fn rows_max(&self) -> Option<usize> {
+        (!self.all).then(|| usize::try_from(self.top).unwrap_or(usize::MAX))
+    }
+}
+
+/// What a subcommand works out of lines: a value for each key.
+pub(crate) trait Job: Send + Sync + 'static {
+    /// The name of the program.
+    const NAME: &'static str;
+
+    /// What the keys are called, of which there may be too many.
+    const KEYS: &'static str;
+
+    /// What is known of a key in a batch, or in several.
+    type Value: Record;
+
+    /// What is shown of them.
+    type Report<'a>: Report;
+
+    /// The values of each batch, or of each window.
+    fn values(
+        &mut self,
+        lines: &DStream<String>,
+        window: Option<Window>,
+    ) -> DStream<(String, Self::Value)>;
+
+    /// Adds to a key's value another one.
+    fn merge(key: &str, total: &mut Self::Value, value: Self::Value) -> Result<(), Error>;
+
+    /// The first `rows_max` rows in the order in which they are shown.
+    fn report<'a>(
+        &self,
+        values: impl Iterator<Item = (&'a str, Self::Value)>,
+        rows_max: Option<usize>,
+    ) -> Self::Report<'a>;
+}
+
+/// From here on Ctrl-C ends the job in good order, and the engine's warnings are told.
+pub(crate) fn begin() -> Result<Interrupt, Failure> {
+    log::install();
+    Interrupt::install()
+}
+
+/// Runs the job to the end of its input.
+pub(crate) fn run<J: Job>(
+    mut job: J,
+    input: Input<'_>,
+    args: &Args,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let mut builder = StreamingContext::builder(J::NAME).batch_interval(input.interval);
+    if let Some(threads) = args.threads {
+        builder = builder.threads(usize::from(threads));
+    }
+    let ssc = builder.build()?;
+    let (lines, size) = input.source.open(&ssc)?;
+    let values = job.values(&lines, input.window);
+    // A table that takes the place of the last one would also wipe out what is being typed.
+    let may_replace = !args.all && !input.source.is_typed();
+    let output = Output::new(args.format, input.is_stream, may_replace);
+    let run = Run { job: Arc::new(job), ssc, values, args, interrupt };
+    if input.is_stream { run.stream(output) } else { run.whole(output, size) }
+}
+
+/// A job that is about to start.
+struct Run<'a, J: Job> {
+    job: Arc<J>,
+    ssc: StreamingContext,
+    values: DStream<(String, J::Value)>,
+    args: &'a Args,
+    interrupt: &'a Interrupt,
+}
+
+impl<J: Job> Run<'_, J> {
+    /// One result for each batch.
+    fn stream(self, mut output: Output) -> Result<(), Failure> {
+        output.start::<J::Report<'_>>().map_err(|error| Failure::of_output(&error))?;
+        let failed = Arc::new(Mutex::new(None));
+        let (job, fail, handle) = (self.job.clone(), failed.clone(), self.ssc.clone());
+        let (rows_max, is_running) = (self.args.rows_max(), self.args.running);
+        let mut totals = Totals::<J>::default();
+        self.values.foreach_batch(move |batch, time| {
+            if batch.is_empty() && !output.shows_empty() {
+                return Ok(());
+            }
+            let written = if is_running {
+                totals.add(batch)?;
+                output.write(Some(time), &job.report(totals.iter(), rows_max))
+            } else {
+                output.write(Some(time), &job.report(rows::<J>(batch), rows_max))
+            };
+            if let Err(error) = written {
+                // There is nobody to write the next batches for.
+                *lock(&fail) = Some(Failure::of_output(&error));
+                handle.stop();
+            }
+            Ok(())
+        });
+        self.ssc.start()?;
+        let ended = self.await_end(&mut Progress::new(0));
+        if let Some(failure) = lock(&failed).take() {
+            return Err(failure);
+        }
+        self.tell_of_lines();
+        ended.map(drop)
+    }
+
+    /// One result, at the end of the input.
+    fn whole(self, mut output: Output, size: Option<u64>) -> Result<(), Failure> {
+        let whole = Arc::new(Mutex::new(Whole::<J>::Nothing));
+        let sink = whole.clone();
+        self.values.foreach_batch(move |batch, _| lock(&sink).add(batch));
+        self.ssc.start()?;
+        let mut progress = Progress::new(size.unwrap_or(0));
+        let ended = self.await_end(&mut progress);
+        progress.clear();
+        let was_interrupted = ended?;
+        let (whole, rows_max) = (lock(&whole), self.args.rows_max());
+        let report = match &*whole {
+            Whole::Nothing => self.job.report(std::iter::empty(), rows_max),
+            Whole::One(batch) => self.job.report(rows::<J>(batch), rows_max),
+            Whole::Many(totals) => self.job.report(totals.iter(), rows_max),
+        };
+        output.write(None, &report).map_err(|error| Failure::of_output(&error))?;
+        self.tell_of_lines();
+        let read = self.bytes_read();
+        match size {
+            Some(size) if was_interrupted && read < size => {
+                let (read, size) = (Bytes(read as f64), Bytes(size as f64));
+                Err(Failure::Interrupted(format!("interrupted: counted {read} of {size} only")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for the end of the input, a failure, or Ctrl-C; says whether it was that.
+    fn await_end(&self, progress: &mut Progress) -> Result<bool, Failure> {
+        loop {
+            match self.ssc.await_termination_timeout(POLL) {
+                Ok(true) => return Ok(false),
+                Ok(false) if self.interrupt.is_wanted() => {
+                    terminal::clear_line();
+                    self.ssc.stop_gracefully();
+                    self.ssc.await_termination()?;
+                    return Ok(true);
+                }
+                Ok(false) => progress.show(self.bytes_read()),
+                Err(error) => {
+                    self.ssc.stop_gracefully();
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.ssc.source_counts().iter().map(|counts| counts.bytes).sum()
+    }
+
+    /// Says which lines were not counted as they were.
+    fn tell_of_lines(&self) {
+        let tell = |lines: u64, what: &str| {
+            let noun = if lines == 1 { "line" } else { "lines" };
+            if lines > 0 {
+                terminal::tell(format_args!("{lines} {noun} {what}"));
+            }
+        };
+        let line_bytes = Limits::default().line_bytes;
+        for counts in self.ssc.source_counts() {
+            tell(counts.lines_replaced, "with bad UTF-8: each bad sequence counts as U+FFFD");
+            tell(counts.lines_cut, &format!("cut at the maximum of {line_bytes} bytes"));
+            tell(counts.lines_rejected, "dropped");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
