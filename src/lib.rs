@@ -61,7 +61,7 @@ pub use ops::{
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Column, Columns, Groups, HashGroups, Key, List, ListColumn,
     Number, NumberColumn, OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show,
-    TextColumn, TextGroups, TupleColumns, arrow2, shown,
+    TextColumn, TextGroups, Timestamp, TupleColumns, arrow2, shown,
 };
 pub use sink::TextFiles;
 pub use source::{
@@ -85,7 +85,7 @@ pub mod prelude {
     pub use crate::{
         Aggregate, Batch, BlockWriter, Columns, Count, DStream, Delimited, DistinctCount, Emitter,
         First, Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record, Row, StdDev,
-        StreamingContext, Sum, TestContext, Time, TopK, Variance,
+        StreamingContext, Sum, TestContext, Time, Timestamp, TopK, Variance,
     };
 }
 

@@ -25,6 +25,8 @@ pub enum BadKind {
     OutOfRange,
     /// The number has digits past the column's scale.
     TooPrecise,
+    /// What stands there is not a time.
+    NotATime,
 }
 
 impl fmt::Display for BadKind {
@@ -35,6 +37,7 @@ impl fmt::Display for BadKind {
             BadKind::NotANumber => "not a number",
             BadKind::OutOfRange => "a number past the range of its type",
             BadKind::TooPrecise => "a number with digits past the scale of its column",
+            BadKind::NotATime => "not a time",
         })
     }
 }

@@ -32,6 +32,7 @@ mod split;
 mod sum;
 mod table;
 mod text_buffer;
+mod timestamp;
 mod utf8;
 mod white;
 
@@ -53,6 +54,7 @@ pub use split::{Split, split_byte, split_byte_at, split_whitespace, split_whites
 pub use sum::{sum_f64, sum_f64_at, sum_i64, sum_i64_at};
 pub use table::{TableError, TextTable};
 pub use text_buffer::{BadUtf8, TextBuffer};
+pub use timestamp::{TimeFormat, parse_timestamps, parse_timestamps_at};
 pub use utf8::{is_ascii, is_ascii_at};
 
 #[cfg(test)]

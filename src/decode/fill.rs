@@ -1,6 +1,6 @@
 //! Columns that decoders fill, with their types behind one object-safe trait.
 
-use tidemill_kernels::Span;
+use tidemill_kernels::{Span, TimeFormat};
 
 use super::Reason;
 use crate::record::block::SharedText;
@@ -8,10 +8,11 @@ use crate::record::{Columns, OptionColumn, Record, TupleColumns};
 
 /// A record that text can be decoded into.
 ///
-/// Numbers, `bool`, `String`, `Vec<u8>` and options of these; tuples and structs of them, structs
-/// within structs too: [`#[derive(Record)]`](derive@crate::Record) implements it where all fields
-/// have it. Formats with names call the fields of a struct within a struct `place.street`, and the
-/// members of a tuple `0`, `1` and so on.
+/// Numbers, `bool`, [`Timestamp`](crate::Timestamp), `String`, `Vec<u8>` and options of these;
+/// tuples and structs of them, structs within structs too:
+/// [`#[derive(Record)]`](derive@crate::Record) implements it where all fields have it. Formats
+/// with names call the fields of a struct within a struct `place.street`, and those of a tuple
+/// `0`, `1` and so on.
 pub trait Decode: Record {
     /// The columns, to be filled.
     #[doc(hidden)]
@@ -87,25 +88,6 @@ impl<'a> Texts<'a> {
     pub(crate) fn str(&self, row: usize) -> &'a str {
         self.text.str(self.spans[row])
     }
-}
-
-/// How a format's timestamps are written.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TimeFormat {
-    /// `2024-02-29T13:55:36.5+01:00`; a space may stand for the `T`, and `Z` for the offset.
-    #[default]
-    Rfc3339,
-    /// Seconds since 1970 UTC, with a fraction or without.
-    Seconds,
-    /// Milliseconds since 1970 UTC.
-    Millis,
-    /// Microseconds since 1970 UTC.
-    Micros,
-    /// Nanoseconds since 1970 UTC.
-    Nanos,
-    /// `10/Oct/2000:13:55:36 -0700`, as web servers' logs have it.
-    CommonLog,
 }
 
 impl<T: DecodeValue> DecodeValue for Option<T> {}

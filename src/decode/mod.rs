@@ -12,13 +12,15 @@ mod number;
 mod reason;
 mod rejects;
 mod scalars;
+mod times;
 
 pub use delimited::Delimited;
-pub use fill::{Decode, DecodeValue, Fill, Texts, TimeFormat, Value};
+pub use fill::{Decode, DecodeValue, Fill, Texts, Value};
 pub(crate) use log::DecodeLog;
 pub use log::{DecodeCounts, RejectCount};
 pub use reason::Reason;
 pub use rejects::{Reject, RejectColumns, RejectRef, Rejects};
+pub use tidemill_kernels::TimeFormat;
 
 use crate::error::Result;
 use crate::record::block::SharedText;

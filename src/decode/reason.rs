@@ -77,6 +77,7 @@ impl From<BadKind> for Reason {
             BadKind::NotANumber => Reason::NotANumber,
             BadKind::OutOfRange => Reason::OutOfRange,
             BadKind::TooPrecise => Reason::TooPrecise,
+            BadKind::NotATime => Reason::NotATime,
         }
     }
 }

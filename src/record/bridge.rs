@@ -8,12 +8,12 @@ use arrow2::array::{
     Array, BinaryArray, BooleanArray, ListArray, NullArray, PrimitiveArray, StructArray, Utf8Array,
 };
 use arrow2::bitmap::Bitmap;
-use arrow2::datatypes::{DataType, Field};
+use arrow2::datatypes::{DataType, Field, TimeUnit};
 use arrow2::offset::OffsetsBuffer;
 
 use super::{
     Batch, BytesColumn, Columns, ListColumn, Number, NumberColumn, OptionColumn, Record,
-    ScalarColumn, TextColumn,
+    ScalarColumn, TextColumn, Timestamp,
 };
 
 /// A record whose columns can be given out as an Arrow array: all but [`Row`](super::Row).
@@ -74,6 +74,14 @@ impl ArrowRecord for Number {
 impl ArrowRecord for bool {
     fn to_arrow(columns: &ScalarColumn<bool>) -> Box<dyn Array> {
         BooleanArray::from_slice(columns.values()).boxed()
+    }
+}
+
+impl ArrowRecord for Timestamp {
+    fn to_arrow(columns: &ScalarColumn<Timestamp>) -> Box<dyn Array> {
+        let nanos: Vec<i64> = columns.values().iter().map(|time| time.nanos()).collect();
+        let data_type = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".to_owned()));
+        PrimitiveArray::from_vec(nanos).to(data_type).boxed()
     }
 }
 

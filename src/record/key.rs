@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use hashbrown::DefaultHashBuilder;
 use tidemill_kernels::{HashIndex, TextTable};
 
-use super::{Columns, Record, Row, TextColumn};
+use super::{Columns, Record, Row, TextColumn, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A record with an equality and a hash, so that rows can be grouped by it.
@@ -225,7 +225,7 @@ macro_rules! scalars {
     )*};
 }
 
-scalars!(i8, i16, i32, i64, u16, u32, u64, bool, ());
+scalars!(i8, i16, i32, i64, u16, u32, u64, bool, (), Timestamp);
 
 impl<T: Hash + Eq + Clone + Send + Sync + 'static> Key for Row<T> {
     type Groups = HashGroups<Row<T>>;

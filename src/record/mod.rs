@@ -21,6 +21,7 @@ mod scalar;
 mod show;
 mod slices;
 mod text;
+mod timestamp;
 mod tuple;
 
 pub use batch::Batch;
@@ -37,13 +38,14 @@ pub use row::{Row, RowColumn};
 pub use scalar::ScalarColumn;
 pub use show::{Show, shown};
 pub use text::TextColumn;
+pub use timestamp::Timestamp;
 pub use tuple::TupleColumns;
 
 /// Makes a struct a [`Record`](trait@Record): each field is a column.
 ///
 /// Fields are integers (but `u8`, `usize` and those of 128 bits), floats, [`Number`], `bool`,
-/// `String`, `Vec<u8>` for bytes, `Option`, `Vec` and tuples of these, structs that derive `Record`
-/// themselves, and [`Row<T>`] for all else. The struct needs no other trait.
+/// [`Timestamp`], `String`, `Vec<u8>` for bytes, `Option`, `Vec` and tuples of these, structs that
+/// derive `Record` themselves, and [`Row<T>`] for all else. The struct needs no other trait.
 ///
 /// ```
 /// use tidemill::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{List, Record, Row};
+use super::{List, Record, Row, Timestamp};
 
 /// A record whose rows have an order, so that they have a least one and can be sorted.
 ///
@@ -49,7 +49,7 @@ macro_rules! floats {
     )*};
 }
 
-scalars!(i8, i16, i32, i64, u16, u32, u64, bool, ());
+scalars!(i8, i16, i32, i64, u16, u32, u64, bool, (), Timestamp);
 floats!(f32, f64);
 
 impl Ordered for String {

@@ -1,6 +1,6 @@
-//! Integers, floats, bool and the unit: rows by value, a column is one vector.
+//! Integers, floats, bool, timestamps and the unit: rows by value, a column is one vector.
 
-use super::{Columns, Record};
+use super::{Columns, Record, Timestamp};
 
 /// A column of fixed-size values, one after another as in Arrow.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -76,4 +76,4 @@ macro_rules! scalars {
 }
 
 // `u8` alone is no record, so that `Vec<u8>` can be bytes and not a list.
-scalars!(i8, i16, i32, i64, u16, u32, u64, f32, f64, bool, ());
+scalars!(i8, i16, i32, i64, u16, u32, u64, f32, f64, bool, (), Timestamp);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{List, Record, Row};
+use super::{List, Record, Row, Timestamp};
 
 /// A record that `print` can write.
 pub trait Show: Record {
@@ -31,7 +31,7 @@ macro_rules! display {
     )*};
 }
 
-display!(i8, i16, i32, i64, u16, u32, u64, bool);
+display!(i8, i16, i32, i64, u16, u32, u64, bool, Timestamp);
 
 macro_rules! float {
     ($($scalar:ty),*) => {$(

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use tidemill::prelude::*;
-use tidemill::{DecodeCounts, Decoder, ErrorKind, Reject};
+use tidemill::{DecodeCounts, Decoder, ErrorKind, Reject, TimeFormat};
 
 use crate::random::Random;
 
@@ -274,4 +274,33 @@ fn a_decoder_that_forgets_a_row_fails_the_batch() {
     let error = t.tick().unwrap_err();
     let expected = "Forgets gave 0 rows for 1 lines, but must give one for each";
     assert!(error.to_string().ends_with(expected), "{error}");
+}
+
+#[test]
+fn timestamps() {
+    let cases = [
+        (TimeFormat::Rfc3339, ["1970-01-01T00:00:01.5Z", "1970-01-01 00:60:00Z"], "not a time"),
+        (TimeFormat::Seconds, ["1.5", "soon"], "not a number"),
+        (TimeFormat::Millis, ["1500", "9223372036855"], "out of range"),
+        (TimeFormat::Micros, ["1500000", ""], "empty"),
+        (TimeFormat::Nanos, ["1500000000", "0.5"], "too many digits after the point"),
+        (
+            TimeFormat::CommonLog,
+            ["01/Jan/1970:00:00:01 +0000", "32/Jan/1970:00:00:01 +0000"],
+            "not a time",
+        ),
+    ];
+    for (format, [good, bad], reason) in cases {
+        let mut t = TestContext::new().unwrap();
+        let lines = t.input::<String>();
+        let times = Delimited::new(b';').times(format);
+        let times = lines.stream().decode::<(Timestamp, Option<Timestamp>)>(times);
+        let (times, rejects) = (t.output(&times), t.output(&times.rejects()));
+        lines.push([format!("{good};"), format!("{good};{good}"), format!("{bad};")]).unwrap();
+        t.tick().unwrap();
+        let half = if format == TimeFormat::CommonLog { 0 } else { 500_000_000 };
+        let time = Timestamp::from_nanos(1_000_000_000 + half);
+        assert_eq!(times.take(), [(time, None), (time, Some(time))]);
+        assert_eq!(rejects.take()[0].reason, reason);
+    }
 }

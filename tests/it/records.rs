@@ -7,7 +7,7 @@ use std::sync::mpsc::sync_channel;
 use tidemill::arrow2::array::{
     Array, BinaryArray, BooleanArray, ListArray, NullArray, PrimitiveArray, StructArray, Utf8Array,
 };
-use tidemill::arrow2::datatypes::{DataType, Field};
+use tidemill::arrow2::datatypes::{DataType, Field, TimeUnit};
 use tidemill::arrow2::offset::{Offsets, OffsetsBuffer};
 use tidemill::prelude::*;
 use tidemill::{ArrowRecord, List, Show, shown};
@@ -204,4 +204,62 @@ fn rows_as_text() {
     check_text(vec![b'a', 0xff], "a\\xff");
     check_text(Row(Some('x')), "Some('x')");
     check_text((true, ()), "(true,())");
+}
+
+#[test]
+fn timestamps() {
+    let nanos = [i64::MIN, -1, 0, 1, 1_709_211_336_500_000_000, i64::MAX];
+    let expected = PrimitiveArray::from_vec(nanos.to_vec());
+    let utc = DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into()));
+    check_array(&nanos.map(Timestamp::from_nanos), expected.to(utc).boxed());
+    let texts = [
+        "1677-09-21T00:12:43.145224192Z",
+        "1969-12-31T23:59:59.999999999Z",
+        "1970-01-01T00:00:00Z",
+        "1970-01-01T00:00:00.000000001Z",
+        "2024-02-29T12:55:36.500Z",
+        "2262-04-11T23:47:16.854775807Z",
+    ];
+    for (nanos, text) in nanos.into_iter().zip(texts) {
+        let time = Timestamp::from_nanos(nanos);
+        assert_eq!(shown::<Timestamp>(time).to_string(), text);
+        assert_eq!(text.parse::<Timestamp>().unwrap(), time);
+    }
+    // Every day there is, and so every month and every kind of year.
+    for day in -106_751..106_751i64 {
+        let time = Timestamp::from_nanos(day * 86_400_000_000_000 + 86_399_000_001_000);
+        assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+    }
+    let message = |text: &str| text.parse::<Timestamp>().unwrap_err().to_string();
+    assert!(message("2023-02-29T12:55:36Z").contains("\"2023-02-29T12:55:36Z\": not a time"));
+    assert!(message(&"漢".repeat(1 << 20)).len() < 200);
+}
+
+#[test]
+fn timestamps_are_fields_and_keys() {
+    #[derive(Record, Clone, Debug, PartialEq)]
+    struct Visit {
+        page: String,
+        at: Timestamp,
+        until: Option<Timestamp>,
+    }
+    let visit = |page: &str, at: &str| {
+        let at = at.parse().unwrap();
+        Visit { page: page.into(), at, until: Some(at) }
+    };
+    let visits = [visit("/", "2024-02-29T00:00:00Z"), visit("/a", "2023-02-28T00:00:00Z")];
+    check_rows(&visits);
+    let mut t = TestContext::new().unwrap();
+    let input = t.input::<Visit>();
+    let latest = input.stream().map(|visit| (visit.at, visit.at)).aggregate_by_key(Max);
+    let latest = t.output(&latest);
+    let first = input.stream().reduce(|a, b| {
+        let first = if a.at < b.at { a } else { b };
+        Visit::from_ref(first)
+    });
+    let first = t.output(&first);
+    input.push(visits.to_vec()).unwrap();
+    t.tick().unwrap();
+    assert_eq!(latest.take_sorted()[1], (visits[0].at, visits[0].at));
+    assert_eq!(first.take(), [visits[1].clone()]);
 }

@@ -9,6 +9,7 @@ mod naive;
 mod numbers;
 mod table;
 mod text;
+mod timestamps;
 
 use crate::Level;
 
@@ -29,6 +30,7 @@ const KERNELS: &[(&str, Check)] = &[
     ("parse_decimal_at", decimals::parse_decimal),
     ("parse_f64_at", decimals::parse_f64),
     ("parse_i64_at", decimals::parse_i64),
+    ("parse_timestamps_at", timestamps::parse_timestamps),
     ("row_fields_at", fields::row_fields),
     ("split_byte_at", text::split_byte),
     ("split_whitespace_at", text::split_whitespace),

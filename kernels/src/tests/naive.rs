@@ -2,7 +2,9 @@
 
 use std::num::IntErrorKind;
 
-use crate::{BadKind, FieldCount, Fields, Span};
+use chrono::DateTime;
+
+use crate::{BadKind, FieldCount, Fields, Span, TimeFormat};
 
 pub(super) fn lines(text: &[u8]) -> Vec<&[u8]> {
     let ended = text.split_inclusive(|byte| *byte == b'\n');
@@ -139,4 +141,45 @@ pub(super) fn parse_decimal(row: &[u8], scale: u32) -> Result<i64, BadKind> {
     }
     let before = before.trim_start_matches('0');
     format!("{sign}0{before}").parse().map_err(|_| BadKind::OutOfRange)
+}
+
+/// By a calendar that takes more than this: its leap seconds and digits below a nanosecond are
+/// looked for first.
+pub(super) fn parse_timestamp(row: &[u8], format: TimeFormat) -> Result<i64, BadKind> {
+    if let Some(scale) = format.scale() {
+        return parse_decimal(row, scale);
+    }
+    let kind = if row.is_empty() { BadKind::Empty } else { BadKind::NotATime };
+    let text = std::str::from_utf8(row).ok().filter(|text| text.is_ascii()).ok_or(kind)?;
+    let (shape, seconds) = if format == TimeFormat::Rfc3339 {
+        ("0000-00-00T00:00:00", 17)
+    } else {
+        ("00/Aaa/0000:00:00:00 +0000", 18)
+    };
+    let is_of_shape = text.len() >= shape.len()
+        && shape.chars().zip(text.chars()).all(|(shape, char)| match shape {
+            '0' => char.is_ascii_digit(),
+            'A' => char.is_ascii_uppercase(),
+            'a' => char.is_ascii_lowercase(),
+            'T' => "Tt ".contains(char),
+            '+' => "+-".contains(char),
+            _ => char == shape,
+        });
+    if !is_of_shape || &text[seconds..seconds + 2] == "60" {
+        return Err(kind);
+    }
+    let time = if format == TimeFormat::Rfc3339 {
+        DateTime::parse_from_rfc3339(text)
+    } else if text.len() == shape.len() {
+        DateTime::parse_from_str(text, "%d/%b/%Y:%H:%M:%S %z")
+    } else {
+        return Err(kind);
+    };
+    let time = time.map_err(|_| kind)?;
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    let fraction = fraction.chars().take_while(char::is_ascii_digit);
+    if fraction.skip(9).any(|digit| digit != '0') {
+        return Err(BadKind::TooPrecise);
+    }
+    time.timestamp_nanos_opt().ok_or(BadKind::OutOfRange)
 }
