@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Limit,
     /// An integer result that does not fit its type.
     Overflow,
+    /// An expression over a table that does not fit its columns.
+    Schema,
     /// A line that is no row of its record, where the program asked for a failure.
     Decode,
     /// A user's closure panicked or returned an error.

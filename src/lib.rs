@@ -41,6 +41,7 @@ mod plan;
 mod record;
 mod sink;
 mod source;
+pub mod table;
 mod time;
 
 pub use config::{BLOCK_BYTES, Limits};
@@ -75,6 +76,7 @@ pub use time::Time;
 pub mod __derive {
     pub use crate::decode::{Block, Fill, Texts, Value};
     pub use crate::record::{ArrowArray, struct_array};
+    pub use crate::table::{member_fields, member_series};
 
     /// Compiles if this is a record.
     pub const fn is_record<T: crate::Record>() {}
@@ -82,6 +84,7 @@ pub mod __derive {
 
 /// What most programs need: `use tidemill::prelude::*`.
 pub mod prelude {
+    pub use crate::table::{Table, TableStream, col, lit};
     pub use crate::{
         Aggregate, Batch, BlockWriter, Columns, Count, DStream, Delimited, DistinctCount, Emitter,
         First, Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record, Row, StdDev,

@@ -45,6 +45,7 @@ pub(crate) fn expand(input: &Input) -> TokenStream {
         code.key(),
         code.arrow(),
         code.decode(),
+        code.table(),
     ];
     quote!(#(#parts)*)
 }
@@ -395,6 +396,31 @@ impl Code<'_> {
 
                 fn rows(&self) -> ::core::primitive::usize {
                     #krate::Columns::len(self)
+                }
+            }
+        }
+    }
+
+    fn table(&self) -> TokenStream {
+        let Code { input, krate, name, fields, records, .. } = self;
+        let tabular = quote!(#krate::table::Tabular);
+        let conditions = self.conditions(&tabular);
+        let called: Vec<_> = input.fields.iter().map(Field::called).collect();
+        quote! {
+            #[automatically_derived]
+            impl #tabular for #name #conditions {
+                fn fields() -> ::std::vec::Vec<#krate::table::Field> {
+                    #krate::__derive::member_fields([
+                        #((#called, <#records as #tabular>::fields()),)*
+                    ])
+                }
+
+                fn series(
+                    columns: &Self::Columns,
+                ) -> #krate::Result<::std::vec::Vec<#krate::table::Series>> {
+                    #krate::__derive::member_series([
+                        #((#called, <#records as #tabular>::series(&columns.#fields)),)*
+                    ])
                 }
             }
         }

@@ -204,7 +204,7 @@ impl<T: Record> DStream<T> {
         self.combine("transform", others, Kind::Transform(Arc::new(f)))
     }
 
-    pub(super) fn narrow<U: Record>(
+    pub(crate) fn narrow<U: Record>(
         &self,
         name: impl Into<String>,
         operator: impl Narrow,

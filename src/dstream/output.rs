@@ -159,7 +159,7 @@ impl<T: Record> DStream<T> {
         receiver
     }
 
-    fn add_output<F>(&self, name: &str, check: CheckFn, run: F)
+    pub(crate) fn add_output<F>(&self, name: &str, check: CheckFn, run: F)
     where
         F: FnMut(&mut Vec<crate::record::batch::AnyChunk>, Time) -> Result<(), Error>
             + Send

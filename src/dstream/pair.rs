@@ -148,7 +148,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         self.wide("group_by_key", GroupByKey::<K, V>::new(self.keys_max()))
     }
 
-    pub(super) fn keys_max(&self) -> usize {
+    pub(crate) fn keys_max(&self) -> usize {
         self.context().limits().distinct_keys
     }
 }

@@ -124,7 +124,7 @@ impl<T: Record> DStream<T> {
         self.wide(&format!("top_by({n})"), Top::<T, F>::new(n, by_closure(f)))
     }
 
-    pub(super) fn wide<U: Record>(&self, name: &str, operator: impl Operator) -> DStream<U> {
+    pub(crate) fn wide<U: Record>(&self, name: &str, operator: impl Operator) -> DStream<U> {
         self.derive(name, Kind::Wide(AnyOperator::new(operator)))
     }
 }

@@ -357,7 +357,7 @@ impl<K: Key, V: Record> DStream<(K, V)> {
         (f, self.reduce_by_key(move |left, right| reduce(left, right)))
     }
 
-    fn window_by_key<A: Aggregate<V>>(
+    pub(crate) fn window_by_key<A: Aggregate<V>>(
         &self,
         name: &str,
         aggregate: A,

@@ -7,6 +7,7 @@
 pub(crate) mod batch;
 pub(crate) mod block;
 pub(crate) mod bridge;
+mod buffer;
 mod bytes;
 mod column;
 mod key;
@@ -26,6 +27,7 @@ mod tuple;
 
 pub use batch::Batch;
 pub use bridge::{ArrowArray, ArrowRecord, arrow2, struct_array};
+pub(crate) use buffer::Buffer;
 pub use bytes::BytesColumn;
 pub use column::Column;
 pub use key::{Groups, HashGroups, Key, TextGroups};

@@ -5,5 +5,5 @@ mod print;
 mod text_files;
 
 pub(crate) use collect::{Delivered, deliver};
-pub(crate) use print::print_batch;
+pub(crate) use print::{print_batch, print_table};
 pub use text_files::TextFiles;

@@ -1,5 +1,6 @@
 //! print: the first rows of a batch on standard output, in the form that Spark's users know.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use crate::record::{Batch, Show, shown};
@@ -23,7 +24,16 @@ pub(crate) fn print_batch<T: Show>(
         writeln!(text, "...")?;
     }
     writeln!(text)?;
+    write_all(&text)
+}
+
+/// Writes a batch that is a table, under its time.
+pub(crate) fn print_table(table: &impl fmt::Display, time: Time) -> io::Result<()> {
+    write_all(format!("{LINE}\nTime: {time}\n{LINE}\n{table}\n").as_bytes())
+}
+
+fn write_all(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(&text)?;
+    out.write_all(text)?;
     out.flush()
 }

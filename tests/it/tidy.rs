@@ -21,7 +21,7 @@ const NAMES_THAT_SAY_NOTHING: [&str; 9] =
 
 /// What each module of the engine may use of the others; `engine` drives and may use all. The
 /// public streams build on the plan, that on the operators and sources, and those on records.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("error", &[]),
     ("time", &[]),
     ("config", &["error"]),
@@ -32,6 +32,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("sink", &["record", "error", "time"]),
     ("plan", &["ops", "source", "record", "config", "error", "time"]),
     ("dstream", &["plan", "ops", "decode", "sink", "record", "config", "error", "time"]),
+    ("table", &["dstream", "ops", "sink", "record", "error", "time"]),
 ];
 
 /// Uses that run up, each with its reason.
