@@ -15,6 +15,11 @@ pub struct TextColumn {
 }
 
 impl TextColumn {
+    /// Rows that are ranges of a shared buffer.
+    pub(crate) fn shared(values: SharedText, spans: Vec<Span>) -> TextColumn {
+        TextColumn { slices: Slices::shared(values, spans) }
+    }
+
     /// The bytes that the spans point into.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.slices.buffer().bytes()

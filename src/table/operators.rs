@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::ops::{Narrow, Step};
 use crate::record::Row;
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::recycled::Recycled;
 
 /// Records to tables.
 pub(crate) struct ToTable<T> {
@@ -29,7 +30,7 @@ pub(crate) struct Select {
 pub(crate) struct FinishStates(pub(crate) Arc<GroupBy>);
 
 impl<T: Tabular> Narrow for ToTable<T> {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, _: &mut Recycled) -> Result<AnyChunk> {
         Ok(Arc::new(tabular::table_of::<T>(&self.schema, columns::<T>(chunk))?))
     }
 
@@ -39,7 +40,7 @@ impl<T: Tabular> Narrow for ToTable<T> {
 }
 
 impl Narrow for Filter {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, _: &mut Recycled) -> Result<AnyChunk> {
         Ok(Arc::new(columns::<TableRow>(chunk).kept(&self.0)?))
     }
 
@@ -49,7 +50,7 @@ impl Narrow for Filter {
 }
 
 impl Narrow for Select {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, _: &mut Recycled) -> Result<AnyChunk> {
         let table = columns::<TableRow>(chunk);
         Ok(Arc::new(table.selected(&self.schema, &self.columns)?))
     }
@@ -60,7 +61,7 @@ impl Narrow for Select {
 }
 
 impl Narrow for FinishStates {
-    fn apply(&self, chunk: &AnyChunk) -> Result<AnyChunk> {
+    fn apply(&self, chunk: &AnyChunk, _: &mut Recycled) -> Result<AnyChunk> {
         let (keys, states) = &columns::<(TableRow, Row<States>)>(chunk).members;
         Ok(Arc::new(self.0.finish_states(keys, states)?))
     }
