@@ -56,8 +56,8 @@ pub use engine::{
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{
     Aggregate, Candidates, Count, DistinctCount, DistinctValues, Emitter, First, Last, Lookup, Max,
-    Mean, Min, Moments, Partition, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance,
-    check_laws, check_laws_by,
+    Mean, Min, Moments, Partition, SampleStdDev, SampleVariance, Stats, StdDev, Sum, Summary,
+    SummaryColumns, SummaryRef, Tally, TopK, Total, Variance, check_laws, check_laws_by,
 };
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Column, Columns, Groups, HashGroups, Key, List, ListColumn,

@@ -32,7 +32,8 @@ use tidemill_kernels::Split;
 
 pub use aggregate::{
     Aggregate, Candidates, Count, DistinctCount, DistinctValues, First, Last, Max, Mean, Min,
-    Moments, SampleStdDev, SampleVariance, StdDev, Sum, TopK, Variance, check_laws, check_laws_by,
+    Moments, SampleStdDev, SampleVariance, Stats, StdDev, Sum, Summary, SummaryColumns, SummaryRef,
+    Tally, TopK, Total, Variance, check_laws, check_laws_by,
 };
 pub(crate) use aggregate_by_key::AggregateByKey;
 pub(crate) use cogroup::Cogroup;

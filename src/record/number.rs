@@ -18,8 +18,9 @@ use crate::error::{Error, ErrorKind};
 /// A finite number as decimal text has it: exact where its digits without the point fit an `i64`,
 /// at most 18 of them after the point, and otherwise the nearest `f64`.
 ///
-/// So all decimals of up to 18 digits are exact. Numbers are compared by value, 1.50 is 1.5, and
-/// there is no negative zero.
+/// So all decimals of up to 18 digits are exact, and so are sums of numbers
+/// ([`Stats`](crate::Stats), [`Mean`](crate::Mean)). Numbers are compared by value, 1.50 is 1.5,
+/// and there is no negative zero.
 ///
 /// ```
 /// use tidemill::Number;
@@ -45,7 +46,7 @@ enum Kind {
 }
 
 /// Powers of ten up to that of the largest scale.
-const TENS: [i64; MAX_SCALE as usize + 1] = {
+pub(crate) const TENS: [i64; MAX_SCALE as usize + 1] = {
     let mut tens = [1; MAX_SCALE as usize + 1];
     let mut power = 1;
     while power < tens.len() {
@@ -96,6 +97,14 @@ impl Number {
         Some((mantissa, scale))
     }
 
+    /// The mantissa and the scale as they are, or the float.
+    pub(crate) fn parts(self) -> Result<(i64, u8), f64> {
+        match self.0 {
+            Kind::Decimal { mantissa, scale } => Ok((mantissa, scale)),
+            Kind::Float(value) => Err(value),
+        }
+    }
+
     /// The mantissa at this scale, if the number has one there.
     pub(crate) fn at_scale(self, scale: u8) -> Option<i64> {
         match self.0 {
@@ -143,7 +152,7 @@ fn exact_decimal(value: f64) -> Option<Number> {
 }
 
 /// A finite float as an integer of up to 53 bits times a power of two.
-fn parts(value: f64) -> (i64, i32) {
+pub(crate) fn parts(value: f64) -> (i64, i32) {
     let bits = value.to_bits();
     let field = (bits >> 52 & 0x7FF) as i32;
     let fraction = (bits & ((1 << 52) - 1)) as i64;
@@ -332,6 +341,16 @@ impl NumberColumn {
         self.scale
     }
 
+    /// One integer for each row, in units of the scale; zero for the rows in the list.
+    pub(crate) fn mantissas(&self) -> &[i64] {
+        &self.mantissas
+    }
+
+    /// The rows that have no integer at the scale, in order.
+    pub(crate) fn others(&self) -> &[(u32, Number)] {
+        &self.others
+    }
+
     /// Appends a row for each span. One that says no finite number is appended to `bad`, by its
     /// number among the spans, and zero in its place: as [`BadKind::OutOfRange`] if it is a number
     /// but not finite.
@@ -373,7 +392,7 @@ impl NumberColumn {
         }
         let largest = self.mantissas.iter().fold(0, |largest, m| m.unsigned_abs().max(largest));
         let room = (i64::MAX as u64).checked_div(largest).unwrap_or(u64::MAX);
-        let digits = TENS.iter().take_while(|&&ten| ten as u64 <= room).count() - 1;
+        let digits = TENS[1..].iter().take_while(|&&ten| ten as u64 <= room).count();
         self.scale_max = (usize::from(self.scale) + digits).min(MAX_SCALE as usize) as u8;
         if scale > self.scale_max {
             return false;

@@ -31,6 +31,7 @@ mod random;
 mod records;
 mod refusals;
 mod sort;
+mod stats;
 mod tables;
 mod text_files;
 mod tidy;

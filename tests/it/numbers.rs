@@ -197,6 +197,15 @@ fn a_column_finds_its_scale_and_keeps_it() {
     assert_eq!(column.scale(), 2);
     column.clear();
     assert_eq!((column.scale(), column.len()), (2, 0));
+    column = NumberColumn::default();
+    // The least integer has no room at all.
+    column.push(Number::from(i64::MIN));
+    column.push(number("-9223372036854775807.5"));
+    check_column(
+        &column,
+        &[i64::MIN.to_string(), (-(2f64.powi(63))).to_string()].map(|t| number(&t)),
+    );
+    column.clear();
     // Too many that do not fit: the next chunk shall find a scale of its own.
     column.push(number("0.000000000000000001"));
     (0..100).for_each(|_| column.push(number("99.9")));

@@ -4,17 +4,22 @@
 
 mod count;
 mod ends;
+mod exact_sum;
+mod exact_total;
 mod extremes;
 mod laws;
 mod moments;
+mod stats;
 mod sum;
 mod together;
 
 pub use count::{Count, DistinctCount, DistinctValues};
 pub use ends::{First, Last};
+pub use exact_total::Total;
 pub use extremes::{Candidates, Max, Min, TopK};
 pub use laws::{check_laws, check_laws_by};
 pub use moments::{Moments, SampleStdDev, SampleVariance, StdDev, Variance};
+pub use stats::{Stats, Summary, SummaryColumns, SummaryRef, Tally};
 pub use sum::{Mean, Sum};
 
 use crate::error::{Error, ErrorKind, Result};

@@ -1,14 +1,20 @@
-//! Sums and means: of integers exact, of floats in the order of the values.
+//! Sums and means: of integers and decimals exact, of floats in the order of the values.
 
 use super::Aggregate;
+use super::exact_total::{Total, add_numbers};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Number, NumberColumn, quotient};
 
 /// The sum of each key's values: integers as `i64`, where an overflow fails the batch; floats as
 /// `f64`, added in the order of the blocks, so that any number of threads gives the same bits.
+///
+/// The sum of [`Number`]s is exact if it is a decimal, and otherwise the float nearest to the exact
+/// sum; one past the largest float fails the batch.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sum;
 
-/// The mean of each key's values, as `f64`: of integers the exact sum divided once.
+/// The mean of each key's values, as `f64`: of integers and [`Number`]s the exact mean, rounded
+/// once.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mean;
 
@@ -76,7 +82,7 @@ macro_rules! integers {
             }
 
             fn finish(&self, partial: &(i128, i64)) -> Result<f64> {
-                Ok(partial.0 as f64 / partial.1 as f64)
+                Ok(quotient(partial.0, partial.1 as u128))
             }
 
             fn is_invertible(&self) -> bool {
@@ -148,6 +154,107 @@ macro_rules! floats {
             }
         }
     )*};
+}
+
+impl Aggregate<Number> for Sum {
+    type Partial = Total;
+    type Output = Number;
+
+    fn identity(&self) -> Total {
+        Total::default()
+    }
+
+    fn add(&self, partial: &mut Total, value: Number) -> Result<()> {
+        partial.add(value);
+        Ok(())
+    }
+
+    fn merge(&self, into: &mut Total, later: &Total) -> Result<()> {
+        into.merge(later);
+        Ok(())
+    }
+
+    fn finish(&self, partial: &Total) -> Result<Number> {
+        partial.sum().map_err(|sum| {
+            let message = format!("the sum of a key is {sum}, past the largest f64");
+            Error::new(ErrorKind::Overflow, message)
+        })
+    }
+
+    fn add_rows(&self, partials: &mut [Total], ids: &[u32], values: &NumberColumn) -> Result<()> {
+        add_numbers(partials, ids, values, Total::add_decimal, Total::add);
+        Ok(())
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn unmerge(&self, from: &mut Total, first: &Total) -> Result<()> {
+        from.unmerge(first);
+        Ok(())
+    }
+
+    fn byte_len(&self, partial: &Total) -> usize {
+        size_of::<Total>() + partial.heap_len()
+    }
+}
+
+impl Aggregate<Number> for Mean {
+    type Partial = (Total, i64);
+    type Output = f64;
+
+    fn identity(&self) -> (Total, i64) {
+        (Total::default(), 0)
+    }
+
+    fn add(&self, partial: &mut (Total, i64), value: Number) -> Result<()> {
+        partial.0.add(value);
+        partial.1 += 1;
+        Ok(())
+    }
+
+    fn merge(&self, into: &mut (Total, i64), later: &(Total, i64)) -> Result<()> {
+        into.0.merge(&later.0);
+        into.1 += later.1;
+        Ok(())
+    }
+
+    fn finish(&self, partial: &(Total, i64)) -> Result<f64> {
+        Ok(partial.0.mean(partial.1))
+    }
+
+    fn add_rows(
+        &self,
+        partials: &mut [(Total, i64)],
+        ids: &[u32],
+        values: &NumberColumn,
+    ) -> Result<()> {
+        let add_mantissa = |partial: &mut (Total, i64), mantissa, scale| {
+            partial.0.add_decimal(mantissa, scale);
+            partial.1 += 1;
+        };
+        let add = |partial: &mut (Total, i64), number| {
+            partial.0.add(number);
+            partial.1 += 1;
+        };
+        add_numbers(partials, ids, values, add_mantissa, add);
+        Ok(())
+    }
+
+    fn is_invertible(&self) -> bool {
+        true
+    }
+
+    fn unmerge(&self, from: &mut (Total, i64), first: &(Total, i64)) -> Result<()> {
+        from.0.unmerge(&first.0);
+        from.1 -= first.1;
+        Ok(())
+    }
+
+    fn byte_len(&self, partial: &(Total, i64)) -> usize {
+        size_of::<(Total, i64)>() + partial.0.heap_len()
+    }
 }
 
 integers!(i8, i16, i32, i64, u16, u32, u64);
