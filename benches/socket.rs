@@ -1,8 +1,10 @@
 //! cargo bench --bench socket [-- FILE]
 //!
 //! From a loopback socket, sender included: a reader that only drains it (D), the engine that only
-//! makes lines and counts them, and the engine that counts words, in turn. Prints the median of the
-//! ratios to D in the same round.
+//! makes lines and counts them, and the engine that counts words, in turn; and, of lines
+//! `key;decimal` of 413 keys, a reader that only drains, and the engine that decodes them to exact
+//! decimals and takes minimum, mean, maximum and count by key. Prints the median of the ratios to D
+//! in the same round.
 
 #![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
 
@@ -13,8 +15,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tidemill::Listen;
 use tidemill::prelude::*;
+use tidemill::{Listen, Number, Stats};
 
 /// Sends the text so many times to the first who connects, and then closes.
 fn serve(text: Arc<Vec<u8>>, times: usize) -> std::net::SocketAddr {
@@ -131,7 +133,12 @@ fn main() {
     let words = text.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
     let words = (words.count() * times) as i64;
 
+    let readings = Arc::new(corpus::measurements(8 << 20, 413));
+    let reading_times = (bytes as usize / 2 / readings.len()).max(1);
+    let rows = readings.iter().filter(|&&byte| byte == b'\n').count() * reading_times;
+
     let (mut drained, mut to_lines, mut to_counts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut to_averages = Vec::new();
     // Both ends are in this process: twice as many descriptors.
     let (slow, mut undisturbed) = (if is_test { 20 } else { 1_000 }, Vec::new());
     for _ in 0..rounds {
@@ -142,6 +149,12 @@ fn main() {
             lines.split_whitespace().count_by_value().map(|(_, count)| count)
         };
         to_counts.push(bound / engine(&text, times, words, counts));
+        let averages = |lines: &DStream<String>| {
+            let readings = lines.decode::<(String, Number)>(Delimited::new(b';'));
+            readings.aggregate_by_key(Stats).map(|(_, stats)| stats.count)
+        };
+        let bound = drain(&readings, reading_times);
+        to_averages.push(bound / engine(&readings, reading_times, rows as i64, averages));
         let alone = beside_slow_ones(&text, times, words, 0);
         undisturbed.push(alone / beside_slow_ones(&text, times, words, slow));
     }
@@ -149,6 +162,7 @@ fn main() {
     println!("drain only (D)           {:6.2} GB/s", corpus::median(drained));
     println!("socket to lines, counted {:6.2} D", corpus::median(to_lines));
     println!("socket to word counts    {:6.2} D", corpus::median(to_counts));
+    println!("socket to averages       {:6.2} D of such lines", corpus::median(to_averages));
     println!(
         "one sender beside {slow} slow ones: {:.2} x its speed alone",
         corpus::median(undisturbed)

@@ -152,6 +152,7 @@ fn main() {
     compare("text, least integer", &of_text, Min, &size);
     let floats = batches(keys, rows, |key, value| (text(key), value as f64));
     compare("text, sum of floats", &floats, Sum, &size);
+    compare("text, mean of floats", &floats, Mean, &size);
     compare("text, own monoid", &of_text, Spread, &size);
     let of_numbers = batches(keys, rows, |key, value| (key as i64, value));
     compare("numbers, sum of integers", &of_numbers, Sum, &size);
