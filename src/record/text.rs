@@ -16,7 +16,7 @@ pub struct TextColumn {
 
 impl TextColumn {
     /// Rows that are ranges of a shared buffer.
-    pub(crate) fn shared(values: SharedText, spans: Vec<Span>) -> TextColumn {
+    pub(crate) fn from_shared(values: SharedText, spans: Vec<Span>) -> TextColumn {
         TextColumn { slices: Slices::shared(values, spans) }
     }
 

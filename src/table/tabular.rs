@@ -7,7 +7,7 @@ use tidemill_kernels::Span;
 use super::series::Values;
 use super::{DataType, Field, Schema, Series, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Buffer, Columns, OptionColumn, Record, ScalarColumn, TextColumn};
+use crate::record::{Buffer, Columns, Number, OptionColumn, Record, ScalarColumn, TextColumn};
 
 /// A record whose fields can be the columns of a [`Table`].
 ///
@@ -104,6 +104,18 @@ macro_rules! floats {
 
 floats!(f32, f64);
 
+/// As `f64`, each rounded once.
+impl Tabular for Number {
+    fn fields() -> Vec<Field> {
+        value(DataType::F64)
+    }
+
+    fn series(columns: &<Number as Record>::Columns) -> Result<Vec<Series>> {
+        let values = (0..columns.len()).map(|row| columns.get(row).to_f64());
+        Ok(vec![values.collect::<Vec<f64>>().into()])
+    }
+}
+
 impl Tabular for bool {
     fn fields() -> Vec<Field> {
         value(DataType::Bool)
@@ -121,7 +133,7 @@ impl Tabular for String {
 
     fn series(columns: &TextColumn) -> Result<Vec<Series>> {
         let (text, spans) = columns.to_shared();
-        Ok(vec![TextColumn::shared(text, spans.into_owned()).into()])
+        Ok(vec![TextColumn::from_shared(text, spans.into_owned()).into()])
     }
 }
 
@@ -156,7 +168,7 @@ fn spread(series: &Series, slots: impl Iterator<Item = Option<usize>> + Clone) -
         Values::Text(text) => {
             let (shared, spans) = text.to_shared();
             let spans = slots.map(|slot| slot.map_or(Span { start: 0, len: 0 }, |at| spans[at]));
-            Values::Text(Arc::new(TextColumn::shared(shared, spans.collect())))
+            Values::Text(Arc::new(TextColumn::from_shared(shared, spans.collect())))
         }
     };
     Series::new(values, Some(validity))
