@@ -39,6 +39,9 @@ pub(crate) const PARALLEL_BYTES_MIN: usize = 128 << 10;
 /// lines has fewer.
 pub(crate) const RECYCLED_ROWS_MAX: usize = 1 << 19;
 
+/// Bytes of the largest text that it keeps room for.
+pub(crate) const RECYCLED_BYTES_MAX: usize = 8 << 20;
+
 /// Batches that a channel holds at most: its memory is taken at once.
 pub(crate) const COLLECTED_BATCHES_MAX: usize = 1 << 16;
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tidemill_kernels::{Span, TextBuffer};
 
 use super::block::SharedText;
+use crate::config::RECYCLED_BYTES_MAX;
 
 #[derive(Debug, Default)]
 pub(super) struct Slices {
@@ -174,7 +175,11 @@ impl Slices {
         self.spans.clear();
         self.values = match std::mem::take(&mut self.values) {
             Values::Owned(buffer) => Values::Owned(buffer),
-            Values::Shared(shared) => Values::Owned(shared.into_own().unwrap_or_default()),
+            Values::Shared(shared) => {
+                let own = shared.into_own();
+                let own = own.filter(|buffer| buffer.capacity() <= RECYCLED_BYTES_MAX);
+                Values::Owned(own.unwrap_or_default())
+            }
         };
         self.own().clear();
     }
