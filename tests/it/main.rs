@@ -10,6 +10,7 @@ mod combine;
 #[cfg(feature = "cli")]
 mod command;
 mod conformance;
+mod decimals;
 mod delimited;
 mod derive;
 mod faults;
