@@ -6,6 +6,7 @@ use memchr::memmem::Finder;
 use super::expr::{Binary, Literal, Match, Node, Unary};
 use super::{DataType, Evaluated, Expr, Field, IntoExpr, Schema, Table};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Timestamp;
 
 /// An expression that can be evaluated on tables of one schema.
 #[derive(Clone, Debug)]
@@ -46,6 +47,7 @@ impl Bound {
             Node::Binary(operator, sides) => {
                 let (left, right) =
                     (Bound::new(&sides[0], schema)?, Bound::new(&sides[1], schema)?);
+                let (left, right) = (left.beside(&right)?, right.beside(&left)?);
                 let types = [left.data_type, right.data_type];
                 let (side, data_type) =
                     binary_type(*operator, types).ok_or_else(|| misfit(expr, &types))?;
@@ -81,8 +83,7 @@ impl Bound {
             }
             Node::Cast(of, to) => {
                 let of = Bound::new(of, schema)?;
-                let is_possible = of.data_type != DataType::Text || *to == DataType::Text;
-                if !is_possible {
+                if !can_cast(of.data_type, *to) {
                     return Err(misfit(expr, &[of.data_type]));
                 }
                 return of.cast(*to);
@@ -132,6 +133,19 @@ impl Bound {
         Bound::select(all, schema)
     }
 
+    /// A text that stands beside a timestamp is one itself.
+    fn beside(&self, other: &Bound) -> Result<Bound> {
+        let kind = match (&self.kind, other.data_type) {
+            (Kind::Literal(Literal::Text(text)), DataType::Timestamp) => {
+                let time = text.parse::<Timestamp>();
+                Literal::Timestamp(time.map_err(|error| schema_error(error.to_string()))?)
+            }
+            _ => return Ok(self.clone()),
+        };
+        let (kind, data_type) = (Kind::Literal(kind), DataType::Timestamp);
+        Ok(Bound { kind, data_type, text: self.text.clone() })
+    }
+
     /// The same as values of this type.
     fn cast(self, to: DataType) -> Result<Bound> {
         if self.data_type == to {
@@ -158,6 +172,15 @@ impl Bound {
             Evaluated::Literal(literal) => Ok(Bound { kind: Kind::Literal(literal), ..self }),
             Evaluated::Series(_) => Ok(self),
         }
+    }
+}
+
+fn can_cast(from: DataType, to: DataType) -> bool {
+    match (from, to) {
+        (DataType::Text, to) => to == DataType::Text,
+        (DataType::Timestamp, to) => !matches!(to, DataType::F64 | DataType::Bool),
+        (from, DataType::Timestamp) => from == DataType::I64,
+        _ => true,
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) fn cast(of: &Series, to: DataType, text: &str) -> Result<Series> {
         (Values::F64(values), DataType::Bool) => {
             Values::Bool(values.iter().map(|&value| value != 0.0).collect::<Vec<_>>().into())
         }
+        (Values::Timestamp(nanos), DataType::I64) => Values::I64(nanos.clone()),
+        (Values::I64(nanos), DataType::Timestamp) => Values::Timestamp(nanos.clone()),
         (_, DataType::Text) => written(of).values().clone(),
         _ => return Ok(of.clone()),
     };

@@ -44,7 +44,7 @@ impl<'a> Text<'a> {
 fn operand(side: &Evaluated) -> Operand<'_> {
     match side {
         Evaluated::Series(series) => match series.values() {
-            Values::I64(values) => Operand::I64(Side::Rows(values)),
+            Values::I64(values) | Values::Timestamp(values) => Operand::I64(Side::Rows(values)),
             Values::F64(values) => Operand::F64(Side::Rows(values)),
             Values::Bool(values) => Operand::Bool(Side::Rows(values)),
             Values::Text(text) => Operand::Text(Text::Rows(text)),
@@ -54,6 +54,7 @@ fn operand(side: &Evaluated) -> Operand<'_> {
             Literal::F64(value) => Operand::F64(Side::One(*value)),
             Literal::Bool(value) => Operand::Bool(Side::One(*value)),
             Literal::Text(value) => Operand::Text(Text::One(value)),
+            Literal::Timestamp(value) => Operand::I64(Side::One(value.nanos())),
             Literal::Null(_) => unreachable!("null became a column"),
         },
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::record::Timestamp;
+
 /// The type of a column. Each value of any type may be null.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -14,6 +16,8 @@ pub enum DataType {
     Bool,
     /// UTF-8 text.
     Text,
+    /// Points in time, in nanoseconds.
+    Timestamp,
 }
 
 impl DataType {
@@ -29,6 +33,7 @@ impl fmt::Display for DataType {
             DataType::F64 => "f64",
             DataType::Bool => "bool",
             DataType::Text => "text",
+            DataType::Timestamp => "timestamp",
         })
     }
 }
@@ -47,6 +52,8 @@ pub enum Cell<'a> {
     Bool(bool),
     /// A text.
     Text(&'a str),
+    /// A point in time.
+    Timestamp(Timestamp),
 }
 
 impl fmt::Display for Cell<'_> {
@@ -59,6 +66,7 @@ impl fmt::Display for Cell<'_> {
             Cell::F64(value) => write!(f, "{value:?}"),
             Cell::Bool(value) => write!(f, "{value}"),
             Cell::Text(value) => f.write_str(value),
+            Cell::Timestamp(value) => write!(f, "{value}"),
         }
     }
 }

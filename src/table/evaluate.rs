@@ -58,6 +58,7 @@ impl Evaluated {
             Evaluated::Literal(Literal::I64(value)) => vec![value; len].into(),
             Evaluated::Literal(Literal::F64(value)) => vec![value; len].into(),
             Evaluated::Literal(Literal::Bool(value)) => vec![value; len].into(),
+            Evaluated::Literal(Literal::Timestamp(value)) => vec![value; len].into(),
             Evaluated::Literal(Literal::Text(value)) => {
                 let mut text = TextColumn::default();
                 (0..len).for_each(|_| text.push(&value));
@@ -135,6 +136,7 @@ impl Bound {
             Cell::F64(value) => Literal::F64(value),
             Cell::Bool(value) => Literal::Bool(value),
             Cell::Text(value) => Literal::Text(value.to_owned()),
+            Cell::Timestamp(value) => Literal::Timestamp(value),
         })
     }
 }

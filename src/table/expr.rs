@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops;
 
 use super::DataType;
+use crate::record::Timestamp;
 
 /// What is computed of the columns of a row: made by [`col`] and [`lit`], and from there by
 /// operators and methods. Numbers and texts beside an expression are literals.
@@ -46,6 +47,7 @@ pub(crate) enum Literal {
     F64(f64),
     Bool(bool),
     Text(String),
+    Timestamp(Timestamp),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -89,7 +91,8 @@ pub fn col(name: impl Into<String>) -> Expr {
     Expr { node: Node::Column(name.into()) }
 }
 
-/// The same value in each row: an integer, a float, a `bool`, a text, or an `Option` of these.
+/// The same value in each row: an integer, a float, a `bool`, a text, a
+/// [`Timestamp`](crate::Timestamp), or an `Option` of these.
 pub fn lit(value: impl Into<Expr>) -> Expr {
     value.into()
 }
@@ -222,7 +225,8 @@ impl Expr {
     }
 
     /// The values as another type: between integers, floats (cut towards zero, and an error where
-    /// they do not fit) and `bool` (0 and 1), and anything as text.
+    /// they do not fit) and `bool` (0 and 1), between timestamps and integers as nanoseconds, and
+    /// anything as text.
     pub fn cast(self, to: DataType) -> Expr {
         Expr { node: Node::Cast(Box::new(self), to) }
     }
@@ -317,6 +321,7 @@ literals! {
     bool, Bool, value => value;
     &str, Text, value => value.to_owned();
     String, Text, value => value;
+    Timestamp, Timestamp, value => value;
 }
 
 impl Literal {
@@ -331,6 +336,7 @@ impl Literal {
             Literal::F64(_) => DataType::F64,
             Literal::Bool(_) => DataType::Bool,
             Literal::Text(_) => DataType::Text,
+            Literal::Timestamp(_) => DataType::Timestamp,
         }
     }
 }
@@ -343,6 +349,7 @@ impl fmt::Display for Literal {
             Literal::F64(value) => write!(f, "{value:?}"),
             Literal::Bool(value) => write!(f, "{value}"),
             Literal::Text(value) => write!(f, "{value:?}"),
+            Literal::Timestamp(value) => write!(f, "{value}"),
         }
     }
 }

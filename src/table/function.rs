@@ -16,7 +16,7 @@ use super::quantile::Quantile;
 use super::{DataType, Series};
 use crate::error::Result;
 use crate::ops::{Aggregate, First, Last, Max, Mean, Min, SampleStdDev, SampleVariance, Sum};
-use crate::record::{Columns, Ordered, Record};
+use crate::record::{Columns, Ordered, Record, Timestamp};
 
 /// What an aggregate has of one group, when it goes on to a window.
 #[derive(Clone, Debug)]
@@ -64,6 +64,7 @@ pub(crate) fn function_of(
         DataType::F64 => floats(kind),
         DataType::Bool => ends::<bool>(kind, of),
         DataType::Text => ends::<String>(kind, of),
+        DataType::Timestamp => ends::<Timestamp>(kind, of),
     }
 }
 

@@ -250,7 +250,7 @@ impl Dictionary {
     fn ids(&mut self, of: &Series, ids: &mut Vec<u32>) -> Result<()> {
         let bits: Vec<i64> = match (&mut *self, of.values()) {
             (Dictionary::Text(groups), Values::Text(text)) => return groups.ids(text, ids),
-            (_, Values::I64(values)) => values.to_vec(),
+            (_, Values::I64(values) | Values::Timestamp(values)) => values.to_vec(),
             (_, Values::F64(values)) => values.iter().map(|&value| float_bits(value)).collect(),
             (_, Values::Bool(values)) => values.iter().map(|&value| value.into()).collect(),
             (_, Values::Text(_)) => unreachable!("keys are of one schema"),
@@ -279,6 +279,9 @@ impl Dictionary {
                         values.collect::<Vec<f64>>().into()
                     }
                     DataType::Bool => bits.iter().map(|&bits| bits != 0).collect::<Vec<_>>().into(),
+                    DataType::Timestamp => {
+                        Series::new(Values::Timestamp(bits.to_vec().into()), None)
+                    }
                     _ => bits.to_vec().into(),
                 }
             }

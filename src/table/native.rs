@@ -3,7 +3,7 @@
 use super::Series;
 use super::series::Values;
 use crate::ops::Moments;
-use crate::record::{Buffer, Record, ScalarColumn, TextColumn};
+use crate::record::{Buffer, Record, ScalarColumn, TextColumn, Timestamp};
 
 /// A record that is what one type of columns holds.
 pub(crate) trait Native: Record {
@@ -57,6 +57,30 @@ scalars! {
     bool, Bool;
 }
 
+impl Native for Timestamp {
+    type Rows<'a> = &'a [i64];
+
+    fn rows(series: &Series) -> &[i64] {
+        match series.values() {
+            Values::Timestamp(nanos) => nanos,
+            _ => unreachable!("types were checked"),
+        }
+    }
+
+    fn at<'a>(rows: Self::Rows<'a>, row: usize) -> Self::Ref<'a> {
+        Timestamp::from_nanos(rows[row])
+    }
+
+    fn placeholder() -> Timestamp {
+        Timestamp::default()
+    }
+
+    fn series(mut columns: ScalarColumn<Timestamp>, validity: Option<Buffer<bool>>) -> Series {
+        let times = std::mem::take(columns.values_mut());
+        Series::new(Series::from(times).values().clone(), validity)
+    }
+}
+
 impl Native for String {
     type Rows<'a> = &'a TextColumn;
 
@@ -93,6 +117,7 @@ pub(crate) enum StoredState {
     OneI64(Option<i64>),
     OneF64(Option<f64>),
     OneBool(Option<bool>),
+    OneTime(Option<Timestamp>),
     OneText(Option<String>),
     Floats(Vec<f64>),
 }
@@ -138,6 +163,7 @@ stored! {
     Option<i64>, OneI64;
     Option<f64>, OneF64;
     Option<bool>, OneBool;
+    Option<Timestamp>, OneTime;
     Option<String>, OneText;
     Vec<f64>, Floats;
 }

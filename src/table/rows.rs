@@ -148,6 +148,7 @@ impl Key for TableRow {
                 Cell::F64(value) => float_bits(value).hash(state),
                 Cell::Bool(value) => value.hash(state),
                 Cell::Text(value) => value.hash(state),
+                Cell::Timestamp(value) => value.hash(state),
             }
         }
     }

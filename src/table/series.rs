@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cell, DataType};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Buffer, Columns, TextColumn};
+use crate::record::{Buffer, Columns, TextColumn, Timestamp};
 
 /// A column of a table. Cloning one that is not being appended to copies no values.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(crate) enum Values {
     F64(Buffer<f64>),
     Bool(Buffer<bool>),
     Text(Arc<TextColumn>),
+    /// Nanoseconds, as [`Timestamp`] has them.
+    Timestamp(Buffer<i64>),
 }
 
 /// The same expression for each type of values that lie in a buffer, and another for text.
@@ -30,6 +32,7 @@ macro_rules! by_type {
             Values::I64($buffer) => $fixed,
             Values::F64($buffer) => $fixed,
             Values::Bool($buffer) => $fixed,
+            Values::Timestamp($buffer) => $fixed,
             Values::Text($text) => $other,
         }
     };
@@ -43,6 +46,7 @@ impl Series {
             DataType::F64 => Values::F64(Buffer::default()),
             DataType::Bool => Values::Bool(Buffer::default()),
             DataType::Text => Values::Text(Arc::default()),
+            DataType::Timestamp => Values::Timestamp(Buffer::default()),
         };
         Series { values, validity: None }
     }
@@ -64,6 +68,7 @@ impl Series {
                 text.freeze();
                 Values::Text(Arc::new(text))
             }
+            DataType::Timestamp => Values::Timestamp(vec![0; len].into()),
         };
         Series::new(values, Some(vec![false; len].into()))
     }
@@ -83,6 +88,7 @@ impl Series {
             Values::F64(_) => DataType::F64,
             Values::Bool(_) => DataType::Bool,
             Values::Text(_) => DataType::Text,
+            Values::Timestamp(_) => DataType::Timestamp,
         }
     }
 
@@ -114,6 +120,7 @@ impl Series {
             Values::F64(values) => Cell::F64(values[row]),
             Values::Bool(values) => Cell::Bool(values[row]),
             Values::Text(text) => Cell::Text(text.get(row)),
+            Values::Timestamp(values) => Cell::Timestamp(Timestamp::from_nanos(values[row])),
         }
     }
 
@@ -151,8 +158,9 @@ impl Series {
             (Values::F64(values), Cell::F64(value)) => values.own().push(value),
             (Values::Bool(values), Cell::Bool(value)) => values.own().push(value),
             (Values::Text(text), Cell::Text(value)) => own_text(text).push(value),
+            (Values::Timestamp(values), Cell::Timestamp(time)) => values.own().push(time.nanos()),
             (Values::Text(text), Cell::Null) => own_text(text).push(""),
-            (Values::I64(values), Cell::Null) => values.own().push(0),
+            (Values::I64(values) | Values::Timestamp(values), Cell::Null) => values.own().push(0),
             (Values::F64(values), Cell::Null) => values.own().push(0.0),
             (Values::Bool(values), Cell::Null) => values.own().push(false),
             _ => unreachable!("schemas were compared before"),
@@ -174,7 +182,10 @@ impl Series {
             return;
         }
         match (&mut self.values, &other.values) {
-            (Values::I64(values), Values::I64(more)) => values.own().extend_from_slice(more),
+            (Values::I64(values), Values::I64(more))
+            | (Values::Timestamp(values), Values::Timestamp(more)) => {
+                values.own().extend_from_slice(more)
+            }
             (Values::F64(values), Values::F64(more)) => values.own().extend_from_slice(more),
             (Values::Bool(values), Values::Bool(more)) => values.own().extend_from_slice(more),
             (Values::Text(text), Values::Text(more)) => own_text(text).append(more),
@@ -197,6 +208,7 @@ impl Series {
             Values::I64(values) => Values::I64(gathered(values, rows)),
             Values::F64(values) => Values::F64(gathered(values, rows)),
             Values::Bool(values) => Values::Bool(gathered(values, rows)),
+            Values::Timestamp(values) => Values::Timestamp(gathered(values, rows)),
             Values::Text(text) => {
                 let mut text = text.gather(rows);
                 text.freeze();
@@ -248,6 +260,13 @@ impl From<Vec<f64>> for Series {
 impl From<Vec<bool>> for Series {
     fn from(values: Vec<bool>) -> Series {
         Series::new(Values::Bool(values.into()), None)
+    }
+}
+
+impl From<Vec<Timestamp>> for Series {
+    fn from(times: Vec<Timestamp>) -> Series {
+        let nanos = times.into_iter().map(Timestamp::nanos).collect::<Vec<i64>>();
+        Series::new(Values::Timestamp(nanos.into()), None)
     }
 }
 

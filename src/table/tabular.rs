@@ -7,11 +7,13 @@ use tidemill_kernels::Span;
 use super::series::Values;
 use super::{DataType, Field, Schema, Series, Table};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Buffer, Columns, Number, OptionColumn, Record, ScalarColumn, TextColumn};
+use crate::record::{
+    Buffer, Columns, Number, OptionColumn, Record, ScalarColumn, TextColumn, Timestamp,
+};
 
 /// A record whose fields can be the columns of a [`Table`].
 ///
-/// Numbers, `bool` and `String` are a column; `Option` is one with nulls; tuples have the columns
+/// Numbers, `bool`, `String` and `Timestamp` are a column; `Option` is one with nulls; tuples have the columns
 /// `_1`, `_2` and so on, as in Spark, and structs that derive `Record` those of their fields, where
 /// a struct in a struct gives `place.street`. A stream of single values has the column `value`.
 pub trait Tabular: Record {
@@ -126,6 +128,16 @@ impl Tabular for bool {
     }
 }
 
+impl Tabular for Timestamp {
+    fn fields() -> Vec<Field> {
+        value(DataType::Timestamp)
+    }
+
+    fn series(columns: &ScalarColumn<Timestamp>) -> Result<Vec<Series>> {
+        Ok(vec![columns.values().to_vec().into()])
+    }
+}
+
 impl Tabular for String {
     fn fields() -> Vec<Field> {
         value(DataType::Text)
@@ -165,6 +177,7 @@ fn spread(series: &Series, slots: impl Iterator<Item = Option<usize>> + Clone) -
         Values::I64(values) => Values::I64(fixed(values, slots)),
         Values::F64(values) => Values::F64(fixed(values, slots)),
         Values::Bool(values) => Values::Bool(fixed(values, slots)),
+        Values::Timestamp(values) => Values::Timestamp(fixed(values, slots)),
         Values::Text(text) => {
             let (shared, spans) = text.to_shared();
             let spans = slots.map(|slot| slot.map_or(Span { start: 0, len: 0 }, |at| spans[at]));

@@ -7,8 +7,8 @@ mod naive;
 mod streams;
 
 use tidemill::prelude::*;
-use tidemill::table::{DataType, count, max, mean, quantile};
-use tidemill::{ErrorKind, Result};
+use tidemill::table::{Cell, DataType, count, max, mean, quantile};
+use tidemill::{ErrorKind, Result, Timestamp};
 
 #[derive(Record)]
 struct Place {
@@ -173,4 +173,38 @@ fn tables_of_columns() {
         error.to_string(),
         "a + 9223372036854775807: 1 + 9223372036854775807 does not fit an i64"
     );
+}
+
+#[test]
+fn times() {
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let (noon, later) = (time("2024-02-29T12:00:00Z"), time("2024-02-29T12:00:00.25Z"));
+    let rows = [(Some(noon), 1i64), (None, 2), (Some(later), 3), (Some(noon), 4)];
+    let table = Table::from_records(rows).unwrap();
+    assert_eq!(table.schema().to_string(), "_1: timestamp, _2: i64");
+    for from in [lit("2024-02-29T13:00:00.1+01:00"), lit(time("2024-02-29T12:00:00.1Z"))] {
+        let late = table.filter(col("_1").gt_eq(from)).unwrap();
+        assert_eq!(late.column("_2").unwrap().i64s().unwrap(), [3]);
+    }
+    let by_time = table.group_by(["_1"]).unwrap().agg([count(), max("_1").alias("max")]).unwrap();
+    assert_eq!(
+        by_time.select(["_1", "count"]).unwrap().shown(2).to_string(),
+        "\
++--------------------+-----+
+|                  _1|count|
++--------------------+-----+
+|2024-02-29T12:00:00Z|    2|
+|                NULL|    1|
++--------------------+-----+
+only showing top 2 rows
+"
+    );
+    let nanos = table.select([col("_1").cast(DataType::I64).alias("n")]).unwrap();
+    assert_eq!(nanos.column("n").unwrap().i64s().unwrap()[0], noon.nanos());
+    let back = nanos.select([col("n").cast(DataType::Timestamp)]).unwrap();
+    assert_eq!(back.columns()[0].get(2), Cell::Timestamp(later));
+    let error = table.filter(col("_1").lt("noon")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Schema);
+    assert!(error.to_string().contains("\"noon\""), "{error}");
+    assert!(table.select([col("_1") + 1]).is_err());
 }
