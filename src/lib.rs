@@ -29,7 +29,9 @@
 //! [`Receiver`] how to write a source of your own, and [`TestContext`] how to test a program
 //! without sleeping.
 
-#![forbid(unsafe_code)]
+// The C Data Interface has raw pointers, and one module, which says so, handles them.
+#![cfg_attr(not(feature = "arrow"), forbid(unsafe_code))]
+#![cfg_attr(feature = "arrow", deny(unsafe_code))]
 
 mod config;
 mod decode;
@@ -44,6 +46,8 @@ mod source;
 pub mod table;
 mod time;
 
+#[cfg(feature = "arrow")]
+pub use arrow_array;
 pub use config::{BLOCK_BYTES, Limits};
 pub use decode::{
     Decode, DecodeCounts, DecodeValue, Decoder, Delimited, Reason, Reject, RejectColumns,

@@ -1,4 +1,4 @@
-//! Batches as Arrow arrays: the only place that names arrow2.
+//! Batches as Arrow arrays, and these to and from arrow-rs: the only unsafe code of the engine.
 //!
 //! A stream's columns lie as Arrow wants them, but for text, whose rows may be anywhere in a block:
 //! one gather brings them in order, here, at the boundary, and nowhere else.
@@ -158,4 +158,79 @@ tuples! {
     (A 0, B 1, C 2, D 3)
     (A 0, B 1, C 2, D 3, E 4)
     (A 0, B 1, C 2, D 3, E 4, F 5)
+}
+
+/// Arrays of arrow2 to and from arrow-rs, by the C Data Interface: both have its structs, each its
+/// own, with the layout that the interface's text fixes. The memory stays where it is, and goes
+/// when the last of both sides lets go of it.
+#[cfg(feature = "arrow")]
+mod interface {
+    #![expect(unsafe_code, reason = "the C Data Interface is made of raw pointers")]
+
+    use std::mem::transmute;
+
+    use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
+    use arrow_array::{Array as _, ArrayRef, make_array};
+    use arrow2::array::Array;
+    use arrow2::datatypes::Field;
+    use arrow2::ffi;
+
+    use crate::error::{BoxError, Error, ErrorKind, Result};
+
+    /// An array for arrow-rs, over the same memory.
+    pub(crate) fn to_arrow_rs(array: Box<dyn Array>) -> Result<ArrayRef> {
+        let field = Field::new("", array.data_type().clone(), true);
+        // SAFETY: both are `repr(C)` with the fields of the C Data Interface's `ArrowSchema` in
+        // their order, and have no others. Who gets it releases it, by the function in it.
+        let schema: FFI_ArrowSchema = unsafe { transmute(ffi::export_field_to_c(&field)) };
+        // SAFETY: as above, of `ArrowArray`.
+        let array: FFI_ArrowArray = unsafe { transmute(ffi::export_array_to_c(array)) };
+        // SAFETY: arrow2 exports what the interface asks for: an array whose buffers have the
+        // lengths that its type says, unchanged for as long as it is not released.
+        let data = unsafe { from_ffi(array, &schema) };
+        Ok(make_array(data.map_err(foreign)?))
+    }
+
+    /// An array of arrow-rs for here, over the same memory.
+    pub(crate) fn from_arrow_rs(array: &ArrayRef) -> Result<Box<dyn Array>> {
+        let (array, schema) = to_ffi(&array.to_data()).map_err(foreign)?;
+        // SAFETY: both are `repr(C)` with the fields of the C Data Interface's `ArrowSchema` in
+        // their order, and have no others. Who gets it releases it, by the function in it.
+        let schema: ffi::ArrowSchema = unsafe { transmute(schema) };
+        // SAFETY: as above, of `ArrowArray`.
+        let array: ffi::ArrowArray = unsafe { transmute(array) };
+        // SAFETY: arrow-rs exports a schema whose strings end, and that is not released yet.
+        let field = unsafe { ffi::import_field_from_c(&schema) }.map_err(foreign)?;
+        // SAFETY: arrow-rs exports an array of the type that the schema says, whose buffers are
+        // aligned, as long as that type asks for, and unchanged for as long as it is not released.
+        unsafe { ffi::import_array_from_c(array, field.data_type) }.map_err(foreign)
+    }
+
+    /// What one side says of a type that it does not have.
+    fn foreign(error: impl Into<BoxError>) -> Error {
+        Error::caused(ErrorKind::Schema, "the array does not go between Arrow's crates", error)
+    }
+}
+
+#[cfg(feature = "arrow")]
+pub(crate) use interface::{from_arrow_rs, to_arrow_rs};
+
+#[cfg(feature = "arrow")]
+impl<T: ArrowRecord> Batch<T> {
+    /// The columns of each partition as an array of arrow-rs; a tuple or a struct is a struct
+    /// array.
+    ///
+    /// ```
+    /// use tidemill::arrow_array::{Array, Int64Array};
+    /// use tidemill::prelude::*;
+    ///
+    /// let batch: Batch<i64> = [1, 2, 3].into_iter().collect();
+    /// let arrays = batch.to_arrow_rs()?;
+    /// let integers = arrays[0].as_any().downcast_ref::<Int64Array>().unwrap();
+    /// assert_eq!(integers.values(), &[1, 2, 3]);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn to_arrow_rs(&self) -> crate::error::Result<Vec<arrow_array::ArrayRef>> {
+        self.partitions().map(|columns| to_arrow_rs(T::to_arrow(columns))).collect()
+    }
 }

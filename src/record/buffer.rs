@@ -34,6 +34,15 @@ impl<T: Clone> Buffer<T> {
         }
     }
 
+    /// The same values; those that are being appended to are copied.
+    #[cfg(feature = "arrow")]
+    pub(crate) fn to_arrow(&self) -> ArrowBuffer<T> {
+        match self {
+            Buffer::Owned(values) => values.clone().into(),
+            Buffer::Shared(shared) => shared.clone(),
+        }
+    }
+
     /// Makes the values shareable.
     pub(crate) fn freeze(&mut self) {
         if let Buffer::Owned(values) = self {

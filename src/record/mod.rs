@@ -4,6 +4,8 @@
 //! into it by value or by reference, so a closure over words allocates nothing. Invariant: columns
 //! that are shared are never written.
 
+#[cfg(feature = "arrow")]
+pub(crate) mod array;
 pub(crate) mod batch;
 pub(crate) mod block;
 pub(crate) mod bridge;
@@ -27,6 +29,8 @@ mod tuple;
 
 pub use batch::Batch;
 pub use bridge::{ArrowArray, ArrowRecord, arrow2, struct_array};
+#[cfg(feature = "arrow")]
+pub(crate) use bridge::{from_arrow_rs, to_arrow_rs};
 pub(crate) use buffer::Buffer;
 pub use bytes::BytesColumn;
 pub use column::Column;

@@ -23,6 +23,8 @@ mod matching;
 mod native;
 mod operators;
 mod quantile;
+#[cfg(feature = "arrow")]
+mod record_batch;
 mod rows;
 mod schema;
 mod series;

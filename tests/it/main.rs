@@ -1,6 +1,8 @@
 //! The integration tests: one binary, a file for each feature, through the public API only.
 
 mod aggregates;
+#[cfg(feature = "arrow")]
+mod arrow;
 mod batches;
 mod check;
 mod child;

@@ -128,7 +128,7 @@ fn no_queue_is_unbounded() {
 
 #[test]
 fn every_unsafe_says_why_it_is_sound() {
-    for source in sources_in("kernels/src") {
+    for source in ["kernels/src", "src"].into_iter().flat_map(sources_in) {
         let lines: Vec<&str> = source.text.lines().collect();
         for (word, line, _) in words(&source.code) {
             if word != "unsafe" {
