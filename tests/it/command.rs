@@ -5,163 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Far longer than anything here takes: only a hang comes to it.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::shell::{
+    PATIENCE, Running, append, assert_fails, assert_success, file, read_csv, run, run_with,
+    send_signal, text, tidemill,
+};
 
 const ALL_CSV: [&str; 4] = ["wordcount", "--all", "--format", "csv"];
-
-// Running the command.
-
-fn tidemill() -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tidemill"));
-    command.stdin(Stdio::null());
-    command
-}
-
-fn run(args: &[&str]) -> Output {
-    tidemill().args(args).output().expect("the command starts")
-}
-
-/// Runs the command with `input` in a pipe.
-fn run_with(input: &[u8], args: &[&str]) -> Output {
-    let mut child = tidemill()
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("the command ends");
-    writer.join().expect("no panic").expect("all input is read");
-    output
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("the command prints text")
-}
-
-fn assert_success(output: &Output) {
-    assert!(output.status.success(), "{} {}", output.status, text(&output.stderr));
-}
-
-/// Checks how the command failed: its exit code, and what its message holds.
-fn assert_fails(output: &Output, code: i32, parts: &[&str]) {
-    let message = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{message}");
-    for part in parts {
-        assert!(message.contains(part), "{part:?} is not in {message:?}");
-    }
-}
-
-/// A running command, its lines as they come, and its end if the test forgets it.
-struct Running {
-    child: Child,
-    stdout: Receiver<String>,
-    stderr: Receiver<String>,
-}
-
-impl Running {
-    fn start(args: &[&str]) -> Running {
-        let mut child = tidemill()
-            .args(args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the command starts");
-        let stdout = lines_of(child.stdout.take().expect("a pipe"));
-        let stderr = lines_of(child.stderr.take().expect("a pipe"));
-        Running { child, stdout, stderr }
-    }
-
-    fn stdin(&mut self) -> ChildStdin {
-        self.child.stdin.take().expect("a pipe")
-    }
-
-    /// Starts `wordcount --listen` with these arguments, and says where it listens.
-    fn listen(args: &[&str]) -> (Running, String) {
-        let mut all = vec!["wordcount", "--listen", "127.0.0.1:0"];
-        all.extend(args);
-        let running = Running::start(&all);
-        let line = running.stderr.recv_timeout(PATIENCE).expect("it says where it listens");
-        let (_, address) = line.split_once("listening on ").expect("an address");
-        let address = address.to_owned();
-        (running, address)
-    }
-
-    /// The next line of data for which `is_wanted` says so.
-    fn wait_for(&self, mut is_wanted: impl FnMut(&str) -> bool) -> String {
-        let mut seen = Vec::new();
-        loop {
-            match self.stdout.recv_timeout(PATIENCE) {
-                Ok(line) if is_wanted(&line) => return line,
-                Ok(line) => seen.push(line),
-                Err(error) => panic!("{error}; before it came {seen:?}"),
-            }
-        }
-    }
-
-    /// Waits for the end; gives back the data lines that nobody waited for.
-    fn end(mut self) -> (ExitStatus, Vec<String>) {
-        let mut rest = Vec::new();
-        loop {
-            match self.stdout.recv_timeout(PATIENCE) {
-                Ok(line) => rest.push(line),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(error) => panic!("{error}; before it came {rest:?}"),
-            }
-        }
-        (self.child.wait().expect("the command ends"), rest)
-    }
-
-    fn signal(&self, name: &str) {
-        send_signal(&self.child, name);
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn send_signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    let sent = Command::new("kill").args(["-s", name, &id]).status();
-    assert!(sent.expect("kill is there").success());
-}
-
-fn lines_of(pipe: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines() {
-            let Ok(line) = line else { return };
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-fn file(folder: &TempDir, name: &str, content: &[u8]) -> String {
-    let path = folder.path().join(name);
-    fs::write(&path, content).expect("a folder of ours");
-    path.to_str().expect("a path of ours").to_owned()
-}
 
 // The naive model.
 
@@ -188,27 +44,6 @@ fn lines(input: &[u8]) -> Vec<String> {
 fn naive(input: &[u8]) -> Vec<(String, i64)> {
     let lines = lines(input);
     counts(lines.iter().flat_map(|line| line.split_whitespace()))
-}
-
-/// Reads the records of a CSV file, whose fields may hold anything.
-fn read_csv(csv: &str) -> Vec<Vec<String>> {
-    let mut records = Vec::new();
-    let (mut record, mut field, mut is_quoted) = (Vec::new(), String::new(), false);
-    let mut rest = csv.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '"' if is_quoted && rest.peek() == Some(&'"') => field.extend(rest.next()),
-            '"' => is_quoted = !is_quoted,
-            ',' if !is_quoted => record.push(std::mem::take(&mut field)),
-            '\n' if !is_quoted => {
-                record.push(std::mem::take(&mut field));
-                records.push(std::mem::take(&mut record));
-            }
-            c => field.push(c),
-        }
-    }
-    assert!(record.is_empty() && field.is_empty() && !is_quoted, "the last line has an end");
-    records
 }
 
 /// The counts of bounded input, given as CSV.
@@ -639,8 +474,10 @@ fn slow_senders() -> usize {
 #[test]
 fn listen_counts_a_thousand_slow_senders_beside_a_fast_one() {
     const CHUNKS: usize = 5;
-    let (running, address) =
-        Running::listen(&["--interval", "50ms", "--running", "--format", "csv", "--all"]);
+    let (running, address) = Running::listen(
+        "wordcount",
+        &["--interval", "50ms", "--running", "--format", "csv", "--all"],
+    );
     let mut slow: Vec<_> =
         (0..slow_senders()).map(|_| TcpStream::connect(&address).expect("it listens")).collect();
     let mut fast = TcpStream::connect(&address).expect("it listens");
@@ -665,8 +502,10 @@ fn listen_counts_a_thousand_slow_senders_beside_a_fast_one() {
 
 #[test]
 fn listen_counts_several_senders() {
-    let (running, address) =
-        Running::listen(&["--interval", "20ms", "--running", "--format", "csv", "--all"]);
+    let (running, address) = Running::listen(
+        "wordcount",
+        &["--interval", "20ms", "--running", "--format", "csv", "--all"],
+    );
     let senders: Vec<_> = (0..4)
         .map(|sender| {
             let mut stream = TcpStream::connect(&address).expect("it listens");
@@ -710,7 +549,7 @@ fn connect_connects_again() {
 #[test]
 fn the_first_signal_prints_what_was_received() {
     // The batch would end in an hour.
-    let (running, address) = Running::listen(&["--interval", "1h", "--format", "csv"]);
+    let (running, address) = Running::listen("wordcount", &["--interval", "1h", "--format", "csv"]);
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.write_all(b"a b a\n").expect("it reads");
     // Nothing tells when the line has been received.
@@ -781,11 +620,6 @@ fn follow_goes_on_after_a_rotation() {
     assert!(running.end().0.success());
 }
 
-fn append(path: impl AsRef<Path>, content: &[u8]) {
-    let file = File::options().append(true).create(true).open(path);
-    file.and_then(|mut file| file.write_all(content)).expect("a file of ours");
-}
-
 // Made-up lines.
 
 #[test]
@@ -832,7 +666,7 @@ fn generate_feeds_wordcount_over_sockets() {
     let end = format!(",{word},{count}");
 
     let (counting, address) =
-        Running::listen(&["--interval", "20ms", "--running", "--format", "csv"]);
+        Running::listen("wordcount", &["--interval", "20ms", "--running", "--format", "csv"]);
     assert_success(&run(&["generate", "words", "--lines", "20k", "--connect", &address]));
     counting.wait_for(|line| line.ends_with(&end));
     drop(counting);

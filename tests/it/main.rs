@@ -3,6 +3,8 @@
 mod aggregates;
 #[cfg(feature = "arrow")]
 mod arrow;
+#[cfg(feature = "cli")]
+mod average_command;
 mod batches;
 mod check;
 mod child;
@@ -33,6 +35,8 @@ mod properties;
 mod random;
 mod records;
 mod refusals;
+#[cfg(feature = "cli")]
+mod shell;
 mod sort;
 mod stats;
 mod tables;

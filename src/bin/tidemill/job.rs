@@ -79,6 +79,9 @@ pub(crate) trait Job: Send + Sync + 'static {
         values: impl Iterator<Item = (&'a str, Self::Value)>,
         rows_max: Option<usize>,
     ) -> Self::Report<'a>;
+
+    /// Says at the end what it came upon in the lines.
+    fn tell(&self) {}
 }
 
 /// From here on Ctrl-C ends the job in good order, and the engine's warnings are told.
@@ -217,6 +220,7 @@ impl<J: Job> Run<'_, J> {
             tell(counts.lines_cut, &format!("cut at the maximum of {line_bytes} bytes"));
             tell(counts.lines_rejected, "dropped");
         }
+        self.job.tell();
     }
 }
 

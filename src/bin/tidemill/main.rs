@@ -1,19 +1,24 @@
-//! The command `tidemill`: word counts over files, pipes and sockets, made-up input to try them
-//! on, and a demonstration of both.
+//! The command `tidemill`: word counts and averages over files, pipes and sockets, made-up input to
+//! try them on, and a demonstration.
 //!
 //! Data goes to standard output and everything else to standard error, so that the command can
 //! stand in a pipe; what went wrong is in the exit code.
 
+mod average;
+mod averages;
 mod cells;
 mod corpus;
 mod demo;
 mod failure;
 mod generate;
+mod headed;
+mod header;
 mod input;
 mod job;
 mod log;
 mod output;
 mod parse;
+mod tallies;
 mod terminal;
 mod totals;
 mod wordcount;
@@ -22,7 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Counts words in streams and files: Spark Streaming's model on one machine, on columns.
+/// Counts words and averages numbers in streams and files: Spark Streaming's model on one machine,
+/// on columns.
 #[derive(Parser)]
 #[command(name = "tidemill", version, after_help = AFTER_HELP, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -35,6 +41,7 @@ struct Cli {
 enum Command {
     Demo(demo::Args),
     Wordcount(wordcount::Args),
+    Average(average::Args),
     Generate(generate::Args),
 }
 
@@ -43,6 +50,7 @@ Examples:
   tidemill demo
   tidemill wordcount --all --format csv server.log > words.csv
   tidemill wordcount --listen 127.0.0.1:9999 --interval 500ms
+  tidemill average --all --format csv measurements.txt > averages.csv
   tidemill generate words --connect 127.0.0.1:9999 --rate 10k
 
 Exit codes:
@@ -56,6 +64,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Wordcount(args) => wordcount::run(&args),
+        Command::Average(args) => average::run(&args),
         Command::Generate(args) => generate::run(&args),
     };
     match done {

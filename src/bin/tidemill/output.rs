@@ -200,9 +200,12 @@ impl Output {
         }
         out.extend_from_slice(report.heading().as_bytes());
         out.push(b'\n');
-        // The heading and the line with the cursor take room, too.
+        // One number needs no name.
+        let has_names = R::NUMBERS.len() > 1;
+        // The heading, the names, and the line with the cursor take room, too.
+        let head = 1 + usize::from(has_names);
         let lines = size.map_or(usize::MAX, |(_, lines)| lines);
-        let fitting = if self.is_replacing { lines.saturating_sub(2) } else { usize::MAX };
+        let fitting = if self.is_replacing { lines.saturating_sub(head + 1) } else { usize::MAX };
         let rows = report.len().min(fitting);
         let widths = widths(report, rows);
         let number_columns: usize = widths.iter().map(|width| width + 2).sum();
@@ -210,6 +213,14 @@ impl Output {
             Some((columns, _)) => columns.saturating_sub(number_columns).max(8),
             None => TEXT_COLUMNS_MAX,
         };
+        if has_names {
+            for (name, width) in R::NUMBERS.iter().zip(&widths) {
+                push_right(*width, out, |out| out.extend_from_slice(name.as_bytes()));
+                out.extend_from_slice(b"  ");
+            }
+            out.extend_from_slice(R::TEXT.as_bytes());
+            out.push(b'\n');
+        }
         for row in 0..rows {
             for (column, width) in widths.iter().enumerate() {
                 push_right(*width, out, |out| report.push_number_cell(row, column, out));
@@ -219,7 +230,7 @@ impl Output {
             out.push(b'\n');
         }
         if self.is_replacing {
-            self.lines_shown = 1 + rows;
+            self.lines_shown = head + rows;
         }
     }
 }

@@ -1,9 +1,13 @@
 //! Values on the command line: each refusal names the limit, and clap adds the value.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The longest duration that is taken: the engine's longest batch interval.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The last field that can be asked for.
+const FIELD_MAX: usize = 1 << 20;
 
 /// A batch interval: a number and a unit, such as `500ms`, `1s`, `1.5s`, `2m`, `1h`.
 pub(crate) fn interval(text: &str) -> Result<Duration, String> {
@@ -55,6 +59,42 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 pub(crate) enum Split {
     Whitespace,
     Byte(u8),
+}
+
+/// What stands between two fields.
+pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
+    match split(text) {
+        Ok(Split::Byte(byte)) if !matches!(byte, b'\n' | b'\r') => Ok(byte),
+        _ => Err(r"must be one ASCII character, such as ',' or '\t', but no line end".to_owned()),
+    }
+}
+
+/// A field of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// From 1 up.
+    Number(usize),
+    Name(String),
+}
+
+/// A field's number, or its name, which is not made of digits only.
+pub(crate) fn field(text: &str) -> Result<Field, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Field::Name(text.to_owned()));
+    }
+    match text.parse() {
+        Ok(number @ 1..=FIELD_MAX) => Ok(Field::Number(number)),
+        _ => Err(format!("must be a number from 1 to {FIELD_MAX}, or a name in the header")),
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Field::Number(number) => write!(f, "{number}"),
+            Field::Name(name) => write!(f, "{name:?}"),
+        }
+    }
 }
 
 /// `whitespace`, or one ASCII character, which may be written `\t`, `\n`, `\0` or `\\`.

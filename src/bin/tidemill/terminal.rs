@@ -40,14 +40,16 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// The size of the file that standard input was redirected from, if it was.
+/// What is still to be read of the file that standard input was redirected from, if it was.
 #[cfg(unix)]
 pub(crate) fn stdin_file_size() -> Option<u64> {
+    use std::io::Seek;
     use std::os::fd::AsFd;
 
-    let stdin = io::stdin().as_fd().try_clone_to_owned().ok()?;
-    let metadata = std::fs::File::from(stdin).metadata().ok()?;
-    metadata.is_file().then_some(metadata.len())
+    let mut stdin = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    let metadata = stdin.metadata().ok()?;
+    let position = stdin.stream_position().ok()?;
+    metadata.is_file().then_some(metadata.len().saturating_sub(position))
 }
 
 /// Elsewhere it is not asked; then there is no progress to show.

@@ -1,0 +1,166 @@
+//! `tidemill average`: minimum, mean, maximum and count by key of delimited lines, in files, pipes
+//! and sockets.
+
+use tidemill::{Aggregate, DStream, DecodedStream, Delimited, Error, Number, Row, Stats, Tally};
+
+use crate::averages::{Averages, Sort};
+use crate::failure::Failure;
+use crate::headed::Headed;
+use crate::header::{self, Cut, Header, Layout};
+use crate::input::{self, Window};
+use crate::job::{self, Job};
+use crate::parse::{self, Field};
+use crate::tallies::Tallies;
+use crate::terminal;
+
+/// Averages numbers by key: of FILEs or standard input in total, of streams batch by batch.
+///
+/// A line has fields with a delimiter between two, such as `oslo;-3.5`; of each key it prints the
+/// minimum, mean, maximum and count of its values. A stream is a socket, files that are followed,
+/// or standard input with --interval or --window. The first Ctrl-C ends it: what was received is
+/// counted and printed. The second one stops at once.
+#[derive(clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    input: input::Args,
+
+    /// What stands between two fields: one ASCII character, such as ',' or '\t'
+    #[arg(long, value_name = "C", default_value = ";", value_parser = parse::delimiter)]
+    #[arg(allow_hyphen_values = true)]
+    delimiter: u8,
+
+    /// The field that is the key: its number, from 1 up, or its name in the header
+    #[arg(long, value_name = "FIELD", default_value = "1", value_parser = parse::field)]
+    #[arg(allow_hyphen_values = true)]
+    key: Field,
+
+    /// The field that is the value: its number, from 1 up, or its name in the header
+    #[arg(long, value_name = "FIELD", default_value = "2", value_parser = parse::field)]
+    #[arg(allow_hyphen_values = true)]
+    value: Field,
+
+    /// The first line, or TEXT, is a header: lines equal to it are skipped, and all others have as
+    /// many fields. Names of fields imply it; sockets need TEXT
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "")]
+    header: Option<String>,
+
+    /// Fail at the first line that has no number where the value should be
+    #[arg(long)]
+    strict: bool,
+
+    /// What rows are sorted by: keys from the least one, all else from the greatest one
+    #[arg(long, value_enum, default_value = "key")]
+    sort: Sort,
+
+    #[command(flatten)]
+    job: job::Args,
+}
+
+const AFTER_HELP: &str = "\
+A value is a finite number with nothing around it. What has up to 18 digits is taken as it is
+written, and all else as the nearest float. Sums of both are exact, so that the mean is the exact
+mean, rounded once to the nearest float; it is printed with as many digits as tell it from other
+floats. A table rounds it further, to two places more than the values have. Lines without a value
+are left out: standard error says how many there were, why, and shows one.
+
+CSV and JSON of a stream have the batch's time before each key, in milliseconds since 1970:
+batch_time_ms. A window that ends at that time has what came in the TIME before it; the first ones
+are not full yet, and the last one ends with the input.
+
+Examples:
+  tidemill average measurements.txt
+  tidemill average --all --format csv measurements.txt > averages.csv
+  tidemill average --delimiter , --key station --value celsius 2025.csv 2026.csv
+  tidemill average --sort mean --top 3 --delimiter '\\t' --key 4 --value 7 table.tsv
+  tidemill generate measurements --rate 10k | tidemill average --window 10s --slide 1s
+  tidemill average --listen 127.0.0.1:9999 --interval 500ms --format json | jq .mean";
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let interrupt = job::begin()?;
+    let input = args.input.input()?;
+    let has_names = [&args.key, &args.value].iter().any(|field| matches!(field, Field::Name(_)));
+    let header = match args.header.as_deref() {
+        None if !has_names => Header::Absent,
+        None | Some("") => Header::First,
+        Some(text) => Header::Given(text),
+    };
+    let wanted = [("--key", &args.key), ("--value", &args.value)];
+    let cut = Cut { delimiter: args.delimiter };
+    let layout = header::layout(input.source, header, wanted, cut, &interrupt)?;
+    let average = Average { layout, cut, is_strict: args.strict, sort: args.sort, decoded: None };
+    job::run(average, input, &args.job, &interrupt)
+}
+
+/// Lines to statistics by key.
+struct Average {
+    layout: Layout,
+    cut: Cut,
+    is_strict: bool,
+    sort: Sort,
+    /// What was made of the lines, once there are any.
+    decoded: Option<DecodedStream<(String, Number)>>,
+}
+
+impl Average {
+    fn decode(&self, lines: &DStream<String>) -> DecodedStream<(String, Number)> {
+        let format = Delimited::new(self.cut.delimiter).columns(self.layout.fields);
+        if self.layout.headers.is_empty() {
+            // Blocks of lines are cut in one go, and nothing looks at each.
+            return lines.decode(format);
+        }
+        let delimiters = self.layout.count.map(|count| (self.cut.delimiter, count - 1));
+        lines.decode(Headed { format, headers: self.layout.headers.clone(), delimiters })
+    }
+}
+
+impl Job for Average {
+    const NAME: &'static str = "average";
+    const KEYS: &'static str = "keys";
+
+    // Not what is printed: that is rounded, and of several batches it could not be put together.
+    type Value = Row<Tally>;
+    type Report<'a> = Averages<'a>;
+
+    fn values(
+        &mut self,
+        lines: &DStream<String>,
+        window: Option<Window>,
+    ) -> DStream<(String, Row<Tally>)> {
+        let mut decoded = self.decode(lines);
+        if self.is_strict {
+            decoded = decoded.fail_on_reject();
+        }
+        let values = match window {
+            Some(Window { length, slide }) => {
+                (*decoded.aggregate_by_key_and_window(Tallies, length, slide)).clone()
+            }
+            None => decoded.aggregate_by_key(Tallies),
+        };
+        self.decoded = Some(decoded);
+        values
+    }
+
+    fn merge(_: &str, total: &mut Row<Tally>, value: Row<Tally>) -> Result<(), Error> {
+        Aggregate::<Number>::merge(&Stats, &mut total.0, &value.0)
+    }
+
+    fn report<'a>(
+        &self,
+        values: impl Iterator<Item = (&'a str, Row<Tally>)>,
+        rows_max: Option<usize>,
+    ) -> Averages<'a> {
+        Averages::new(values, self.sort, rows_max)
+    }
+
+    fn tell(&self) {
+        let counts = self.decoded.as_ref().map(DecodedStream::counts).unwrap_or_default();
+        for rejected in counts.rejected {
+            let (lines, reason) = (rejected.lines, rejected.reason);
+            let noun = if lines == 1 { "line" } else { "lines" };
+            let sample = rejected.samples.first().map_or("", |sample| sample.line.as_str());
+            terminal::tell(format_args!("{lines} {noun} left out ({reason}), such as {sample:?}"));
+        }
+    }
+}
