@@ -12,11 +12,14 @@ mod corpus;
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use hashbrown::HashTable;
 use memchr::memchr;
 use memmap2::Mmap;
+use tidemill::prelude::*;
+use tidemill::{Files, Number, Stats, SummaryRef};
 
 /// Bytes that a thread takes at a time: few enough that all threads end at about the same time.
 const RANGE: usize = 4 << 20;
@@ -219,13 +222,35 @@ fn by_hand(
     whole.iter().map(Entry::answer).collect()
 }
 
+/// By the library: from files to a summary for each key.
+fn by_engine(path: &Path, threads: usize) -> Vec<Answer> {
+    let ssc = corpus::bounded_context(threads).expect("valid settings");
+    let files = Files::open([path]).expect("the file is there");
+    let lines = ssc.receiver_stream(files).expect("not started yet");
+    let readings = lines.decode::<(String, Number)>(Delimited::new(b';'));
+    let (tell, told) = sync_channel(1);
+    readings.aggregate_by_key(Stats).foreach_batch(move |batch, _| {
+        let answer = |(key, summary): (&str, SummaryRef<'_>)| {
+            let SummaryRef { count, min, mean, max, .. } = summary;
+            (key.to_owned(), [min.to_f64(), mean, max.to_f64()], count as u64)
+        };
+        Ok(tell.send(batch.iter().map(answer).collect())?)
+    });
+    ssc.start().expect("a program that can run");
+    let answers = told.recv().expect("a batch");
+    ssc.await_termination().expect("no batch fails");
+    assert!(told.recv().is_err(), "it is one batch");
+    answers
+}
+
 /// One way to do the work.
 type Way<'a> = (&'a str, Box<dyn Fn() -> Vec<Answer> + 'a>);
 
 fn compare(path: &Path, threads: usize, rounds: usize) {
-    let ways: [Way<'_>; 2] = [
+    let ways: [Way<'_>; 3] = [
         ("by hand, tenths", Box::new(|| by_hand(path, threads, tenths))),
         ("by hand, any decimals", Box::new(|| by_hand(path, threads, decimals))),
+        ("decode, aggregate_by_key", Box::new(|| by_engine(path, threads))),
     ];
     let sorted = |way: &Way<'_>| {
         let mut answers = (way.1)();
@@ -239,7 +264,7 @@ fn compare(path: &Path, threads: usize, rounds: usize) {
     let bytes = std::fs::metadata(path).expect("the file is there").len() as f64;
     let rows: u64 = expected.iter().map(|(.., count)| count).sum();
     println!("{:.1} MB, {rows} rows, {} keys, {threads} threads", bytes / 1e6, expected.len());
-    let mut seconds = [const { Vec::new() }; 2];
+    let mut seconds = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for ((_, way), seconds) in ways.iter().zip(&mut seconds) {
             let start = Instant::now();
