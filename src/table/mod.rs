@@ -31,6 +31,7 @@ mod series;
 mod show;
 mod stream;
 mod tabular;
+mod written;
 
 pub use aggregate::{
     AggExpr, count, count_of, first, last, max, mean, min, quantile, std, sum, variance,
