@@ -49,9 +49,13 @@ mod time;
 #[cfg(feature = "arrow")]
 pub use arrow_array;
 pub use config::{BLOCK_BYTES, Limits};
+#[cfg(feature = "json")]
+pub use decode::JsonLines;
+#[cfg(feature = "regex")]
+pub use decode::{AccessLog, AccessLogColumns, AccessLogRef, Pattern};
 pub use decode::{
-    Decode, DecodeCounts, DecodeValue, Decoder, Delimited, Reason, Reject, RejectColumns,
-    RejectCount, RejectRef, Rejects, TimeFormat,
+    Csv, Decode, DecodeCounts, DecodeValue, Decoder, Delimited, KeyValue, Reason, Reject,
+    RejectColumns, RejectCount, RejectRef, Rejects, TimeFormat,
 };
 pub use dstream::{DStream, DecodedStream, KeyWindow};
 pub use engine::{
@@ -78,7 +82,7 @@ pub use time::Time;
 /// What the code of `#[derive(Record)]` needs, and no program.
 #[doc(hidden)]
 pub mod __derive {
-    pub use crate::decode::{Block, Fill, Texts, Value};
+    pub use crate::decode::{Block, Fill, Kind, Texts};
     pub use crate::record::{ArrowArray, struct_array};
     pub use crate::table::{member_fields, member_series};
 
@@ -88,11 +92,15 @@ pub mod __derive {
 
 /// What most programs need: `use tidemill::prelude::*`.
 pub mod prelude {
+    #[cfg(feature = "json")]
+    pub use crate::JsonLines;
+    #[cfg(feature = "regex")]
+    pub use crate::Pattern;
     pub use crate::table::{Table, TableStream, col, lit};
     pub use crate::{
-        Aggregate, Batch, BlockWriter, Columns, Count, DStream, Delimited, DistinctCount, Emitter,
-        First, Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record, Row, StdDev,
-        StreamingContext, Sum, TestContext, Time, Timestamp, TopK, Variance,
+        Aggregate, Batch, BlockWriter, Columns, Count, Csv, DStream, Delimited, DistinctCount,
+        Emitter, First, KeyValue, Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record,
+        Row, StdDev, StreamingContext, Sum, TestContext, Time, Timestamp, TopK, Variance,
     };
 }
 

@@ -393,10 +393,6 @@ impl Code<'_> {
                         _ => ::core::unreachable!(),
                     }
                 }
-
-                fn rows(&self) -> ::core::primitive::usize {
-                    #krate::Columns::len(self)
-                }
             }
         }
     }

@@ -92,7 +92,25 @@ impl Delimited {
         Delimited { times, ..self }
     }
 
-    pub(super) fn plan<R: Decode>(&self) -> Result<Plan> {
+    pub(super) fn separator(&self) -> u8 {
+        self.separator
+    }
+
+    pub(super) fn time_format(&self) -> TimeFormat {
+        self.times
+    }
+
+    fn plan<R: Decode>(&self) -> Result<Plan> {
+        self.plan_with::<R>(|header| {
+            Ok(header.split(char::from(self.separator)).map(str::to_owned).collect())
+        })
+    }
+
+    /// Where the record's fields are, with the names that a header has.
+    pub(super) fn plan_with<R: Decode>(
+        &self,
+        names: impl FnOnce(&str) -> Result<Vec<String>>,
+    ) -> Result<Plan> {
         let fields = fields::<R>();
         let len = fields.len() as u32;
         match &self.place {
@@ -118,16 +136,16 @@ impl Delimited {
                 Ok(Plan { columns, count: FieldCount::AtLeast(last + 1) })
             }
             Place::Header(header) => {
-                let names: Vec<&str> = header.split(char::from(self.separator)).collect();
+                let names = names(header)?;
                 let count = FieldCount::Exactly(names.len() as u32);
-                let columns = positions(&fields, names, "the header")?;
+                let columns = positions(&fields, names.iter().map(|name| &name[..]), "the header")?;
                 Ok(Plan { columns, count })
             }
         }
     }
 
     /// Appends a row for each line, from line `first` on, of what it was cut into.
-    fn push<R: Decode>(
+    pub(super) fn push<R: Decode>(
         &self,
         rows: &mut R::Columns,
         text: &SharedText,

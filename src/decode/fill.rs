@@ -40,35 +40,15 @@ pub trait Fill {
         false
     }
 
-    fn rows(&self) -> usize;
-
-    /// Appends an absent row, where there are such, or one that stands for a row that is none.
-    fn push_absent(&mut self) {
-        for index in 0..self.members().len() {
-            self.member(index).push_absent();
-        }
-    }
-
-    /// Appends one value, or nothing where it does not fit.
-    fn push(&mut self, _value: Value<'_>, _times: TimeFormat) -> Result<(), Reason> {
-        Err(Reason::Type)
+    /// What a single value is.
+    fn kind(&self) -> Kind {
+        Kind::Struct
     }
 
     /// Appends a row for each text; one that is no value is reported by its number among them.
     fn push_texts(&mut self, _texts: &Texts<'_>, _bad: &mut Vec<(u32, Reason)>) {
         unreachable!("texts are values, and fill no struct")
     }
-}
-
-/// A value of a format that has types.
-#[doc(hidden)]
-#[derive(Copy, Clone, Debug, PartialEq)]
-pub enum Value<'a> {
-    Bool(bool),
-    I64(i64),
-    U64(u64),
-    F64(f64),
-    Text(&'a str),
 }
 
 /// One field of many lines.
@@ -78,6 +58,22 @@ pub struct Texts<'a> {
     pub(crate) text: &'a SharedText,
     pub(crate) spans: &'a [Span],
     pub(crate) times: TimeFormat,
+    /// Whether an empty text is a value, and only [`ABSENT`] is none.
+    pub(crate) is_typed: bool,
+}
+
+/// A row of an optional field that is not there.
+pub(crate) const ABSENT: Span = Span { start: u32::MAX, len: 0 };
+
+/// Kinds of values, as far as formats tell them apart.
+#[doc(hidden)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Struct,
+    Number,
+    Bool,
+    Text,
+    Time,
 }
 
 impl<'a> Texts<'a> {
@@ -98,36 +94,25 @@ impl<T: DecodeValue> Decode for Option<T> {
     }
 }
 
-/// An empty text is an absent value.
+/// An empty text is an absent value, unless the format has types.
 impl<T: DecodeValue> Fill for OptionColumn<T> {
     fn is_optional(&self) -> bool {
         true
     }
 
-    fn rows(&self) -> usize {
-        Columns::len(self)
-    }
-
-    fn push_absent(&mut self) {
-        Columns::push(self, None);
-    }
-
-    fn push(&mut self, value: Value<'_>, times: TimeFormat) -> Result<(), Reason> {
-        let first = self.values().len();
-        T::fill(self.values_mut()).push(value, times)?;
-        self.push_slots(first, [true]);
-        Ok(())
+    fn kind(&self) -> Kind {
+        T::fill(&mut T::Columns::default()).kind()
     }
 
     fn push_texts(&mut self, texts: &Texts<'_>, bad: &mut Vec<(u32, Reason)>) {
-        let is_present = |span: &&Span| span.len > 0;
-        let present: Vec<Span> = texts.spans.iter().filter(is_present).copied().collect();
+        let is_present = |span: &Span| span.len > 0 || texts.is_typed && *span != ABSENT;
+        let present = texts.spans.iter().copied().filter(is_present).collect::<Vec<_>>();
         let (first, first_bad) = (self.values().len(), bad.len());
         T::fill(self.values_mut()).push_texts(&Texts { spans: &present, ..*texts }, bad);
-        self.push_slots(first, texts.spans.iter().map(|span| span.len > 0));
+        self.push_slots(first, texts.spans.iter().map(is_present));
         if bad.len() > first_bad {
             // Numbers among those present to numbers among all.
-            let rows = texts.spans.iter().zip(0u32..).filter(|(span, _)| span.len > 0);
+            let rows = texts.spans.iter().zip(0u32..).filter(|(span, _)| is_present(span));
             let rows: Vec<u32> = rows.map(|(_, row)| row).collect();
             for (row, _) in &mut bad[first_bad..] {
                 *row = rows[*row as usize];
@@ -157,10 +142,6 @@ macro_rules! tuples {
                     $($index => <$member::Record as Decode>::fill(&mut self.members.$index),)+
                     _ => unreachable!("a tuple has no member {index}"),
                 }
-            }
-
-            fn rows(&self) -> usize {
-                Columns::len(self)
             }
         }
     )*};

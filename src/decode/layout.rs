@@ -2,6 +2,7 @@
 
 use tidemill_kernels::Span;
 
+use super::fill::Kind;
 use super::{Decode, Fill, Reason, Rejects, Texts, TimeFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::block::SharedText;
@@ -12,18 +13,24 @@ pub(super) struct Field {
     /// With the names of the structs that it is in: `place.street`.
     pub(super) name: String,
     pub(super) is_optional: bool,
+    pub(super) kind: Kind,
 }
 
 /// The fields of `R`, those of structs within it too, in their order.
 pub(super) fn fields<R: Decode>() -> Vec<Field> {
     let (mut columns, mut fields) = (R::Columns::default(), Vec::new());
     for_each_field(R::fill(&mut columns), "", &mut |name, fill| {
-        fields.push(Field { name: name.to_owned(), is_optional: fill.is_optional() });
+        let (name, is_optional, kind) = (name.to_owned(), fill.is_optional(), fill.kind());
+        fields.push(Field { name, is_optional, kind });
     });
     fields
 }
 
-fn for_each_field(fill: &mut dyn Fill, name: &str, visit: &mut dyn FnMut(&str, &mut dyn Fill)) {
+pub(super) fn for_each_field(
+    fill: &mut dyn Fill,
+    name: &str,
+    visit: &mut dyn FnMut(&str, &mut dyn Fill),
+) {
     let members = fill.members();
     if members.is_empty() {
         return visit(name, fill);
@@ -74,7 +81,7 @@ pub(super) fn push_fields<R: Decode>(
     let (mut columns, mut bad) = (columns.iter(), Vec::<(u32, Reason)>::new());
     for_each_field(R::fill(rows), "", &mut |name, fill| {
         let spans = columns.next().expect("a column of texts for each field");
-        fill.push_texts(&Texts { text, spans, times }, &mut bad);
+        fill.push_texts(&Texts { text, spans, times, is_typed: false }, &mut bad);
         for (row, reason) in bad.drain(..) {
             rejects.push(first + row as usize, name, reason);
         }

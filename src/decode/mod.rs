@@ -4,20 +4,37 @@
 //! A format is written once for all records (`Fill` is object safe), and gives a row for each line,
 //! whatever is in it; rows that are none are reported, and taken out of the columns afterwards.
 
+#[cfg(feature = "regex")]
+mod access_log;
+mod cells;
+mod csv;
 mod delimited;
 mod fill;
+#[cfg(feature = "json")]
+mod json;
+mod key_value;
 mod layout;
 mod log;
 mod number;
+#[cfg(feature = "regex")]
+mod pattern;
 mod reason;
 mod rejects;
 mod scalars;
 mod times;
 
+#[cfg(feature = "regex")]
+pub use access_log::{AccessLog, AccessLogColumns, AccessLogRef};
+pub use csv::Csv;
 pub use delimited::Delimited;
-pub use fill::{Decode, DecodeValue, Fill, Texts, Value};
+pub use fill::{Decode, DecodeValue, Fill, Kind, Texts};
+#[cfg(feature = "json")]
+pub use json::JsonLines;
+pub use key_value::KeyValue;
 pub(crate) use log::DecodeLog;
 pub use log::{DecodeCounts, RejectCount};
+#[cfg(feature = "regex")]
+pub use pattern::Pattern;
 pub use reason::Reason;
 pub use rejects::{Reject, RejectColumns, RejectRef, Rejects};
 pub use tidemill_kernels::TimeFormat;

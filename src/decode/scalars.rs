@@ -2,12 +2,13 @@
 
 use tidemill_kernels::{BadRow, parse_f64, parse_i64};
 
-use super::{Decode, DecodeValue, Fill, Reason, Texts, TimeFormat, Value};
-use crate::record::{BytesColumn, Columns, Record, ScalarColumn, TextColumn};
+use super::fill::Kind;
+use super::{Decode, DecodeValue, Fill, Reason, Texts};
+use crate::record::{BytesColumn, Record, ScalarColumn, TextColumn};
 
 /// What filling a single value needs to know of it.
 trait Scalar: Record<Columns = ScalarColumn<Self>> + Copy + Default {
-    fn of_value(value: Value<'_>) -> Result<Self, Reason>;
+    const KIND: Kind = Kind::Number;
 
     fn of_texts(texts: &Texts<'_>, out: &mut Vec<Self>, bad: &mut Vec<(u32, Reason)>);
 }
@@ -27,17 +28,8 @@ macro_rules! decode {
 decode!(i8, i16, i32, i64, u16, u32, u64, f32, f64, bool);
 
 impl<T: Scalar> Fill for ScalarColumn<T> {
-    fn rows(&self) -> usize {
-        self.values().len()
-    }
-
-    fn push_absent(&mut self) {
-        self.values_mut().push(T::default());
-    }
-
-    fn push(&mut self, value: Value<'_>, _: TimeFormat) -> Result<(), Reason> {
-        self.values_mut().push(T::of_value(value)?);
-        Ok(())
+    fn kind(&self) -> Kind {
+        T::KIND
     }
 
     fn push_texts(&mut self, texts: &Texts<'_>, bad: &mut Vec<(u32, Reason)>) {
@@ -65,14 +57,6 @@ pub(super) fn report(rows: &[BadRow], bad: &mut Vec<(u32, Reason)>) {
 }
 
 impl Scalar for i64 {
-    fn of_value(value: Value<'_>) -> Result<i64, Reason> {
-        match value {
-            Value::I64(value) => Ok(value),
-            Value::U64(value) => i64::try_from(value).map_err(|_| Reason::OutOfRange),
-            _ => Err(Reason::Type),
-        }
-    }
-
     fn of_texts(texts: &Texts<'_>, out: &mut Vec<i64>, bad: &mut Vec<(u32, Reason)>) {
         let mut bad_rows = Vec::new();
         parse_i64(texts.bytes(), texts.spans, out, &mut bad_rows);
@@ -83,10 +67,6 @@ impl Scalar for i64 {
 macro_rules! narrow_integers {
     ($($int:ty),*) => {$(
         impl Scalar for $int {
-            fn of_value(value: Value<'_>) -> Result<$int, Reason> {
-                <$int>::try_from(i64::of_value(value)?).map_err(|_| Reason::OutOfRange)
-            }
-
             fn of_texts(texts: &Texts<'_>, out: &mut Vec<$int>, bad: &mut Vec<(u32, Reason)>) {
                 let (mut wide, mut reported) = (Vec::new(), Vec::new());
                 i64::of_texts(texts, &mut wide, &mut reported);
@@ -105,14 +85,6 @@ macro_rules! narrow_integers {
 narrow_integers!(i8, i16, i32, u16, u32);
 
 impl Scalar for u64 {
-    fn of_value(value: Value<'_>) -> Result<u64, Reason> {
-        match value {
-            Value::I64(value) => u64::try_from(value).map_err(|_| Reason::OutOfRange),
-            Value::U64(value) => Ok(value),
-            _ => Err(Reason::Type),
-        }
-    }
-
     fn of_texts(texts: &Texts<'_>, out: &mut Vec<u64>, bad: &mut Vec<(u32, Reason)>) {
         let (mut wide, mut reported) = (Vec::new(), Vec::new());
         i64::of_texts(texts, &mut wide, &mut reported);
@@ -134,17 +106,6 @@ impl Scalar for u64 {
 }
 
 impl Scalar for f64 {
-    fn of_value(value: Value<'_>) -> Result<f64, Reason> {
-        match value {
-            Value::F64(value) if value.is_finite() => Ok(value),
-            Value::F64(_) => Err(Reason::NotFinite),
-            // Rounded once, as Rust's `parse` rounds the digits.
-            Value::I64(value) => Ok(value as f64),
-            Value::U64(value) => Ok(value as f64),
-            _ => Err(Reason::Type),
-        }
-    }
-
     fn of_texts(texts: &Texts<'_>, out: &mut Vec<f64>, bad: &mut Vec<(u32, Reason)>) {
         let (first, mut bad_rows) = (out.len(), Vec::new());
         parse_f64(texts.bytes(), texts.spans, out, &mut bad_rows);
@@ -159,12 +120,6 @@ impl Scalar for f64 {
 }
 
 impl Scalar for f32 {
-    fn of_value(value: Value<'_>) -> Result<f32, Reason> {
-        // Through an f64, which is what the format gives.
-        let value = f64::of_value(value)? as f32;
-        if value.is_finite() { Ok(value) } else { Err(Reason::NotFinite) }
-    }
-
     // Not through an f64: that would round twice.
     fn of_texts(texts: &Texts<'_>, out: &mut Vec<f32>, bad: &mut Vec<(u32, Reason)>) {
         each(texts, out, bad, |text| match text.parse::<f32>() {
@@ -177,9 +132,7 @@ impl Scalar for f32 {
 }
 
 impl Scalar for bool {
-    fn of_value(value: Value<'_>) -> Result<bool, Reason> {
-        if let Value::Bool(value) = value { Ok(value) } else { Err(Reason::Type) }
-    }
+    const KIND: Kind = Kind::Bool;
 
     fn of_texts(texts: &Texts<'_>, out: &mut Vec<bool>, bad: &mut Vec<(u32, Reason)>) {
         each(texts, out, bad, |text| match text {
@@ -192,7 +145,7 @@ impl Scalar for bool {
 }
 
 macro_rules! texts {
-    ($($record:ty, $columns:ty, $of:expr);*) => {$(
+    ($($record:ty, $columns:ty);*) => {$(
         impl DecodeValue for $record {}
 
         impl Decode for $record {
@@ -202,18 +155,8 @@ macro_rules! texts {
         }
 
         impl Fill for $columns {
-            fn rows(&self) -> usize {
-                self.len()
-            }
-
-            fn push_absent(&mut self) {
-                Columns::push(self, Default::default());
-            }
-
-            fn push(&mut self, value: Value<'_>, _: TimeFormat) -> Result<(), Reason> {
-                let Value::Text(text) = value else { return Err(Reason::Type) };
-                Columns::push(self, $of(text));
-                Ok(())
+            fn kind(&self) -> Kind {
+                Kind::Text
             }
 
             // Nothing is copied: the rows are ranges of the block.
@@ -225,6 +168,6 @@ macro_rules! texts {
 }
 
 texts! {
-    String, TextColumn, std::convert::identity;
-    Vec<u8>, BytesColumn, str::as_bytes
+    String, TextColumn;
+    Vec<u8>, BytesColumn
 }

@@ -2,8 +2,9 @@
 
 use tidemill_kernels::{BadRow, Span, TimeFormat, parse_timestamps};
 
+use super::fill::Kind;
 use super::scalars::report;
-use super::{Decode, DecodeValue, Fill, Reason, Texts, Value};
+use super::{Decode, DecodeValue, Fill, Reason, Texts};
 use crate::record::{ScalarColumn, Timestamp};
 
 impl DecodeValue for Timestamp {}
@@ -15,30 +16,8 @@ impl Decode for Timestamp {
 }
 
 impl Fill for ScalarColumn<Timestamp> {
-    fn rows(&self) -> usize {
-        self.values().len()
-    }
-
-    fn push_absent(&mut self) {
-        self.values_mut().push(Timestamp::default());
-    }
-
-    fn push(&mut self, value: Value<'_>, times: TimeFormat) -> Result<(), Reason> {
-        let number = match (value, times.scale()) {
-            (Value::Text(text), _) => text.to_owned(),
-            (Value::I64(number), Some(_)) => number.to_string(),
-            (Value::U64(number), Some(_)) => number.to_string(),
-            _ => return Err(Reason::Type),
-        };
-        let span = Span { start: 0, len: number.len() as u32 };
-        let bad = append(number.as_bytes(), &[span], times, self.values_mut());
-        match bad.first() {
-            None => Ok(()),
-            Some(bad) => {
-                self.values_mut().pop();
-                Err(bad.kind.into())
-            }
-        }
+    fn kind(&self) -> Kind {
+        Kind::Time
     }
 
     fn push_texts(&mut self, texts: &Texts<'_>, bad: &mut Vec<(u32, Reason)>) {

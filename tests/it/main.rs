@@ -15,6 +15,8 @@ mod combine;
 mod command;
 mod conformance;
 mod decimals;
+#[cfg(all(feature = "json", feature = "regex"))]
+mod decoders;
 mod delimited;
 mod derive;
 mod faults;
@@ -24,6 +26,8 @@ mod joins;
 mod laws;
 mod lifecycle;
 mod model;
+#[cfg(all(feature = "json", feature = "regex"))]
+mod mutations;
 mod naive;
 mod numbers;
 mod operators;
