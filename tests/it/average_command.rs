@@ -280,7 +280,7 @@ fn lines_without_a_value_are_counted_by_reason_with_a_sample() {
     }
     assert!(!told.contains('\u{1b}'), "a line does not steer the terminal");
     let strict = run_with(b"a;1\na;x\na;2\n", &["average", "--strict"]);
-    assert_fails(&strict, 1, &["not a number", "a;x"]);
+    assert_fails(&strict, 1, &["--strict: not a number, in line \"a;x\""]);
     assert_eq!(text(&strict.stdout), "", "no total of a part of the input");
     // Where a header says how many fields there are, a line with others has its value who knows
     // where.

@@ -1,7 +1,10 @@
 //! `tidemill average`: minimum, mean, maximum and count by key of delimited lines, in files, pipes
 //! and sockets.
 
-use tidemill::{Aggregate, DStream, DecodedStream, Delimited, Error, Number, Row, Stats, Tally};
+use tidemill::{
+    Aggregate, DStream, DecodedStream, Delimited, Error, ErrorKind, Number, Reject, RejectCount,
+    Row, Stats, Tally,
+};
 
 use crate::averages::{Averages, Sort};
 use crate::failure::Failure;
@@ -113,6 +116,10 @@ impl Average {
         let delimiters = self.layout.count.map(|count| (self.cut.delimiter, count - 1));
         lines.decode(Headed { format, headers: self.layout.headers.clone(), delimiters })
     }
+
+    fn rejected(&self) -> Vec<RejectCount> {
+        self.decoded.as_ref().map(|decoded| decoded.counts().rejected).unwrap_or_default()
+    }
 }
 
 impl Job for Average {
@@ -154,9 +161,20 @@ impl Job for Average {
         Averages::new(values, self.sort, rows_max)
     }
 
+    fn failure(&self, error: Error) -> Failure {
+        let rejected = self.rejected();
+        let sample = rejected.first().and_then(|rejected| rejected.samples.first());
+        match sample {
+            // The engine's message names an operator, and a field by its place in the pair.
+            Some(Reject { line, reason, .. }) if error.kind() == ErrorKind::Decode => {
+                Failure::Run(format!("--strict: {reason}, in line {line:?}"))
+            }
+            _ => error.into(),
+        }
+    }
+
     fn tell(&self) {
-        let counts = self.decoded.as_ref().map(DecodedStream::counts).unwrap_or_default();
-        for rejected in counts.rejected {
+        for rejected in self.rejected() {
             let (lines, reason) = (rejected.lines, rejected.reason);
             let noun = if lines == 1 { "line" } else { "lines" };
             let sample = rejected.samples.first().map_or("", |sample| sample.line.as_str());

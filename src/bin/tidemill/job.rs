@@ -80,6 +80,11 @@ pub(crate) trait Job: Send + Sync + 'static {
         rows_max: Option<usize>,
     ) -> Self::Report<'a>;
 
+    /// A batch's error as the user of the command has it.
+    fn failure(&self, error: Error) -> Failure {
+        error.into()
+    }
+
     /// Says at the end what it came upon in the lines.
     fn tell(&self) {}
 }
@@ -190,13 +195,13 @@ impl<J: Job> Run<'_, J> {
                 Ok(false) if self.interrupt.is_wanted() => {
                     terminal::clear_line();
                     self.ssc.stop_gracefully();
-                    self.ssc.await_termination()?;
-                    return Ok(true);
+                    let ended = self.ssc.await_termination();
+                    return ended.map(|()| true).map_err(|error| self.job.failure(error));
                 }
                 Ok(false) => progress.show(self.bytes_read()),
                 Err(error) => {
                     self.ssc.stop_gracefully();
-                    return Err(error.into());
+                    return Err(self.job.failure(error));
                 }
             }
         }
