@@ -56,8 +56,7 @@ impl Csv {
         Csv { delimited: self.delimited.columns(columns) }
     }
 
-    /// The header of the lines: the record's fields are where it has their names, and each line has
-    /// as many fields as it. Lines that are equal to it are skipped, wherever they are.
+    /// The header of the lines, as that of [`Delimited::header`].
     #[must_use]
     pub fn header(self, header: impl Into<String>) -> Csv {
         Csv { delimited: self.delimited.header(header) }

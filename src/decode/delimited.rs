@@ -1,8 +1,9 @@
 //! Delimited text without quotes: a separator always separates.
 
-use tidemill_kernels::{BadRow, FieldCount, Fields, Span, line_fields, row_fields};
+use memchr::memmem;
+use tidemill_kernels::{BadRow, FieldCount, Fields, Span, count_newlines, line_fields, row_fields};
 
-use super::layout::{PIECE, fields, positions, push_fields};
+use super::layout::{Field, PIECE, fields, positions, push_fields};
 use super::{Block, Decode, Decoder, Rejects, TimeFormat};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::block::SharedText;
@@ -37,19 +38,10 @@ use crate::record::{Record, TextColumn};
 #[derive(Clone, Debug)]
 pub struct Delimited {
     separator: u8,
-    place: Place,
+    /// Where the record's fields are, from 0 on; by default in their order, and no others.
+    columns: Option<Vec<usize>>,
+    headers: Vec<String>,
     times: TimeFormat,
-}
-
-/// Where the record's fields are in a line.
-#[derive(Clone, Debug)]
-enum Place {
-    /// In their order, and there are no others.
-    InOrder,
-    /// At these positions, from 0 on.
-    At(Vec<usize>),
-    /// Where a header has their names.
-    Header(String),
 }
 
 /// Where fields are, for kernels.
@@ -70,20 +62,26 @@ impl Delimited {
             separator.is_ascii() && !matches!(separator, b'\n' | b'\r'),
             "separator is byte {separator}, but must be ASCII (0 to 127) and no part of a line end"
         );
-        Delimited { separator, place: Place::InOrder, times: TimeFormat::default() }
+        Delimited { separator, columns: None, headers: Vec::new(), times: TimeFormat::default() }
     }
 
     /// The positions of the record's fields in a line, from 0 on; a line may have others.
     #[must_use]
     pub fn columns(self, columns: impl Into<Vec<usize>>) -> Delimited {
-        Delimited { place: Place::At(columns.into()), ..self }
+        Delimited { columns: Some(columns.into()), ..self }
     }
 
-    /// The header of the lines: the record's fields are where it has their names, and each line has
-    /// as many fields as it. Lines that are equal to it are skipped, wherever they are.
+    /// The header of the lines: the record's fields are where it has their names, unless
+    /// [`columns`](Self::columns) says where, and each line has as many fields as it. Lines that
+    /// are equal to it are skipped, wherever they are.
+    ///
+    /// Called again it adds a header, for files that begin with different ones. All must have the
+    /// record's fields at the same positions; if they have not as many fields as each other, a line
+    /// may have any number that holds the record's.
     #[must_use]
-    pub fn header(self, header: impl Into<String>) -> Delimited {
-        Delimited { place: Place::Header(header.into()), ..self }
+    pub fn header(mut self, header: impl Into<String>) -> Delimited {
+        self.headers.push(header.into());
+        self
     }
 
     /// How timestamps are written: RFC 3339 unless this says otherwise.
@@ -109,39 +107,41 @@ impl Delimited {
     /// Where the record's fields are, with the names that a header has.
     pub(super) fn plan_with<R: Decode>(
         &self,
-        names: impl FnOnce(&str) -> Result<Vec<String>>,
+        mut names: impl FnMut(&str) -> Result<Vec<String>>,
     ) -> Result<Plan> {
         let fields = fields::<R>();
         let len = fields.len() as u32;
-        match &self.place {
-            Place::InOrder => {
-                Ok(Plan { columns: (0..len).collect(), count: FieldCount::Exactly(len) })
+        let chosen = self.columns.as_deref().map(|columns| chosen(&fields, columns)).transpose()?;
+        let mut plan: Option<Plan> = None;
+        for header in &self.headers {
+            let names = names(header)?;
+            let names: Vec<&str> = names.iter().map(|name| &name[..]).collect();
+            let columns = match &chosen {
+                Some(columns) => columns.clone(),
+                None => positions(&fields, names.iter().copied(), "the header")?,
+            };
+            let (last, count) = (last(&columns), names.len() as u32);
+            if last >= count {
+                let message = format!("column {last}, but the header has {count}: {names:?}");
+                return Err(Error::new(ErrorKind::Config, message));
             }
-            Place::At(columns) => {
-                if columns.len() != fields.len() {
-                    let names: Vec<&str> = fields.iter().map(|field| &field.name[..]).collect();
-                    let given = columns.len();
-                    let message = format!("{given} columns for the {len} fields {names:?}");
-                    return Err(Error::new(ErrorKind::Config, message));
-                }
-                let limited = |&column: &usize| match u32::try_from(column) {
-                    Ok(column) if column < COLUMNS_MAX => Ok(column),
-                    _ => Err(Error::new(
-                        ErrorKind::Config,
-                        format!("column {column}, but the last one possible is {COLUMNS_MAX} - 1"),
-                    )),
-                };
-                let columns: Vec<u32> = columns.iter().map(limited).collect::<Result<_>>()?;
-                let last = columns.iter().max().copied().unwrap_or_default();
-                Ok(Plan { columns, count: FieldCount::AtLeast(last + 1) })
+            let Some(plan) = &mut plan else {
+                plan = Some(Plan { columns, count: FieldCount::Exactly(count) });
+                continue;
+            };
+            if columns != plan.columns {
+                let message = format!("another header has the fields elsewhere than {names:?}");
+                return Err(Error::new(ErrorKind::Config, message));
             }
-            Place::Header(header) => {
-                let names = names(header)?;
-                let count = FieldCount::Exactly(names.len() as u32);
-                let columns = positions(&fields, names.iter().map(|name| &name[..]), "the header")?;
-                Ok(Plan { columns, count })
+            if plan.count != FieldCount::Exactly(count) {
+                plan.count = FieldCount::AtLeast(last + 1);
             }
         }
+        let without_header = || match chosen {
+            Some(columns) => Plan { count: FieldCount::AtLeast(last(&columns) + 1), columns },
+            None => Plan { columns: (0..len).collect(), count: FieldCount::Exactly(len) },
+        };
+        Ok(plan.unwrap_or_else(without_header))
     }
 
     /// Appends a row for each line, from line `first` on, of what it was cut into.
@@ -160,15 +160,60 @@ impl Delimited {
         push_fields::<R>(rows, text, cut, first, self.times, rejects);
     }
 
-    /// Skips the lines that are the header.
+    /// Skips the lines that are headers.
     pub(super) fn skip_headers(&self, bytes: &[u8], lines: &[Span], rejects: &mut Rejects) {
-        let Place::Header(header) = &self.place else { return };
+        if self.headers.is_empty() {
+            return;
+        }
         let is_header = |line: &Span| {
-            line.len as usize == header.len() && bytes[line.range()] == *header.as_bytes()
+            let is_line = |header: &String| {
+                line.len as usize == header.len() && bytes[line.range()] == *header.as_bytes()
+            };
+            self.headers.iter().any(is_line)
         };
         let headers = lines.iter().enumerate().filter(|(_, line)| is_header(line));
         headers.for_each(|(row, _)| rejects.skip(row));
     }
+
+    /// As [`skip_headers`](Self::skip_headers), of whole lines that nobody has cut: a search for
+    /// the header costs less than a look at each line.
+    fn find_headers(&self, lines: &[u8], rejects: &mut Rejects) {
+        for header in &self.headers {
+            let (mut row, mut counted) = (0, 0);
+            for at in memmem::find_iter(lines, header) {
+                let is_start = at == 0 || lines[at - 1] == b'\n';
+                let rest = &lines[at + header.len()..];
+                let rest = rest.strip_prefix(b"\r").unwrap_or(rest);
+                if is_start && (rest.is_empty() || rest[0] == b'\n') {
+                    row += count_newlines(&lines[counted..at]);
+                    counted = at;
+                    rejects.skip(row);
+                }
+            }
+        }
+    }
+}
+
+/// The columns asked for, which must be one for each field.
+fn chosen(fields: &[Field], columns: &[usize]) -> Result<Vec<u32>> {
+    if columns.len() != fields.len() {
+        let names: Vec<&str> = fields.iter().map(|field| &field.name[..]).collect();
+        let (given, len) = (columns.len(), fields.len());
+        let message = format!("{given} columns for the {len} fields {names:?}");
+        return Err(Error::new(ErrorKind::Config, message));
+    }
+    let limited = |&column: &usize| match u32::try_from(column) {
+        Ok(column) if column < COLUMNS_MAX => Ok(column),
+        _ => Err(Error::new(
+            ErrorKind::Config,
+            format!("column {column}, but the last one possible is {COLUMNS_MAX} - 1"),
+        )),
+    };
+    columns.iter().map(limited).collect()
+}
+
+fn last(columns: &[u32]) -> u32 {
+    columns.iter().max().copied().unwrap_or_default()
 }
 
 /// Bytes of lines that are cut before their fields are filled, as [`PIECE`] is of lines.
@@ -198,9 +243,9 @@ impl<R: Decode> Decoder<R> for Delimited {
         true
     }
 
-    // With a header each line is looked at.
+    // An empty header is found everywhere, and one with a line end is no line.
     fn takes_blocks(&self) -> bool {
-        !matches!(self.place, Place::Header(_))
+        self.headers.iter().all(|header| !header.is_empty() && !header.contains(['\r', '\n']))
     }
 
     fn decode_block(
@@ -224,6 +269,7 @@ impl<R: Decode> Decoder<R> for Delimited {
             self.push::<R>(rows, text, &cut, &mut bad, lines, rejects);
             lines += len;
         }
+        self.find_headers(text.bytes(), rejects);
         Ok(lines)
     }
 

@@ -114,19 +114,30 @@ fn blocks_of_files_decode_as_columns_of_lines_do() {
         }
     }
     text += "last;1;2";
+    check_blocks(&text, Delimited::new(b';'));
+    // Headers are found among lines that nobody has cut: whole ones, as this is none.
+    let columns = Delimited::new(b';').columns([0, 1, 2]);
+    check_blocks(&text, columns.clone().header("slo;x;1"));
+    check_blocks(&text, columns.clone().header("oslo;x;1"));
+    check_blocks(&text, columns.clone().header("oslo;1;2;3"));
+    check_blocks(&text, columns.header("last;1;2").header("oslo;1;2;3").header("oslo;;1"));
+}
+
+/// Blocks of a file give what a column of its lines gives.
+fn check_blocks(text: &str, delimited: Delimited) {
     type Row = (String, f64, Option<i64>);
     let lines: Vec<&str> = text.lines().collect();
-    let (expected, expected_rejects, counts) = decode::<Row>(Delimited::new(b';'), &lines);
+    let (expected, expected_rejects, counts) = decode::<Row>(delimited.clone(), &lines);
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("readings.txt");
-    std::fs::write(&path, &text).unwrap();
+    std::fs::write(&path, text).unwrap();
     let ssc = StreamingContext::builder("files")
         .batch_interval(std::time::Duration::from_secs(3600))
         .build()
         .unwrap();
     let lines = ssc.receiver_stream(tidemill::Files::open([&path]).unwrap()).unwrap();
-    let decoded = lines.decode::<Row>(Delimited::new(b';'));
+    let decoded = lines.decode::<Row>(delimited);
     let (rows, rejects) = (Arc::new(Mutex::new(vec![])), Arc::new(Mutex::new(vec![])));
     let (sink, reject_sink) = (rows.clone(), rejects.clone());
     decoded.foreach_batch(move |batch, _| {
@@ -193,6 +204,26 @@ fn columns_by_name_and_headers_are_skipped() {
 }
 
 #[test]
+fn headers_beside_columns() {
+    let lines = ["n,street,x", "1,a,?", "street,n", "2,b", "3", "4,d,?,?"];
+    let at = || Delimited::new(b',').columns([1, 0]);
+    let decode = |delimited| self::decode::<Place>(delimited, &lines);
+    // Each line has as many fields as the header.
+    let (rows, rejects, counts) = decode(at().header("n,street,x"));
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [1]);
+    assert_eq!((rejects.len(), counts.skipped), (4, 1));
+    // Headers that do not agree about that.
+    let (rows, rejects, counts) = decode(at().header("n,street,x").header("street,n"));
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), [1, 2, 4]);
+    assert_eq!(rejects, [reject("3", "", "another number of fields")]);
+    assert_eq!(counts.skipped, 2);
+    // Names lead to the same positions in all of them.
+    let by_name = Delimited::new(b',').header("street,number").header("street,number,x");
+    let (rows, _, counts) = self::decode::<Place>(by_name, &["street,number,x", "a,1,?", "b,2"]);
+    assert_eq!((rows.len(), counts.skipped), (2, 1));
+}
+
+#[test]
 fn what_does_not_fit_the_record_stops_the_start() {
     let refusal = |delimited: Delimited| {
         let mut t = TestContext::new().unwrap();
@@ -215,6 +246,15 @@ fn what_does_not_fit_the_record_stops_the_start() {
     assert_eq!(
         refusal(comma().columns([1])),
         r#"decode Delimited(','): 1 columns for the 2 fields ["street", "number"]"#
+    );
+    assert_eq!(
+        refusal(comma().columns([0, 2]).header("street,number")),
+        r#"decode Delimited(','): column 2, but the header has 2: ["street", "number"]"#
+    );
+    assert_eq!(
+        refusal(comma().header("street,number").header("number,street")),
+        "decode Delimited(','): another header has the fields elsewhere than \
+         [\"number\", \"street\"]"
     );
     assert_eq!(
         refusal(comma().columns([1, 1 << 40])),
