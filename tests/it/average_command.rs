@@ -200,6 +200,23 @@ fn fields_by_number_and_by_name() {
 }
 
 #[test]
+fn fields_in_quotes() {
+    let lines = "\"k, \"\"1\"\"\",v\n\"a,b\",1\n\"a,b\",\"2\"\nc,3\n\"d,4\n";
+    let args = ["--delimiter", ",", "--quoted", "--key", "k, \"1\"", "--value", "v"];
+    let output = run_with(lines.as_bytes(), &[&ALL_CSV[..], &args].concat());
+    assert_success(&output);
+    assert_eq!(text(&output.stdout), format!("{HEADER}\"a,b\",1,1.5,2,2\nc,3,3,3,1\n"));
+    let told = text(&output.stderr);
+    assert!(told.contains("1 line left out (a quote that is not closed"), "{told}");
+    // Without the option a quote is a character as all others.
+    assert_eq!(average("\"a;1\n", &[]), "\"\"\"a\",1,1,1,1\n");
+    let output =
+        run_with(b"\"k,v\n", &["average", "--delimiter=,", "--quoted", "--header=\"k,v,\"w,2"]);
+    assert_fails(&output, 2, &["quote"]);
+    assert_fails(&run(&["average", "--quoted", "--delimiter", "\""]), 2, &["--delimiter", "quote"]);
+}
+
+#[test]
 fn headers_that_do_not_fit_exit_with_2_and_name_the_file_and_its_columns() {
     let folder = TempDir::new().expect("a folder");
     let name = |name: &str, content: &[u8]| file(&folder, name, content);

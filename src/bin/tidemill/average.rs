@@ -2,13 +2,12 @@
 //! and sockets.
 
 use tidemill::{
-    Aggregate, DStream, DecodedStream, Delimited, Error, ErrorKind, Number, Reject, RejectCount,
-    Row, Stats, Tally,
+    Aggregate, Csv, DStream, DecodedStream, Delimited, Error, ErrorKind, Number, Reject,
+    RejectCount, Row, Stats, Tally,
 };
 
 use crate::averages::{Averages, Sort};
 use crate::failure::Failure;
-use crate::headed::Headed;
 use crate::header::{self, Cut, Header, Layout};
 use crate::input::{self, Window};
 use crate::job::{self, Job};
@@ -32,6 +31,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "C", default_value = ";", value_parser = parse::delimiter)]
     #[arg(allow_hyphen_values = true)]
     delimiter: u8,
+
+    /// Fields may stand in quotes, as in CSV: `"Main, 22",1.5`
+    #[arg(long)]
+    quoted: bool,
 
     /// The field that is the key: its number, from 1 up, or its name in the header
     #[arg(long, value_name = "FIELD", default_value = "1", value_parser = parse::field)]
@@ -75,7 +78,7 @@ are not full yet, and the last one ends with the input.
 Examples:
   tidemill average measurements.txt
   tidemill average --all --format csv measurements.txt > averages.csv
-  tidemill average --delimiter , --key station --value celsius 2025.csv 2026.csv
+  tidemill average --delimiter , --quoted --key station --value celsius 2025.csv 2026.csv
   tidemill average --sort mean --top 3 --delimiter '\\t' --key 4 --value 7 table.tsv
   tidemill generate measurements --rate 10k | tidemill average --window 10s --slide 1s
   tidemill average --listen 127.0.0.1:9999 --interval 500ms --format json | jq .mean";
@@ -90,7 +93,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         Some(text) => Header::Given(text),
     };
     let wanted = [("--key", &args.key), ("--value", &args.value)];
-    let cut = Cut { delimiter: args.delimiter };
+    let cut = Cut { delimiter: args.delimiter, is_quoted: args.quoted };
+    if cut.is_quoted && cut.delimiter == b'"' {
+        return Err(Failure::Usage("--delimiter is the quote of --quoted".to_owned()));
+    }
     let layout = header::layout(input.source, header, wanted, cut, &interrupt)?;
     let average = Average { layout, cut, is_strict: args.strict, sort: args.sort, decoded: None };
     job::run(average, input, &args.job, &interrupt)
@@ -108,13 +114,13 @@ struct Average {
 
 impl Average {
     fn decode(&self, lines: &DStream<String>) -> DecodedStream<(String, Number)> {
-        let format = Delimited::new(self.cut.delimiter).columns(self.layout.fields);
-        if self.layout.headers.is_empty() {
-            // Blocks of lines are cut in one go, and nothing looks at each.
-            return lines.decode(format);
+        let Layout { fields, headers } = &self.layout;
+        if self.cut.is_quoted {
+            let csv = Csv::new(self.cut.delimiter).columns(*fields);
+            return lines.decode(headers.iter().fold(csv, |csv, header| csv.header(header)));
         }
-        let delimiters = self.layout.count.map(|count| (self.cut.delimiter, count - 1));
-        lines.decode(Headed { format, headers: self.layout.headers.clone(), delimiters })
+        let plain = Delimited::new(self.cut.delimiter).columns(*fields);
+        lines.decode(headers.iter().fold(plain, |plain, header| plain.header(header)))
     }
 
     fn rejected(&self) -> Vec<RejectCount> {

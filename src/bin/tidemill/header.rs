@@ -35,8 +35,6 @@ pub(crate) enum Header<'a> {
 pub(crate) struct Layout {
     /// Positions, from 0 on.
     pub(crate) fields: [usize; 2],
-    /// How many fields a line has, if headers say so.
-    pub(crate) count: Option<usize>,
     /// Lines that are headers, distinct ones.
     pub(crate) headers: Vec<String>,
 }
@@ -45,6 +43,7 @@ pub(crate) struct Layout {
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Cut {
     pub(crate) delimiter: u8,
+    pub(crate) is_quoted: bool,
 }
 
 /// Fields that are asked for, with the options that ask for them.
@@ -70,8 +69,7 @@ pub(crate) fn layout(
         let [key, value] = wanted.map(|wanted| position(wanted, &names, origin));
         let fields = [key?, value?];
         let Some(layout) = &mut layout else {
-            let (count, headers) = (Some(names.len()), vec![line.clone()]);
-            (layout, first) = (Some(Layout { fields, count, headers }), origin);
+            (layout, first) = (Some(Layout { fields, headers: vec![line.clone()] }), origin);
             continue;
         };
         if layout.fields != fields {
@@ -82,7 +80,6 @@ pub(crate) fn layout(
             );
             return Err(Failure::Usage(message));
         }
-        layout.count = layout.count.filter(|count| *count == names.len());
         if !layout.headers.contains(line) {
             layout.headers.push(line.clone());
         }
@@ -99,7 +96,7 @@ fn without_header(wanted: Wanted<'_>, header: Header<'_>) -> Result<Layout, Fail
         Field::Name(name) => Err(Failure::Usage(format!("{option} {name} needs a header"))),
     };
     let [key, value] = wanted.map(position);
-    Ok(Layout { fields: [key?, value?], count: None, headers: vec![] })
+    Ok(Layout { fields: [key?, value?], headers: vec![] })
 }
 
 /// The position of a field in a header.
@@ -138,7 +135,23 @@ fn list(names: &[String]) -> String {
 fn names(line: &str, cut: Cut) -> Vec<String> {
     // What some programs begin a file with is no part of the first name.
     let line = line.strip_prefix('\u{FEFF}').unwrap_or(line);
-    line.split(char::from(cut.delimiter)).map(str::to_owned).collect()
+    let delimiter = char::from(cut.delimiter);
+    if !cut.is_quoted {
+        return line.split(delimiter).map(str::to_owned).collect();
+    }
+    let (mut names, mut name, mut is_inside) = (Vec::new(), String::new(), false);
+    let mut rest = line.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' if is_inside && rest.peek() == Some(&'"') => name.extend(rest.next()),
+            // What is wrong with other quotes, the format says when it is given the header.
+            '"' => is_inside = !is_inside,
+            c if c == delimiter && !is_inside => names.push(std::mem::take(&mut name)),
+            c => name.push(c),
+        }
+    }
+    names.push(name);
+    names
 }
 
 /// The first line of each input that has one, and what the input is called.

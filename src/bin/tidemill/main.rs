@@ -11,7 +11,6 @@ mod corpus;
 mod demo;
 mod failure;
 mod generate;
-mod headed;
 mod header;
 mod input;
 mod job;
