@@ -90,10 +90,6 @@ impl<R: Decode> Decoder<R> for Csv {
         self.plan::<R>().map(drop)
     }
 
-    fn is_named(&self) -> bool {
-        true
-    }
-
     fn decode(
         &self,
         lines: &TextColumn,

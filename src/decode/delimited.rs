@@ -239,10 +239,6 @@ impl<R: Decode> Decoder<R> for Delimited {
         self.plan::<R>().map(drop)
     }
 
-    fn is_named(&self) -> bool {
-        true
-    }
-
     // An empty header is found everywhere, and one with a line end is no line.
     fn takes_blocks(&self) -> bool {
         self.headers.iter().all(|header| !header.is_empty() && !header.contains(['\r', '\n']))

@@ -79,10 +79,6 @@ impl<R: Decode> Decoder<R> for JsonLines {
         "JsonLines".to_owned()
     }
 
-    fn is_named(&self) -> bool {
-        true
-    }
-
     fn decode(
         &self,
         lines: &TextColumn,

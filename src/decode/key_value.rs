@@ -62,10 +62,6 @@ impl<R: Decode> Decoder<R> for KeyValue {
         "KeyValue".to_owned()
     }
 
-    fn is_named(&self) -> bool {
-        true
-    }
-
     fn decode(
         &self,
         lines: &TextColumn,

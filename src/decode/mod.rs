@@ -102,12 +102,6 @@ pub trait Decoder<R: Record>: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether it is the crate's own, and so may run before the batch is cut.
-    #[doc(hidden)]
-    fn is_named(&self) -> bool {
-        false
-    }
-
     /// Whether [`decode_block`](Self::decode_block) may be called.
     #[doc(hidden)]
     fn takes_blocks(&self) -> bool {
@@ -127,6 +121,8 @@ pub trait Decoder<R: Record>: Send + Sync + 'static {
 
     /// Appends exactly one row for each line. A line that is no row of `R` gets any row, and is
     /// reported, which takes that out again. An error fails the batch.
+    ///
+    /// It is called on any thread, and maybe before the batch is cut, for lines that have come.
     fn decode(
         &self,
         lines: &TextColumn,

@@ -137,10 +137,6 @@ impl<R: Decode> Decoder<R> for Pattern {
         positions(&fields::<R>(), self.groups()?, "the pattern").map(drop)
     }
 
-    fn is_named(&self) -> bool {
-        true
-    }
-
     fn decode(
         &self,
         lines: &TextColumn,

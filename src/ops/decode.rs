@@ -168,7 +168,7 @@ impl<R: Record, D: Decoder<R>> Narrow for Decode<R, D> {
     }
 
     fn step(&self) -> Step {
-        if self.decoder.is_named() { Step::Named } else { Step::Closure }
+        Step::Named
     }
 }
 
