@@ -21,7 +21,10 @@ struct Request {
 }
 
 /// The path without what follows a question mark, so that it is one of few.
-const LINE: &str = r#"^\S+ \S+ .* \[[^\]]+\] "[A-Z]+ (?<path>[^ "?]+)[^"]*" (?<status>\d{3}) .* (?<seconds>[0-9.]+)$"#;
+const LINE: &str = concat!(
+    r#"^\S+ \S+ .* \[[^\]]+\] "[A-Z]+ (?<path>[^ "?]+)[^"]*" "#,
+    r#"(?<status>\d{3}) .* (?<seconds>[0-9.]+)$"#
+);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
