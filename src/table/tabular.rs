@@ -15,8 +15,8 @@ use crate::record::{
 ///
 /// Numbers, `bool`, `String` and `Timestamp` are a column; `Option` is one with nulls; tuples have
 /// the columns `_1`, `_2` and so on, as in Spark, and structs that derive `Record` those of their
-/// fields, where a struct in a struct gives `place.street`. A stream of single values has the column
-/// `value`.
+/// fields, where a struct in a struct gives `place.street`. A stream of single values has the
+/// column `value`.
 pub trait Tabular: Record {
     /// The names and types of the columns; one without a name is the value itself.
     fn fields() -> Vec<Field>;
