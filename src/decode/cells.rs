@@ -38,6 +38,7 @@ impl Cells {
         Cells { fields, columns, rows: 0, copied: Vec::new(), is_typed }
     }
 
+    #[cfg(feature = "json")]
     pub(super) fn is_optional(&self, field: usize) -> bool {
         self.fields[field].is_optional
     }
@@ -147,6 +148,7 @@ impl Column {
 pub(super) enum Member {
     Field(usize),
     /// A struct, by the number of its names.
+    #[cfg(feature = "json")]
     Struct(usize),
 }
 
@@ -171,6 +173,7 @@ impl Names {
     }
 
     /// The fields by struct: the first names are the record's own.
+    #[cfg(feature = "json")]
     pub(super) fn nested(fields: &[Field]) -> Vec<Names> {
         let mut all = vec![Names::default()];
         for (index, field) in fields.iter().enumerate() {

@@ -100,7 +100,10 @@ impl<R: Decode> Decoder<R> for JsonLines {
                 scratch.extend_from_slice(bytes);
                 let place = Line { bytes, start: span.start, address: scratch.as_ptr().addr() };
                 let mut nodes = tape.reset();
-                let found = match simd_json::fill_tape(&mut scratch, &mut buffers, &mut nodes) {
+                let parsed = simd_json::fill_tape(&mut scratch, &mut buffers, &mut nodes);
+                let found = match parsed {
+                    // To the parser, a zero may stand for the end of a value.
+                    Ok(()) if memchr(0, bytes).is_some() => Err((None, Reason::Syntax)),
                     Ok(()) => {
                         let mut row = Row {
                             line,

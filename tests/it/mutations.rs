@@ -304,7 +304,7 @@ fn json() {
         let [station, celsius, count, street, is_valid, at] = texts(random);
         let count = if count.is_empty() { "null".to_owned() } else { count.replace("00", "0") };
         let at = if at.is_empty() { "null".to_owned() } else { escaped(&at) };
-        let mut members = vec![
+        let mut members = [
             format!("\"station\":{}", escaped(&station)),
             format!("\"celsius\" : {celsius}"),
             format!("\"count\":{count}"),
@@ -476,6 +476,7 @@ struct Request {
 struct Combined {
     time: Timestamp,
     path: Option<String>,
+    status: u16,
     bytes: Option<u64>,
     referer: Option<String>,
     agent: Option<String>,
@@ -578,8 +579,8 @@ fn access_logs() {
             |random| line(random, true),
             |line| {
                 let (request, [referer, agent]) = naive_log(&combined, true, line)?;
-                let Request { time, path, bytes, .. } = request;
-                Some(Combined { time, path, bytes, referer, agent })
+                let Request { time, path, status, bytes, .. } = request;
+                Some(Combined { time, path, status, bytes, referer, agent })
             },
         );
     }
