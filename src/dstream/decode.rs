@@ -66,8 +66,9 @@ impl<R: Record> fmt::Debug for DecodedStream<R> {
 }
 
 impl DStream<String> {
-    /// Each line as a row of a record, by a format: [`Delimited`](crate::Delimited), or a
-    /// [`Decoder`] of your own.
+    /// Each line as a row of a record, by a format: [`Delimited`](crate::Delimited) text,
+    /// [`Csv`](crate::Csv) with quotes, `JsonLines`, [`KeyValue`](crate::KeyValue) logs, a
+    /// `Pattern`, or a [`Decoder`] of your own.
     ///
     /// A line that is no row is never dropped in silence: it is counted, with a sample, and goes
     /// to [`rejects`](DecodedStream::rejects), or fails its batch if the program asks for that by
