@@ -38,6 +38,9 @@ pub enum Reason {
     Type,
     /// The pattern does not match.
     NoMatch,
+    /// It is as long as a line may be ([`Limits::line_bytes`](crate::Limits::line_bytes)), so that
+    /// its end may have been cut off, and what stands there is not what was sent.
+    TooLong,
 }
 
 impl Reason {
@@ -59,6 +62,7 @@ impl Reason {
             Reason::Depth => "nested too deeply",
             Reason::Type => "of another type",
             Reason::NoMatch => "no match",
+            Reason::TooLong => "as long as a line may be, and so maybe cut",
         }
     }
 }

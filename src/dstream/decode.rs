@@ -74,6 +74,9 @@ impl DStream<String> {
     /// to [`rejects`](DecodedStream::rejects), or fails its batch if the program asks for that by
     /// [`fail_on_reject`](DecodedStream::fail_on_reject).
     ///
+    /// A line of about [`Limits::line_bytes`](crate::Limits::line_bytes) may be one that its source
+    /// has cut, and is rejected rather than read.
+    ///
     /// ```
     /// # use tidemill::prelude::*;
     /// # let mut t = TestContext::new()?;
@@ -97,7 +100,9 @@ impl DStream<String> {
             self.context.misused(error.within(&name));
         }
         let log = Arc::new(DecodeLog::default());
-        let decoded: DStream<Decoded<R>> = self.narrow(name, Decode::new(decoder, log.clone()));
+        let line_bytes_max = self.context.limits().line_bytes;
+        let decode = Decode::new(decoder, log.clone(), line_bytes_max);
+        let decoded: DStream<Decoded<R>> = self.narrow(name, decode);
         let rows = decoded.narrow("rows", Accepted::<R>(PhantomData));
         DecodedStream { rows, decoded, log }
     }

@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{Narrow, Step};
-use crate::decode::{Block, DecodeLog, Decoder, Reject, RejectColumns, RejectRef, Rejects};
+use crate::decode::{Block, DecodeLog, Decoder, Reason, Reject, RejectColumns, RejectRef, Rejects};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::{AnyChunk, columns};
-use crate::record::block::SharedText;
+use crate::record::block::{SharedText, lines_fit};
 use crate::record::recycled::{Recycled, own};
 use crate::record::{Columns, Record, TextColumn};
 
@@ -105,12 +105,14 @@ impl<R: Record> Columns for DecodedColumns<R> {
 pub(crate) struct Decode<R, D> {
     decoder: D,
     log: Arc<DecodeLog>,
+    /// Where a source cuts lines.
+    line_bytes_max: usize,
     record: PhantomData<fn() -> R>,
 }
 
 impl<R: Record, D: Decoder<R>> Decode<R, D> {
-    pub(crate) fn new(decoder: D, log: Arc<DecodeLog>) -> Self {
-        Decode { decoder, log, record: PhantomData }
+    pub(crate) fn new(decoder: D, log: Arc<DecodeLog>, line_bytes_max: usize) -> Self {
+        Decode { decoder, log, line_bytes_max, record: PhantomData }
     }
 }
 
@@ -145,13 +147,16 @@ impl<R: Record, D: Decoder<R>> Narrow for Decode<R, D> {
         let lines = columns::<String>(chunk);
         let mut decoded = recycled.take::<DecodedColumns<R>>();
         let mut rejects = Rejects::default();
+        reject_cut(lines, self.line_bytes_max, &mut rejects);
         self.decoder.decode(lines, own(&mut own(&mut decoded).rows), &mut rejects)?;
         self.settle(own(&mut decoded), rejects, lines.len(), || lines)?;
         Ok(recycled.lend(decoded))
     }
 
     fn apply_lines(&self, block: &SharedText, recycled: &mut Recycled) -> Result<Option<AnyChunk>> {
-        if !self.decoder.takes_blocks() {
+        // Where a line may have been cut, each is looked at.
+        let reach = self.line_bytes_max.saturating_sub(CUT_SHORT_MAX + 1);
+        if !self.decoder.takes_blocks() || !lines_fit(block.bytes(), reach) {
             return Ok(None);
         }
         let mut decoded = recycled.take::<DecodedColumns<R>>();
@@ -169,6 +174,20 @@ impl<R: Record, D: Decoder<R>> Narrow for Decode<R, D> {
 
     fn step(&self) -> Step {
         Step::Named
+    }
+}
+
+/// Bytes by which a line that was cut may be shorter than the maximum: those of a character that
+/// did not fit.
+const CUT_SHORT_MAX: usize = 3;
+
+/// Rejects the lines that may have been cut, before anything is read out of what is left of them.
+fn reject_cut(lines: &TextColumn, line_bytes_max: usize, rejects: &mut Rejects) {
+    for (row, span) in lines.spans().iter().enumerate() {
+        let short = line_bytes_max.wrapping_sub(span.len as usize);
+        if short <= CUT_SHORT_MAX {
+            rejects.push(row, "", Reason::TooLong);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use memchr::memrchr;
 use tidemill_kernels::TextBuffer;
 
 /// A buffer that is read by many and written by none. The last to drop it frees its block.
@@ -138,6 +139,20 @@ impl Drop for SharedText {
             pool.freed.notify_all();
         }
     }
+}
+
+/// Whether every line of `text`, which ends in a line end, is within the maximum.
+pub(crate) fn lines_fit(text: &[u8], line_bytes_max: usize) -> bool {
+    let mut start = 0;
+    // From the start of a line to the last line end within its reach: few steps, no scan.
+    while text.len() - start > line_bytes_max {
+        let reach = (start + line_bytes_max + 1).min(text.len());
+        match memrchr(b'\n', &text[start..reach]) {
+            Some(at) => start += at + 1,
+            None => return false,
+        }
+    }
+    true
 }
 
 impl fmt::Debug for SharedText {

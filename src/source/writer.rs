@@ -12,7 +12,7 @@ use tidemill_kernels::TextBuffer;
 
 use super::Carry;
 use crate::config::{BLOCK_BYTES, READ_BYTES, ROOM_BYTES_MIN};
-use crate::record::block::{BlockPool, SharedText};
+use crate::record::block::{BlockPool, SharedText, lines_fit};
 
 #[cfg(test)]
 mod tests;
@@ -363,18 +363,4 @@ impl BlockWriter {
 fn writable(block: &mut Option<Arc<TextBuffer>>) -> &mut TextBuffer {
     let block = block.as_mut().expect("a writer that is not full has a block");
     Arc::get_mut(block).expect("a block that is filled is not shared")
-}
-
-/// Whether every line of `text`, which ends in a line end, is within the maximum.
-fn lines_fit(text: &[u8], line_bytes_max: usize) -> bool {
-    let mut start = 0;
-    // From the start of a line to the last line end within its reach: few steps, no scan.
-    while text.len() - start > line_bytes_max {
-        let reach = (start + line_bytes_max + 1).min(text.len());
-        match memrchr(b'\n', &text[start..reach]) {
-            Some(at) => start += at + 1,
-            None => return false,
-        }
-    }
-    true
 }

@@ -210,8 +210,7 @@ fn fields_in_quotes() {
     assert!(told.contains("1 line left out (a quote that is not closed"), "{told}");
     // Without the option a quote is a character as all others.
     assert_eq!(average("\"a;1\n", &[]), "\"\"\"a\",1,1,1,1\n");
-    let output =
-        run_with(b"\"k,v\n", &["average", "--delimiter=,", "--quoted", "--header=\"k,v,\"w,2"]);
+    let output = run(&["average", "--delimiter=,", "--quoted", "--header=\"k,v,\"w,2"]);
     assert_fails(&output, 2, &["quote"]);
     assert_fails(&run(&["average", "--quoted", "--delimiter", "\""]), 2, &["--delimiter", "quote"]);
 }

@@ -155,6 +155,42 @@ fn check_blocks(text: &str, delimited: Delimited) {
     assert_eq!(decoded.counts(), counts);
 }
 
+/// What is left of a line that was cut is not what was sent: no number is read out of it.
+#[test]
+fn lines_that_a_source_has_cut_are_rejected() {
+    let limits = tidemill::Limits { line_bytes: 64, ..tidemill::Limits::default() };
+    let cases = [
+        // Cut within the number.
+        (format!("{};12.75", "k".repeat(60)), false),
+        // Cut before a character that did not fit.
+        (format!("{};1.5é", "k".repeat(59)), false),
+        (format!("é{};1é", "k".repeat(59)), false),
+        // As long as one that was cut may be.
+        (format!("{};1.5", "k".repeat(57)), false),
+        (format!("{};1.5", "k".repeat(56)), true),
+        (format!("é{};1.5", "k".repeat(54)), true),
+        ("oslo;1.5".to_owned(), true),
+    ];
+    for (line, is_accepted) in cases {
+        let text = format!("a;1\n{line}\nb;2\n");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("readings.txt");
+        std::fs::write(&path, &text).unwrap();
+        let builder = StreamingContext::builder("files").limits(limits);
+        let ssc = builder.batch_interval(std::time::Duration::from_secs(3600)).build().unwrap();
+        let lines = ssc.receiver_stream(tidemill::Files::open([&path]).unwrap()).unwrap();
+        let decoded = lines.decode::<(String, f64)>(Delimited::new(b';'));
+        decoded.aggregate_by_key(Count).foreach_batch(|_, _| Ok(()));
+        ssc.start().unwrap();
+        ssc.await_termination().unwrap();
+        let counts = decoded.counts();
+        assert_eq!(counts.rows, 2 + u64::from(is_accepted), "{line}: {counts:?}");
+        let reasons: Vec<_> = counts.rejected.iter().map(|rejected| rejected.reason).collect();
+        let expected = if is_accepted { vec![] } else { vec![tidemill::Reason::TooLong] };
+        assert_eq!(reasons, expected, "{line}");
+    }
+}
+
 #[test]
 fn integers_to_the_ends_of_their_ranges() {
     type All = ((i8, i16, i32), (u16, u32), u64);
