@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Schema,
     /// A line that is no row of its record, where the program asked for a failure.
     Decode,
+    /// A checkpoint that cannot be written, read, or used by this program.
+    Checkpoint,
     /// A user's closure panicked or returned an error.
     Closure,
     /// An operator that needs a batch of each of its parents got none.

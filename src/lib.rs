@@ -43,6 +43,7 @@ mod plan;
 mod record;
 mod sink;
 mod source;
+mod storage;
 pub mod table;
 mod time;
 

@@ -369,7 +369,7 @@ impl Executor {
                 Ok(parents.flat_map(|&parent| self.slots[parent].parts.clone()).collect())
             }
             Run::Transform(_) => self.run_transform(id, time),
-            Run::Stateful(_) => self.run_stateful(id, is_due),
+            Run::Stateful(_) => self.run_stateful(id, time, is_due),
             Run::Never | Run::Source { .. } => unreachable!("returned above"),
         };
         match ran {
@@ -485,7 +485,7 @@ impl Executor {
         }
     }
 
-    fn run_stateful(&mut self, id: NodeId, is_due: bool) -> Result<Vec<Part>> {
+    fn run_stateful(&mut self, id: NodeId, time: Time, is_due: bool) -> Result<Vec<Part>> {
         let node = &self.physical.nodes[id];
         let Run::Stateful(operator) = &node.run else {
             unreachable!("called for stateful nodes only");
@@ -499,6 +499,7 @@ impl Executor {
         let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         let turn = Turn {
             now: self.now,
+            time,
             chunks: is_present.then_some(&chunks),
             out: is_due.then_some(&mut out),
             last: if is_due { last.take() } else { None },

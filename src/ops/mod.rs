@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod aggregate_by_key;
+mod changes;
 mod cogroup;
 mod combine;
 mod count;
@@ -36,6 +37,7 @@ pub use aggregate::{
     Tally, TopK, Total, Variance, check_laws, check_laws_by,
 };
 pub(crate) use aggregate_by_key::AggregateByKey;
+pub(crate) use changes::Changes;
 pub(crate) use cogroup::Cogroup;
 pub(crate) use combine::Combine;
 pub(crate) use count::CountRows;

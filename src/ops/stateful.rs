@@ -3,8 +3,10 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::error::Result;
+use super::Changes;
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::AnyChunk;
+use crate::time::Time;
 
 /// Keeps what batches bring for the batches to come.
 ///
@@ -28,12 +30,45 @@ pub(crate) trait Stateful: Send + Sync + 'static {
     /// The batch has failed: the state becomes what it was before. The turn may have ended anywhere
     /// where something of the user's runs.
     fn roll_back(&self, state: &mut Self::State);
+
+    /// The name that the program gave it, under which it is saved; without one it goes by the
+    /// stream's.
+    fn saved_name(&self) -> Option<&str> {
+        None
+    }
+
+    /// The form in which it is saved, which has to be the same when it is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`], with the type that cannot be saved.
+    fn saved_as(&self) -> Result<String> {
+        Err(Error::new(ErrorKind::Checkpoint, "it cannot be saved"))
+    }
+
+    /// Keeps from now on what it takes to tell what has changed. Called once, before the first
+    /// turn, after [`load`](Self::load) if there was something to load.
+    fn track_changes(&self, _state: &mut Self::State) {}
+
+    /// Appends what has changed since the last call, or since `track_changes`. Called between two
+    /// batches; nothing of the user's runs in it but what saves a type.
+    fn save(&self, _state: &mut Self::State, _changes: &mut Changes) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes a fresh state what was saved: all entries that were put and not removed since, each
+    /// once, in the order of their numbers.
+    fn load(&self, _state: &mut Self::State, _saved: &Changes) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a stateful operator is given for one batch.
 pub(crate) struct Turn<'a> {
     /// The number of the batch, from 1.
     pub(crate) now: u64,
+    /// Its time.
+    pub(crate) time: Time,
     /// The parent's batch, unless it has none.
     pub(crate) chunks: Option<&'a [AnyChunk]>,
     /// Where to put the operator's own batch, if one is due.
@@ -62,6 +97,11 @@ pub(crate) trait ErasedStateful: Send + Sync {
     fn take_turn(&self, state: &mut AnyState, turn: Turn<'_>) -> Result<()>;
     fn commit(&self, state: &mut AnyState);
     fn roll_back(&self, state: &mut AnyState);
+    fn saved_name(&self) -> Option<&str>;
+    fn saved_as(&self) -> Result<String>;
+    fn track_changes(&self, state: &mut AnyState);
+    fn save(&self, state: &mut AnyState, changes: &mut Changes) -> Result<()>;
+    fn load(&self, state: &mut AnyState, saved: &Changes) -> Result<()>;
 }
 
 fn typed<S: Stateful>(state: &mut AnyState) -> &mut S::State {
@@ -87,5 +127,25 @@ impl<S: Stateful> ErasedStateful for S {
 
     fn roll_back(&self, state: &mut AnyState) {
         Stateful::roll_back(self, typed::<S>(state));
+    }
+
+    fn saved_name(&self) -> Option<&str> {
+        Stateful::saved_name(self)
+    }
+
+    fn saved_as(&self) -> Result<String> {
+        Stateful::saved_as(self)
+    }
+
+    fn track_changes(&self, state: &mut AnyState) {
+        Stateful::track_changes(self, typed::<S>(state));
+    }
+
+    fn save(&self, state: &mut AnyState, changes: &mut Changes) -> Result<()> {
+        Stateful::save(self, typed::<S>(state), changes)
+    }
+
+    fn load(&self, state: &mut AnyState, saved: &Changes) -> Result<()> {
+        Stateful::load(self, typed::<S>(state), saved)
     }
 }

@@ -20,12 +20,15 @@ mod order;
 mod quotient;
 pub(crate) mod recycled;
 mod row;
+pub(crate) mod saved;
 mod scalar;
 mod show;
 mod slices;
 mod text;
 mod timestamp;
 mod tuple;
+
+use crate::error::{Error, ErrorKind, Result};
 
 pub use batch::Batch;
 pub use bridge::{ArrowArray, ArrowRecord, arrow2, struct_array};
@@ -137,6 +140,25 @@ pub trait Record: Sized + Send + Sync + 'static {
     /// About how many bytes a value of this row takes, with what it owns.
     fn byte_len(_row: Self::Ref<'_>) -> usize {
         size_of::<Self>()
+    }
+
+    /// How rows are saved in checkpoints, in words such as `(text, i64)`: what was saved in another
+    /// form is refused. `None` for what cannot be saved, such as [`Row`] of any type.
+    fn saved_as() -> Option<String> {
+        None
+    }
+
+    /// Appends a row in the form that [`saved_as`](Self::saved_as) names.
+    fn save(_row: Self::Ref<'_>, _out: &mut Vec<u8>) {}
+
+    /// Takes a row that was [saved](Self::save) off the front.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) for bytes that are no such row.
+    fn load(_from: &mut &[u8]) -> Result<Self> {
+        let name = std::any::type_name::<Self>();
+        Err(Error::new(ErrorKind::Checkpoint, format!("{name} cannot be saved")))
     }
 }
 

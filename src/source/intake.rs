@@ -44,8 +44,9 @@ struct Filling {
 
 enum Sealed {
     Block(SharedText),
-    /// The blocks before belong to the batch that was cut here.
-    Cut,
+    /// The blocks before belong to the batch that was cut here, where the receiver stood so, if it
+    /// can say.
+    Cut(Option<Vec<u8>>),
 }
 
 /// What one call of the receiver came to.
@@ -168,8 +169,11 @@ impl Intake {
     /// Ends the batch here: what was received so far belongs to it.
     pub(crate) fn cut(&self) {
         let mut filling = lock(&self.filling);
-        self.flush(&mut filling.writer);
-        lock(&self.sealed).push_back(Sealed::Cut);
+        let Filling { receiver, writer, .. } = &mut *filling;
+        self.flush(writer);
+        // Lines that found no block belong to the next batch, but not to what is received later.
+        let position = if writer.has_excess() { None } else { receiver.position() };
+        lock(&self.sealed).push_back(Sealed::Cut(position));
     }
 
     /// Whether a cut found no block for all that was received.
@@ -194,10 +198,13 @@ impl Intake {
         }
     }
 
-    /// Removes the cut that stands in front, after all blocks before it were taken.
-    pub(crate) fn pass_cut(&self) {
-        let passed = lock(&self.sealed).pop_front();
-        assert!(matches!(passed, Some(Sealed::Cut)), "a batch ends with its cut");
+    /// Removes the cut that stands in front, after all blocks before it were taken, and says where
+    /// the receiver stood.
+    pub(crate) fn pass_cut(&self) -> Option<Vec<u8>> {
+        match lock(&self.sealed).pop_front() {
+            Some(Sealed::Cut(position)) => position,
+            _ => panic!("a batch ends with its cut"),
+        }
     }
 
     /// The lines of a block as columns.

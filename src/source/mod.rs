@@ -30,6 +30,8 @@ pub use socket::Socket;
 pub use stdin::Stdin;
 pub use writer::{BadUtf8, BlockWriter, LineOptions, LongLine, SourceCounts};
 
+use crate::time::Time;
+
 /// A source of lines: polled, never blocking.
 ///
 /// The engine calls [`receive`](Receiver::receive) on a thread that belongs to the receiver,
@@ -81,6 +83,38 @@ pub trait Receiver: Send + 'static {
     /// [`Received::Later`].
     fn is_bounded(&self) -> bool {
         false
+    }
+
+    /// Where the receiver stands: after the last line that it gave, whole or not, so that one that
+    /// [resumes](Self::resume) there gives the line after it, and none twice. `None` for sources
+    /// that cannot go back, such as sockets.
+    ///
+    /// Asked between two calls of `receive`, whenever a batch is cut; it should take little time.
+    fn position(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Goes to where an earlier receiver like this one [stood](Self::position). Called before the
+    /// first `receive`, if at all.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from going there: the start fails with it.
+    fn resume(&mut self, _position: &[u8]) -> io::Result<()> {
+        Err(io::Error::other("this receiver cannot go back"))
+    }
+
+    /// What was received up to a position is in a checkpoint or in the intake log, so that whoever
+    /// sent it need not keep it. Of sources without positions it stands for all that was received
+    /// until the call.
+    fn acknowledge(&mut self, _position: Option<&[u8]>) {}
+
+    /// The batch of this time is about to be cut. Returns whether there is more that belongs to
+    /// it: `receive` is then called until it says that there is nothing, before the batch is cut.
+    ///
+    /// For sources that go by the batch's time, as directories do.
+    fn tick(&mut self, _time: Time) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// The source's name in messages and in `explain`.

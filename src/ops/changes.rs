@@ -1,0 +1,170 @@
+//! What has changed of a state since it was last saved: entries by number, of which the last one
+//! counts. All that remembers is saved in this form, so that checkpoints are put together and merged
+//! without knowing what is in them.
+
+use crate::error::Result;
+use crate::record::saved::{push_varint, take_varint, torn};
+
+/// Entries by number, in ascending order, as bytes; ready to be written as they are.
+///
+/// An entry is put, with its bytes, or removed. Two runs of changes, one after the other, come to
+/// the entries of both, where of two with the same number the later one counts.
+///
+/// ```text
+/// varint: number less the number before (less -1 for the first)
+/// varint: 0 if removed, otherwise 1 + the number of bytes
+/// the bytes
+/// ```
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changes {
+    bytes: Vec<u8>,
+    count: u64,
+    /// The number after the last one.
+    next: u64,
+    is_whole: bool,
+}
+
+/// An entry: its number, and its bytes unless it was removed.
+pub(crate) type Change<'a> = (u64, Option<&'a [u8]>);
+
+impl Changes {
+    /// The same as was given by [`bytes`](Self::bytes) and [`is_whole`](Self::is_whole).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] for bytes that are no entries in ascending order.
+    pub(crate) fn from_bytes(bytes: Vec<u8>, is_whole: bool) -> Result<Changes> {
+        let mut entries = Entries { rest: &bytes, next: 0 };
+        let mut count = 0;
+        while entries.take()?.is_some() {
+            count += 1;
+        }
+        let next = entries.next;
+        Ok(Changes { bytes, count, next, is_whole })
+    }
+
+    /// All that was saved before no longer counts. To be said before the first entry.
+    pub(crate) fn forget_all(&mut self) {
+        assert_eq!(self.count, 0, "entries are put after those before are forgotten");
+        self.is_whole = true;
+    }
+
+    /// Whether they stand for all there is, so that nothing saved before counts.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Adds an entry with what `write` appends.
+    ///
+    /// # Panics
+    ///
+    /// If the number is not above the one before.
+    pub(crate) fn put(&mut self, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
+        self.push_number(number);
+        // Room for the length, as short as it mostly is.
+        let at = self.bytes.len();
+        self.bytes.push(0);
+        write(&mut self.bytes);
+        let len = self.bytes.len() - at - 1;
+        let mut prefix = Vec::new();
+        push_varint(len as u64 + 1, &mut prefix);
+        if prefix.len() == 1 {
+            self.bytes[at] = prefix[0];
+        } else {
+            self.bytes.splice(at..=at, prefix);
+        }
+    }
+
+    /// Adds that an entry is gone.
+    ///
+    /// # Panics
+    ///
+    /// If the number is not above the one before.
+    pub(crate) fn remove(&mut self, number: u64) {
+        self.push_number(number);
+        self.bytes.push(0);
+    }
+
+    /// The entries, in ascending order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Change<'_>> {
+        let mut entries = Entries { rest: &self.bytes, next: 0 };
+        std::iter::from_fn(move || entries.take().expect("they were checked when they came"))
+    }
+
+    /// The number of entries.
+    pub(crate) fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// The entries as bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn push_number(&mut self, number: u64) {
+        assert!(number >= self.next, "entry {number} comes after entry {}", self.next);
+        push_varint(number - self.next, &mut self.bytes);
+        self.next = number + 1;
+        self.count += 1;
+    }
+}
+
+/// What is left of the entries.
+struct Entries<'a> {
+    rest: &'a [u8],
+    next: u64,
+}
+
+impl<'a> Entries<'a> {
+    fn take(&mut self) -> Result<Option<Change<'a>>> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let ahead = take_varint(&mut self.rest)?;
+        let number = self.next.checked_add(ahead).ok_or_else(torn)?;
+        self.next = number.checked_add(1).ok_or_else(torn)?;
+        let Some(len) = take_varint(&mut self.rest)?.checked_sub(1) else {
+            return Ok(Some((number, None)));
+        };
+        let len = usize::try_from(len).map_err(|_| torn())?;
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or_else(torn)?;
+        self.rest = rest;
+        Ok(Some((number, Some(bytes))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn entries_come_back() {
+        let mut changes = Changes::default();
+        changes.put(0, |_| {});
+        changes.put(7, |out| out.extend([1, 2, 3]));
+        changes.remove(8);
+        changes.put(u64::from(u32::MAX), |out| out.extend([9; 300]));
+        let again = Changes::from_bytes(changes.bytes().to_vec(), false).unwrap();
+        assert_eq!(again.len(), 4);
+        let expected: [Change<'_>; 4] = [
+            (0, Some(&[])),
+            (7, Some(&[1, 2, 3])),
+            (8, None),
+            (u64::from(u32::MAX), Some(&[9; 300])),
+        ];
+        assert!(again.iter().eq(expected));
+    }
+
+    #[test]
+    fn torn_bytes_are_refused() {
+        let mut changes = Changes::default();
+        changes.put(3, |out| out.extend([1; 200]));
+        let bytes = changes.bytes();
+        for end in 1..bytes.len() {
+            let torn = Changes::from_bytes(bytes[..end].to_vec(), false);
+            assert_eq!(torn.unwrap_err().kind(), ErrorKind::Checkpoint, "{end} bytes");
+        }
+        assert!(Changes::from_bytes(vec![0xFF; 11], false).is_err());
+    }
+}

@@ -1,0 +1,41 @@
+//! The few things that are done to a disk by whatever has to survive: checkpoints, the intake log
+//! and files that are saved. All of it goes through one trait, so that tests can make any of it
+//! fail.
+
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A place for files.
+///
+/// A name leads to a new file for good only after [`sync_directory`](Self::sync_directory).
+pub(crate) trait Storage: Debug + Send + Sync + 'static {
+    /// Makes an empty file, in place of one with this name.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
+
+    /// All of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Gives a file another name in the same directory, in place of the one that has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a directory, in order.
+    fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
+
+    /// Makes a directory, and those that it is in, if they are not there.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes what was created, renamed and removed in a directory last.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file that is being written, from its start to its end.
+pub(crate) trait StorageFile: Debug + Send + 'static {
+    /// Appends some of the bytes, at least one unless there is none, and says how many.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Makes what was written last.
+    fn sync(&mut self) -> io::Result<()>;
+}
