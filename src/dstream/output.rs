@@ -3,13 +3,14 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex};
 
 use super::DStream;
 use crate::config::COLLECTED_BATCHES_MAX;
 use crate::error::{BoxError, Error, ErrorKind};
-use crate::plan::{CheckFn, Output};
+use crate::plan::{CheckFn, Output, OutputRun};
 use crate::record::{Batch, Record, Show};
-use crate::sink::{Delivered, TextFiles, deliver, print_batch};
+use crate::sink::{Delivered, TextFiles, Transaction, TransactionalSink, deliver, print_batch};
 use crate::time::Time;
 
 impl<T: Record> DStream<T> {
@@ -159,6 +160,21 @@ impl<T: Record> DStream<T> {
         receiver
     }
 
+    /// Writes batches to a sink that commits them together with the context's checkpoints: what is
+    /// seen of it is there exactly once, also after a crash.
+    ///
+    /// A batch is seen once the checkpoint that comes after it is on disk, so the latency is the
+    /// time between two checkpoints. The name is how the checkpoint knows the sink again; it has to
+    /// be another one than those of states and other sinks. `start` fails without a
+    /// [checkpoint directory](crate::StreamingContext::checkpoint).
+    pub fn save_with(&self, name: &str, sink: impl TransactionalSink<T>) {
+        let transaction = Arc::new(Mutex::new(Transaction::new(name, sink)));
+        let (parent, check) = (self.node, no_check());
+        let name = format!("save_with({name})");
+        let run = OutputRun::Transaction(transaction);
+        self.context.add_output(Output { name, parent, check, run });
+    }
+
     pub(crate) fn add_output<F>(&self, name: &str, check: CheckFn, run: F)
     where
         F: FnMut(&mut Vec<crate::record::batch::AnyChunk>, Time) -> Result<(), Error>
@@ -166,7 +182,8 @@ impl<T: Record> DStream<T> {
             + 'static,
     {
         let (name, parent) = (name.to_owned(), self.node);
-        self.context.add_output(Output { name, parent, check, run: Box::new(run) });
+        let run = OutputRun::Closure(Box::new(run));
+        self.context.add_output(Output { name, parent, check, run });
     }
 }
 

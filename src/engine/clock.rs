@@ -1,6 +1,7 @@
 //! The one place that reads a clock: the wall clock once, at the start, and then a monotonic one.
 //! A clock that jumps does not move batches.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,14 +9,19 @@ use crate::time::Time;
 
 #[derive(Clone)]
 pub(crate) enum Clock {
-    System { started: Instant, since_epoch: Duration },
+    System {
+        started: Instant,
+        since_epoch: Duration,
+        /// Milliseconds that it is ahead of the wall clock.
+        ahead: Arc<AtomicU64>,
+    },
     Manual(Arc<Mutex<Time>>),
 }
 
 impl Clock {
     pub(crate) fn system() -> Clock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock::System { started: Instant::now(), since_epoch }
+        Clock::System { started: Instant::now(), since_epoch, ahead: Arc::default() }
     }
 
     pub(crate) fn manual() -> Clock {
@@ -24,8 +30,9 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Time {
         match self {
-            Clock::System { started, since_epoch } => {
-                Time::from_millis((*since_epoch + started.elapsed()).as_millis() as u64)
+            Clock::System { started, since_epoch, ahead } => {
+                let wall = (*since_epoch + started.elapsed()).as_millis() as u64;
+                Time::from_millis(wall + ahead.load(Ordering::Relaxed))
             }
             Clock::Manual(now) => *lock(now),
         }
@@ -37,6 +44,28 @@ impl Clock {
         *now = *now + duration;
     }
 
+    /// Goes on from `time`, if it is not that late yet: batch times never come twice, though the
+    /// wall clock was put back while nothing ran. To be called before anybody waits.
+    pub(crate) fn not_before(&self, time: Time) {
+        let now = self.now();
+        match self {
+            Clock::System { ahead, .. } if now < time => {
+                tracing::warn!(%now, %time, "the clock is behind the last batch, and goes on there");
+                ahead.fetch_add((time - now).as_millis() as u64, Ordering::Relaxed);
+            }
+            Clock::System { .. } => {}
+            Clock::Manual(now) => {
+                let mut now = lock(now);
+                *now = time.max(*now);
+            }
+        }
+    }
+
+    /// Whether it stands still until a test moves it.
+    pub(crate) fn is_manual(&self) -> bool {
+        matches!(self, Clock::Manual(_))
+    }
+
     /// Waits on `wake` until it is called or it is `time`, whichever comes first.
     pub(crate) fn wait<'a, T>(
         &self,
@@ -45,8 +74,9 @@ impl Clock {
         wake: &Condvar,
     ) -> MutexGuard<'a, T> {
         let woken = match self {
-            Clock::System { started, since_epoch } => {
-                let due = Duration::from_millis(time.millis()).saturating_sub(*since_epoch);
+            Clock::System { started, since_epoch, ahead } => {
+                let wall = time.millis().saturating_sub(ahead.load(Ordering::Relaxed));
+                let due = Duration::from_millis(wall).saturating_sub(*since_epoch);
                 let left = due.saturating_sub(started.elapsed());
                 wake.wait_timeout(guard, left).map(|(guard, _)| guard).map_err(|e| e.into_inner().0)
             }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::fan_out::fan_out;
 use crate::config::PARALLEL_BYTES_MIN;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::{AnyOperator, AnyPartial, AnyState, Turn};
-use crate::plan::{ChainStep, Input, NodeId, Output, Physical, PhysicalNode, Run, Wide};
+use crate::ops::{AnyOperator, AnyPartial, AnyState, AnyStateful, Changes, Turn};
+use crate::plan::{ChainStep, Input, NodeId, Output, OutputRun, Physical, PhysicalNode, Run, Wide};
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
 use crate::record::recycled::Recycled;
@@ -24,6 +24,8 @@ pub(super) struct Executor {
     threads: usize,
     /// Bytes that a stream may keep for the program.
     retained_bytes_max: usize,
+    /// What operators remember is saved.
+    is_tracking: bool,
     /// Sources whose blocks are taken in as they arrive.
     eager: Vec<NodeId>,
     /// Bounded sources whose blocks have to wait for their batch.
@@ -48,6 +50,12 @@ struct Slot {
     recycled: Vec<Mutex<Recycled>>,
     /// For stateful nodes: what they remember.
     memory: Option<Mutex<AnyState>>,
+    /// For stateful nodes: what was saved before does not count.
+    is_saved_whole: bool,
+    /// For stateful nodes: what was to be saved, and was not.
+    unsaved: Option<Changes>,
+    /// For sources: where the receiver stood when the batch was cut, if it can say.
+    position: Option<Vec<u8>>,
     /// For wide and stateful nodes: what was emitted last, to be written again.
     last: Option<AnyChunk>,
 }
@@ -111,7 +119,90 @@ impl Executor {
         }
         let slots = physical.nodes.iter().map(|node| Slot::new(&node.run, threads)).collect();
         let (eager, chunks) = (eager_sources, Vec::new());
-        Executor { physical, threads, retained_bytes_max, eager, bounded, now: 0, slots, chunks }
+        Executor {
+            physical,
+            threads,
+            retained_bytes_max,
+            is_tracking: false,
+            eager,
+            bounded,
+            now: 0,
+            slots,
+            chunks,
+        }
+    }
+
+    /// The number of the last batch.
+    pub(super) fn number(&self) -> u64 {
+        self.now
+    }
+
+    /// Goes on after the batch with this number.
+    pub(super) fn go_on_after(&mut self, number: u64) {
+        self.now = number;
+    }
+
+    pub(super) fn nodes(&self) -> &[PhysicalNode] {
+        &self.physical.nodes
+    }
+
+    /// Where a source's receiver stood when the last batch was cut.
+    pub(super) fn position(&self, id: NodeId) -> Option<&[u8]> {
+        self.slots[id].position.as_deref()
+    }
+
+    /// Makes what an operator remembers what was saved of it.
+    pub(super) fn load(&mut self, id: NodeId, saved: &Changes) -> Result<()> {
+        self.with_memory(id, |operator, memory| operator.0.load(memory, saved))?;
+        self.slots[id].is_saved_whole = false;
+        Ok(())
+    }
+
+    /// From now on operators keep what they need to tell what has changed.
+    pub(super) fn track_changes(&mut self) -> Result<()> {
+        self.is_tracking = true;
+        for id in 0..self.slots.len() {
+            if self.slots[id].memory.is_some() {
+                self.with_memory(id, |operator, memory| {
+                    operator.0.track_changes(memory);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What has changed of what an operator remembers since the last call.
+    pub(super) fn save(&mut self, id: NodeId) -> Result<Changes> {
+        let mut changes = Changes::default();
+        if self.slots[id].is_saved_whole {
+            changes.forget_all();
+        }
+        self.with_memory(id, |operator, memory| operator.0.save(memory, &mut changes))?;
+        self.slots[id].is_saved_whole = false;
+        Ok(match self.slots[id].unsaved.take() {
+            Some(unsaved) => unsaved.then(&changes),
+            None => changes,
+        })
+    }
+
+    /// Takes changes back that were not saved after all.
+    pub(super) fn take_back(&mut self, id: NodeId, changes: Changes) {
+        self.slots[id].unsaved = Some(changes);
+    }
+
+    fn with_memory<T>(
+        &mut self,
+        id: NodeId,
+        run: impl FnOnce(&AnyStateful, &mut AnyState) -> Result<T>,
+    ) -> Result<T> {
+        let node = &self.physical.nodes[id];
+        let (Run::Stateful(operator), Some(memory)) = (&node.run, &mut self.slots[id].memory)
+        else {
+            unreachable!("called for stateful nodes only");
+        };
+        let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        guard(&node.name, || run(operator, memory))
     }
 
     /// Whether there is input that waits for nobody.
@@ -279,6 +370,10 @@ impl Executor {
                 if let Err(error) = ended {
                     // Nobody knows what it remembers now.
                     *memory = operator.0.state();
+                    (slot.unsaved, slot.is_saved_whole) = (None, true);
+                    if self.is_tracking {
+                        operator.0.track_changes(memory);
+                    }
                     record(error.within(&format!("batch {time}: its memory is lost")));
                 }
             }
@@ -397,18 +492,19 @@ impl Executor {
                 if self.take_in_from(id, 0) && self.take_in_from(id, 0) {
                     fan_out(self.threads, &|thread| while self.take_in_from(id, thread) {});
                 }
-                intake.pass_cut();
+                self.slots[id].position = intake.pass_cut();
             }
             Input::Lines(intake) => {
                 let mut parts = std::mem::take(&mut self.slots[id].parts);
                 while let Some(block) = intake.pop() {
                     parts.push(Part::Lines(block, intake.clone()));
                 }
-                intake.pass_cut();
+                let position = intake.pass_cut();
                 if *is_shared {
                     self.for_each_part(&mut parts, &|part| *part = Part::Columns(part.columns()));
                 }
                 self.slots[id].parts = parts;
+                self.slots[id].position = position;
             }
         }
         SlotState::Present
@@ -536,7 +632,10 @@ impl Executor {
         self.chunks.clear();
         self.chunks.extend(slot.parts.iter().map(Part::columns));
         let chunks = &mut self.chunks;
-        let ran = guard(&output.name, || (output.run)(chunks, time));
+        let ran = guard(&output.name, || match &mut output.run {
+            OutputRun::Closure(run) => run(chunks, time),
+            OutputRun::Transaction(transaction) => lock(transaction).write(chunks, time),
+        });
         self.chunks.clear();
         ran.map_err(|error| error.within(&format!("batch {time}")))
     }
@@ -625,6 +724,9 @@ impl Slot {
             partials,
             recycled,
             memory,
+            is_saved_whole: true,
+            unsaved: None,
+            position: None,
             last: None,
         }
     }

@@ -91,6 +91,28 @@ impl Changes {
         std::iter::from_fn(move || entries.take().expect("they were checked when they came"))
     }
 
+    /// These changes and later ones as one.
+    pub(crate) fn then(self, later: &Changes) -> Changes {
+        let mut all = Changes { is_whole: self.is_whole || later.is_whole, ..Changes::default() };
+        let mut earlier = self.iter().filter(|_| !later.is_whole).peekable();
+        for (number, bytes) in later.iter() {
+            while let Some((before, bytes)) = earlier.next_if(|&(before, _)| before < number) {
+                all.push(before, bytes);
+            }
+            earlier.next_if(|&(before, _)| before == number);
+            all.push(number, bytes);
+        }
+        earlier.for_each(|(number, bytes)| all.push(number, bytes));
+        all
+    }
+
+    fn push(&mut self, number: u64, bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.put(number, |out| out.extend_from_slice(bytes)),
+            None => self.remove(number),
+        }
+    }
+
     /// The number of entries.
     pub(crate) fn len(&self) -> u64 {
         self.count
@@ -154,6 +176,25 @@ mod tests {
             (u64::from(u32::MAX), Some(&[9; 300])),
         ];
         assert!(again.iter().eq(expected));
+    }
+
+    #[test]
+    fn later_entries_count() {
+        let changes = |entries: &[(u64, Option<u8>)]| {
+            let mut changes = Changes::default();
+            for &(number, byte) in entries {
+                changes.push(number, byte.as_ref().map(std::slice::from_ref));
+            }
+            changes
+        };
+        let earlier = changes(&[(1, Some(1)), (2, Some(2)), (3, None), (9, Some(9))]);
+        let mut later = changes(&[(0, Some(10)), (2, None), (3, Some(13)), (10, Some(20))]);
+        let both = [(0, Some(10)), (1, Some(1)), (2, None), (3, Some(13)), (9, Some(9))];
+        let expected = changes(&[&both[..], &[(10, Some(20))]].concat());
+        assert!(earlier.clone().then(&later).iter().eq(expected.iter()));
+        later.is_whole = true;
+        let alone = earlier.then(&later);
+        assert!(alone.is_whole() && alone.iter().eq(later.iter()));
     }
 
     #[test]

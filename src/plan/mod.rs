@@ -8,7 +8,7 @@ mod history;
 mod physical;
 
 use std::num::NonZeroU64;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub(crate) use explain::explain;
 pub(crate) use history::History;
@@ -17,6 +17,7 @@ pub(crate) use physical::{ChainStep, Physical, PhysicalNode, Run, Wide, plan};
 use crate::error::Result;
 use crate::ops::{AnyOperator, AnyStateful, Narrow};
 use crate::record::batch::AnyChunk;
+use crate::sink::Transaction;
 use crate::source::intake::Intake;
 use crate::source::queue::Queue;
 use crate::time::Time;
@@ -75,7 +76,14 @@ pub(crate) struct Output {
     pub(crate) parent: NodeId,
     /// What has to hold before the start; an error is the start's.
     pub(crate) check: CheckFn,
-    pub(crate) run: OutputFn,
+    pub(crate) run: OutputRun,
+}
+
+/// How an output takes a batch.
+pub(crate) enum OutputRun {
+    Closure(OutputFn),
+    /// Together with the checkpoint: whoever writes that commits it, on a thread of its own.
+    Transaction(Arc<Mutex<Transaction>>),
 }
 
 pub(crate) type CheckFn = Box<dyn Fn() -> Result<()> + Send>;

@@ -3,7 +3,10 @@
 mod collect;
 mod print;
 mod text_files;
+mod transaction;
 
 pub(crate) use collect::{Delivered, deliver};
 pub(crate) use print::{print_batch, print_table};
 pub use text_files::TextFiles;
+pub(crate) use transaction::Transaction;
+pub use transaction::TransactionalSink;

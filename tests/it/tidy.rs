@@ -31,7 +31,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("ops", &["decode", "record", "config", "error", "time"]),
     ("source", &["storage", "record", "config", "error", "time"]),
     ("sink", &["storage", "record", "error", "time"]),
-    ("plan", &["ops", "source", "record", "config", "error", "time"]),
+    ("plan", &["ops", "source", "sink", "record", "config", "error", "time"]),
     ("dstream", &["plan", "ops", "decode", "sink", "record", "config", "error", "time"]),
     ("table", &["dstream", "ops", "sink", "record", "error", "time"]),
 ];
