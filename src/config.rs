@@ -42,6 +42,10 @@ pub(crate) const RECYCLED_ROWS_MAX: usize = 1 << 19;
 /// Bytes of the largest text that it keeps room for.
 pub(crate) const RECYCLED_BYTES_MAX: usize = 8 << 20;
 
+/// How long a stop waits at most for a checkpoint to be on disk, and each batch of a test: as long
+/// as a slow disk takes for all of a large state, and not for ever.
+pub(crate) const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// Batches that a channel holds at most: its memory is taken at once.
 pub(crate) const COLLECTED_BATCHES_MAX: usize = 1 << 16;
 
@@ -73,6 +77,9 @@ pub struct Limits {
     pub retained_bytes: usize,
     /// Batches that were cut and wait for their turn (default 8); then cutting pauses.
     pub queued_batches: usize,
+    /// Batches whose times passed while the program did not run that are run after a restart
+    /// (default 1,000): the first of them has all that came; times before them have no batch.
+    pub missed_batches: usize,
     /// Rows that a queue stream holds before its pushes are refused (default 16 Mi).
     pub queued_rows: usize,
 }
@@ -86,6 +93,7 @@ impl Default for Limits {
             joined_rows: 64 << 20,
             retained_bytes: 2 << 30,
             queued_batches: 8,
+            missed_batches: 1_000,
             queued_rows: 16 << 20,
         }
     }
@@ -102,6 +110,7 @@ impl Limits {
         range("joined_rows", self.joined_rows, 1, u32::MAX as usize)?;
         range("retained_bytes", self.retained_bytes, 0, isize::MAX as usize)?;
         range("queued_batches", self.queued_batches, 1, 1 << 16)?;
+        range("missed_batches", self.missed_batches, 0, 1 << 24)?;
         range("queued_rows", self.queued_rows, 1, u32::MAX as usize)
     }
 }

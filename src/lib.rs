@@ -73,7 +73,7 @@ pub use record::{
     Number, NumberColumn, OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show,
     TextColumn, TextGroups, Timestamp, TupleColumns, arrow2, shown,
 };
-pub use sink::{TextFiles, TransactionalSink};
+pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
     BadUtf8, BlockWriter, Carry, Files, Follow, LineOptions, Listen, LongLine, QueueHandle,
     Received, Receiver, Socket, SourceCounts, Stdin, Waiter,

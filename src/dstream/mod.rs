@@ -67,6 +67,24 @@ impl<T: Record> DStream<T> {
         self.cache()
     }
 
+    /// Makes checkpoints this often, where the context makes them at all: a multiple of this
+    /// stream's [`slide`](Self::slide).
+    ///
+    /// A checkpoint is of all states of a context, so the shortest interval that any of its streams
+    /// or [`StreamingContext::checkpoint`] asks for holds for all. A stream that no output needs
+    /// asks for nothing.
+    pub fn checkpoint(&self, interval: Duration) -> DStream<T> {
+        self.context.set_checkpoint_interval(self.node, interval);
+        self.clone()
+    }
+
+    /// The time between two checkpoints that this stream asks for: what was
+    /// [set](Self::checkpoint), or for one that remembers as many slides as take ten seconds, and
+    /// ten after `map_with_state`.
+    pub fn checkpoint_interval(&self) -> Option<Duration> {
+        self.context.checkpoint_interval(self.node)
+    }
+
     /// The stream's batches from one time to another, both inclusive, oldest first.
     ///
     /// Times between two batches stand for the batch before. What is given are the batches that
@@ -94,7 +112,7 @@ impl<T: Record> DStream<T> {
     ) -> DStream<U> {
         let (name, parents) = (name.into(), vec![self.node]);
         let detach = detach::<U>;
-        let node = self.context.add_node(Node { name, parents, kind, slide, detach });
+        let node = self.context.add_node(Node::new(name, parents, kind, slide, detach));
         DStream::new(self.context.clone(), node)
     }
 
@@ -114,7 +132,7 @@ impl<T: Record> DStream<T> {
         }
         let slide = self.context.batches_of_slide(self.node);
         let (name, detach) = (name.to_owned(), detach::<U> as _);
-        let node = self.context.add_node(Node { name, parents, kind, slide, detach });
+        let node = self.context.add_node(Node::new(name, parents, kind, slide, detach));
         DStream::new(self.context.clone(), node)
     }
 

@@ -50,7 +50,7 @@ impl Clock {
         let now = self.now();
         match self {
             Clock::System { ahead, .. } if now < time => {
-                tracing::warn!(%now, %time, "the clock is behind the last batch, and goes on there");
+                tracing::warn!(%now, %time, "the clock is behind the last batch and goes on there");
                 ahead.fetch_add((time - now).as_millis() as u64, Ordering::Relaxed);
             }
             Clock::System { .. } => {}

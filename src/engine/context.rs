@@ -1,22 +1,32 @@
 //! The streaming context: what a program builds its streams in, starts, awaits and stops.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::checkpoint::{Checkpoint, Store};
+use super::checkpointer::{CheckpointPlan, Checkpointer};
 use super::clock::Clock;
 use super::control::{Control, Stop};
-use super::scheduler::{self, Schedule};
+use super::executor::Executor;
+use super::recovery::{Beginning, SavedParts, check_names};
+use super::scheduler::{self, Schedule, Work};
 use crate::config::Limits;
 use crate::dstream::DStream;
 use crate::error::{BoxError, Error, ErrorKind, Result};
-use crate::plan::{Graph, History, Input, Kind, Node, NodeId, Output, explain, plan};
+use crate::plan::{
+    Graph, History, Input, Kind, Node, NodeId, Output, Physical, Run, TEN_SECONDS_MILLIS, explain,
+    plan,
+};
 use crate::record::batch::{AnyChunk, detach};
 use crate::record::{Batch, Record};
 use crate::source::intake::Intake;
 use crate::source::queue::{Queue, QueueHandle, Take};
 use crate::source::{LineOptions, Receiver, Socket, SourceCounts};
+use crate::storage::{Disk, Storage};
 use crate::time::Time;
 
 /// A streaming application: its sources, streams and outputs, and the threads that run them.
@@ -48,6 +58,18 @@ struct Building {
     /// What each stream remembers, and the time before the first batch: once it has started.
     histories: Vec<Option<Arc<History>>>,
     zero: Option<Time>,
+    checkpoints: Option<Checkpoints>,
+    /// States that the program gives up.
+    forgotten: Vec<String>,
+}
+
+/// Where and how often checkpoints are made.
+struct Checkpoints {
+    directory: PathBuf,
+    /// Batches between two, if the program has said so.
+    every: Option<u64>,
+    /// Opened before the start, with what is to be gone on from.
+    opened: Option<(Store, Option<Checkpoint>)>,
 }
 
 /// Where a context is in its life.
@@ -269,6 +291,88 @@ impl StreamingContext {
             Some(u64::try_from(batches).unwrap_or(u64::MAX).min(u32::MAX.into()));
     }
 
+    /// Makes a checkpoint after every so many batches, and goes on from the last one at the start.
+    ///
+    /// In the directory, which is made if it is not there, is what operators remember, where
+    /// sources stand, and under which names; nothing of the program itself. So another version of
+    /// it, with operators added, removed or in another order, goes on from there; only names have
+    /// to stay. See [`get_or_create`](Self::get_or_create).
+    ///
+    /// The batches do not wait for the disk: while a checkpoint is being written, none is made.
+    ///
+    /// After a batch has failed there are no checkpoints until the program awaits again, once it
+    /// was told: a program that ends instead finds the batch again after its restart, and one that
+    /// goes on goes on without it.
+    ///
+    /// # Errors
+    ///
+    /// `start` fails with [`ErrorKind::Checkpoint`] if the directory cannot be used, all that is in
+    /// it is damaged, an operator remembers what cannot be saved, or what was saved is not what the
+    /// program wants.
+    pub fn checkpoint(&self, directory: impl Into<PathBuf>, every: u32) {
+        self.check_misuse("set a checkpoint directory");
+        let (directory, every) = (directory.into(), Some(u64::from(every.max(1))));
+        self.building().checkpoints = Some(Checkpoints { directory, every, opened: None });
+    }
+
+    /// Gives up a state that is in the checkpoint and no longer in the program, so that a new one
+    /// is not taken for the same under another name.
+    pub fn forget_state(&self, name: impl Into<String>) {
+        self.check_misuse("forget a state");
+        self.building().forgotten.push(name.into());
+    }
+
+    /// The context that `create` makes, with its checkpoints in this directory: it begins anew
+    /// where there is none, and goes on from the last one where there is.
+    ///
+    /// `create` always runs, since checkpoints hold data and names and never code; that differs
+    /// from Spark. If it [says](Self::checkpoint) nothing of checkpoints, one is made after as many
+    /// batches as take ten seconds.
+    ///
+    /// # Errors
+    ///
+    /// Those of `create`, and those of [`checkpoint`](Self::checkpoint) that do not need the
+    /// streams.
+    #[doc(alias = "getOrCreate")]
+    pub fn get_or_create(
+        directory: impl Into<PathBuf>,
+        create: impl FnOnce() -> Result<StreamingContext>,
+    ) -> Result<StreamingContext> {
+        let directory = directory.into();
+        let context = create()?;
+        let mut building = context.building();
+        if let Some(Checkpoints { directory: own, .. }) = &building.checkpoints
+            && *own != directory
+        {
+            let message = format!(
+                "the checkpoints of context {:?} go to {own:?}, and not to {directory:?}",
+                context.name()
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        let every = building.checkpoints.as_ref().and_then(|own| own.every);
+        let opened = Some(open(&directory)?);
+        building.checkpoints = Some(Checkpoints { directory, every, opened });
+        drop(building);
+        Ok(context)
+    }
+
+    /// As [`get_or_create`](Self::get_or_create), but where all that is in the directory is damaged,
+    /// or of another version of this crate, it is put aside under another name and the context
+    /// begins anew.
+    #[doc(alias = "createOnError")]
+    pub fn get_or_create_on_error(
+        directory: impl Into<PathBuf>,
+        create: impl FnOnce() -> Result<StreamingContext>,
+    ) -> Result<StreamingContext> {
+        let directory = directory.into();
+        if let Err(error) = open(&directory) {
+            let aside = put_aside(&directory)?;
+            tracing::error!(%error, ?aside, "checkpoints cannot be read and were put aside");
+        }
+        StreamingContext::get_or_create(directory, create)
+    }
+
     /// Where the context is in its life.
     #[doc(alias = "getState")]
     pub fn state(&self) -> ContextState {
@@ -339,17 +443,57 @@ impl StreamingContext {
         let histories = physical.nodes.iter();
         building.histories =
             histories.map(|node| node.history.as_ref().map(|(kept, _)| kept.clone())).collect();
+        let own = building.checkpoints.as_ref().and_then(|checkpoints| checkpoints.every);
+        let every = checkpoint_every(&building.graph, &physical, self.shared.interval, own)?;
         let outputs = std::mem::take(&mut building.graph.outputs);
+        let (checkpoints, forgotten) =
+            (building.checkpoints.take(), std::mem::take(&mut building.forgotten));
         drop(building);
-        let schedule = Schedule {
-            control: self.shared.control.clone(),
-            clock: self.shared.clock.clone(),
-            interval: self.shared.interval,
-            threads: self.shared.threads,
-            limits: self.shared.limits,
+        let inputs = physical.inputs();
+        check_names(&physical.nodes, &outputs)?;
+        let parts = checkpoints.is_some().then(|| SavedParts::of(&physical.nodes, &outputs));
+        let parts = parts.transpose()?;
+        let Shared { clock, interval, threads, limits, control, .. } = &*self.shared;
+        let mut executor = Executor::new(physical, *threads, limits.retained_bytes);
+        let (mut beginning, mut checkpointer) = (None, None);
+        if let (Some(checkpoints), Some(parts)) = (checkpoints, parts) {
+            let Checkpoints { directory, opened, .. } = checkpoints;
+            let (store, checkpoint) = match opened {
+                Some(opened) => opened,
+                None => open(&directory)?,
+            };
+            let checkpoint = checkpoint.as_ref();
+            let began = Beginning::of(checkpoint, clock, *interval, limits.missed_batches)?;
+            parts.restore(checkpoint, &forgotten, &mut executor)?;
+            let last = began.number_before(*interval);
+            executor.go_on_after(last);
+            let (zero, waits) = (began.zero, clock.is_manual());
+            let plan = CheckpointPlan { store, parts, zero, interval: *interval, every, waits };
+            checkpointer = Some(Checkpointer::start(plan, last, control.clone())?);
+            beginning = Some(began);
+        } else if let Some(sink) = outputs.iter().find(|output| output.transaction().is_some()) {
+            let message = format!(
+                "output {} is committed with checkpoints, and there is no directory for them: \
+                 call checkpoint(directory, every)",
+                sink.name
+            );
+            return Err(Error::new(ErrorKind::State, message));
+        }
+        let beginning = match beginning {
+            Some(beginning) => beginning,
+            None => Beginning::of(None, clock, *interval, 0)?,
         };
-        let first = scheduler::start(schedule, physical, outputs)?;
-        self.building().zero = Some(first - self.shared.interval);
+        let schedule = Schedule {
+            control: control.clone(),
+            clock: clock.clone(),
+            interval: *interval,
+            first: beginning.first,
+            threads: *threads,
+            limits: *limits,
+        };
+        // Before anything runs: a test's clock may move as soon as this returns.
+        self.building().zero = Some(beginning.zero);
+        scheduler::start(schedule, Work { inputs, executor, outputs, checkpointer })?;
         Ok(())
     }
 
@@ -408,9 +552,11 @@ impl StreamingContext {
         &self.shared.control
     }
 
-    pub(super) fn advance_clock(&self) {
+    /// Moves a test's clock on by an interval, and says what it shows then.
+    pub(super) fn advance_clock(&self) -> Time {
         self.shared.clock.advance(self.shared.interval);
         self.shared.control.notify_all();
+        self.shared.clock.now()
     }
 
     /// Adds a stream; a misuse surfaces from `start` or, after the start, from `await_termination`.
@@ -429,6 +575,20 @@ impl StreamingContext {
     /// How many batch times lie between two batches of a stream.
     pub(crate) fn batches_of_slide(&self, node: NodeId) -> NonZeroU64 {
         self.building().graph.nodes[node].slide
+    }
+
+    pub(crate) fn set_checkpoint_interval(&self, node: NodeId, interval: Duration) {
+        self.check_misuse("set a checkpoint interval");
+        let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        self.building().graph.nodes[node].checkpoint_millis = Some(millis);
+    }
+
+    pub(crate) fn checkpoint_interval(&self, node: NodeId) -> Option<Duration> {
+        let interval = self.shared.interval;
+        let every = self.building().graph.nodes[node].checkpoint_every(interval);
+        every.ok().flatten().map(|batches| {
+            Duration::from_millis(batches.saturating_mul(interval.as_millis() as u64))
+        })
     }
 
     pub(crate) fn slide_of(&self, node: NodeId) -> Duration {
@@ -517,5 +677,51 @@ impl fmt::Debug for StreamingContext {
 /// A stream that comes from outside.
 fn source<T: Record>(name: String, input: Input) -> Node {
     let (parents, kind, detach) = (Vec::new(), Kind::Source(input), detach::<T>);
-    Node { name, parents, kind, slide: NonZeroU64::MIN, detach }
+    Node::new(name, parents, kind, NonZeroU64::MIN, detach)
+}
+
+/// The checkpoints of a directory, and the last one.
+fn open(directory: &Path) -> Result<(Store, Option<Checkpoint>)> {
+    let mut store = Store::open(Arc::new(Disk), directory)?;
+    let checkpoint = store.latest()?;
+    Ok((store, checkpoint))
+}
+
+/// Batches between two checkpoints: the fewest that the program asks for, or that suit the streams
+/// that run.
+fn checkpoint_every(
+    graph: &Graph,
+    physical: &Physical,
+    interval: Duration,
+    own: Option<u64>,
+) -> Result<u64> {
+    let (mut asked, mut suits) = (own, None);
+    for (node, planned) in graph.nodes.iter().zip(&physical.nodes) {
+        let every = node.checkpoint_every(interval)?;
+        if matches!(planned.run, Run::Never) {
+            continue;
+        }
+        let least = if node.checkpoint_millis.is_some() { &mut asked } else { &mut suits };
+        *least = least.iter().copied().chain(every).min();
+    }
+    let ten_seconds = TEN_SECONDS_MILLIS.div_ceil(interval.as_millis() as u64);
+    Ok(asked.or(suits).unwrap_or(ten_seconds))
+}
+
+/// Gives a directory a name of which there is none.
+fn put_aside(directory: &Path) -> Result<PathBuf> {
+    let cannot = |error| {
+        let message = format!("cannot put {} aside", directory.display());
+        Error::caused(ErrorKind::Checkpoint, message, error)
+    };
+    for number in 1.. {
+        let mut aside = OsString::from(directory);
+        aside.push(format!(".damaged-{number}"));
+        let aside = PathBuf::from(aside);
+        if Disk.list(&aside).is_err() {
+            Disk.rename(directory, &aside).map_err(cannot)?;
+            return Ok(aside);
+        }
+    }
+    unreachable!("there is always another number")
 }

@@ -38,9 +38,12 @@ struct State {
     has_blocks: bool,
     /// A bounded source's blocks are all in use: cut what there is.
     wants_cut: bool,
-    completed: u64,
+    /// The time of the last batch that has run.
+    completed: Option<Time>,
     /// Errors that nobody has awaited yet, the first only: later ones are logged.
     error: Option<Error>,
+    /// A batch has failed, and the program has not said yet that it goes on all the same.
+    has_failed: bool,
 }
 
 /// How to stop.
@@ -77,8 +80,9 @@ impl Control {
             has_cut_last: false,
             has_blocks: false,
             wants_cut: false,
-            completed: 0,
+            completed: None,
             error: None,
+            has_failed: false,
         };
         let (work, tick, news) = (Condvar::new(), Condvar::new(), Condvar::new());
         Control {
@@ -262,9 +266,21 @@ impl Control {
         }
     }
 
-    pub(super) fn complete_batch(&self) {
-        self.lock().completed += 1;
+    pub(super) fn complete_batch(&self, time: Time) {
+        self.lock().completed = Some(time);
         self.news.notify_all();
+    }
+
+    /// Records why a batch has failed.
+    pub(super) fn record_failed(&self, error: Error) {
+        self.lock().has_failed = true;
+        self.record(error);
+    }
+
+    /// Whether a batch has failed and the program has not awaited again since it was told: if it
+    /// ends instead, the batch is to come again after its restart.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().has_failed
     }
 
     pub(super) fn record(&self, error: Error) {
@@ -275,10 +291,10 @@ impl Control {
         self.news.notify_all();
     }
 
-    /// Waits until so many batches are complete, or the context has stopped.
-    pub(super) fn wait_completed(&self, batches: u64) {
+    /// Waits until the batch at this time is complete, or the context has stopped.
+    pub(super) fn wait_completed(&self, time: Time) {
         let mut state = self.lock();
-        while state.completed < batches && state.context != ContextState::Stopped {
+        while state.completed < Some(time) && state.context != ContextState::Stopped {
             state = self.news.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
     }
@@ -287,7 +303,9 @@ impl Control {
     pub(super) fn wait_stopped(&self, timeout: Option<Duration>) -> Result<bool, Error> {
         let is_waiting =
             |state: &mut State| state.error.is_none() && state.context != ContextState::Stopped;
-        let state = self.lock();
+        let mut state = self.lock();
+        // Who was told of a failure and awaits again goes on without that batch.
+        state.has_failed &= state.error.is_some();
         let mut state = match timeout {
             None => self.news.wait_while(state, is_waiting),
             Some(timeout) => match self.news.wait_timeout_while(state, timeout, is_waiting) {

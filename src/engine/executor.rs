@@ -142,10 +142,6 @@ impl Executor {
         self.now = number;
     }
 
-    pub(super) fn nodes(&self) -> &[PhysicalNode] {
-        &self.physical.nodes
-    }
-
     /// Where a source's receiver stood when the last batch was cut.
     pub(super) fn position(&self, id: NodeId) -> Option<&[u8]> {
         self.slots[id].position.as_deref()

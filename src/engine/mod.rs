@@ -3,11 +3,14 @@
 //! Nothing below knows it. Threads: one a receiver, one that cuts at ticks, one that runs the
 //! batches, and the helpers of the pool that the last one enters.
 
+mod checkpoint;
+mod checkpointer;
 mod clock;
 mod context;
 mod control;
 mod executor;
 mod fan_out;
+mod recovery;
 mod scheduler;
 mod test_context;
 

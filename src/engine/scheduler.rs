@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::checkpointer::Checkpointer;
 use super::clock::{Clock, wake_this_thread_on_time};
 use super::context::ContextState;
 use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
 use crate::config::{Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plan::{Input, Output, Physical};
+use crate::plan::{Input, Output};
 use crate::source::intake::{Intake, Step, panic_text};
 use crate::time::Time;
 
@@ -22,29 +23,32 @@ pub(super) struct Schedule {
     pub(super) control: Arc<Control>,
     pub(super) clock: Clock,
     pub(super) interval: Duration,
+    /// The time of the first batch.
+    pub(super) first: Time,
     pub(super) threads: usize,
     pub(super) limits: Limits,
 }
 
+/// What runs batches.
+pub(super) struct Work {
+    pub(super) inputs: Vec<Input>,
+    pub(super) executor: Executor,
+    pub(super) outputs: Vec<Output>,
+    pub(super) checkpointer: Option<Checkpointer>,
+}
+
 /// Starts all threads; they end by themselves after a stop or the end of all input.
-///
-/// Returns the time of the first batch.
-pub(super) fn start(schedule: Schedule, physical: Physical, outputs: Vec<Output>) -> Result<Time> {
+pub(super) fn start(schedule: Schedule, work: Work) -> Result<()> {
     let receiving = Arc::new(AtomicBool::new(true));
-    start_all(schedule, physical, outputs, receiving.clone()).inspect_err(|_| {
+    start_all(schedule, work, receiving.clone()).inspect_err(|_| {
         // Those that have started have nobody to work for.
         receiving.store(false, Ordering::Relaxed);
     })
 }
 
-fn start_all(
-    schedule: Schedule,
-    physical: Physical,
-    outputs: Vec<Output>,
-    receiving: Arc<AtomicBool>,
-) -> Result<Time> {
-    let inputs = physical.inputs();
-    let Schedule { control, clock, interval, threads, limits } = schedule;
+fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> Result<()> {
+    let inputs = std::mem::take(&mut work.inputs);
+    let Schedule { control, clock, interval, first, threads, limits } = schedule;
     let mut receivers = Vec::new();
     for input in &inputs {
         if let Input::Lines(intake) = input
@@ -56,14 +60,11 @@ fn start_all(
             receivers.push(spawn(&name, move || receive(&intake, &control, &receiving))?);
         }
     }
-    // Read before anything runs: a test's clock may move as soon as this returns.
-    let first = clock.now().floor(interval) + interval;
     let queued_batches_max = limits.queued_batches;
     let ticker = Ticker { control: control.clone(), clock, first, interval, queued_batches_max };
     spawn("ticker", move || ticker.run(&inputs, receivers, &receiving))?;
-    let executor = Executor::new(physical, threads, limits.retained_bytes);
-    spawn("batches", move || run_batches(&control, executor, outputs, threads))?;
-    Ok(first)
+    spawn("batches", move || run_batches(&control, work, threads))?;
+    Ok(())
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
@@ -161,19 +162,14 @@ impl Ticker {
 
     fn cut(&self, inputs: &[Input], time: Time) {
         for input in inputs {
-            input.cut();
+            input.cut(time, &|| self.control.notify_blocks());
         }
         self.control.push_due(time);
     }
 }
 
 /// The batch loop's thread: a member of the pool that it enters for large work.
-fn run_batches(
-    control: &Arc<Control>,
-    mut executor: Executor,
-    mut outputs: Vec<Output>,
-    threads: usize,
-) {
+fn run_batches(control: &Arc<Control>, mut work: Work, threads: usize) {
     control.own_this_thread();
     let helped = control.clone();
     // The registration of this thread lasts as long as the thread.
@@ -192,7 +188,7 @@ fn run_batches(
             return;
         }
     };
-    let ran = catch_unwind(AssertUnwindSafe(|| run_loop(control, &mut executor, &mut outputs)));
+    let ran = catch_unwind(AssertUnwindSafe(|| run_loop(control, &mut work)));
     if let Err(panic) = ran {
         // All that runs something of the user's is guarded, so this is ours: say it, and end.
         let message = format!("the batch loop panicked: {}", panic_text(&*panic));
@@ -200,21 +196,31 @@ fn run_batches(
         control.stop(Stop::Now);
     }
     // Whoever waits at the other end of a channel sees its end; tables may be freed after that.
-    drop(outputs);
+    drop(work.outputs);
     control.enter(ContextState::Stopped);
-    drop(executor);
+    drop(work.executor);
 }
 
 /// Runs what is due until nothing more will be.
-fn run_loop(control: &Arc<Control>, executor: &mut Executor, outputs: &mut [Output]) {
+fn run_loop(control: &Arc<Control>, work: &mut Work) {
+    let Work { executor, outputs, checkpointer, .. } = work;
+    let mut last = None;
     loop {
         match control.next(executor.has_bounded_input()) {
             Next::Batch(time) => {
                 executor.run_batch(time, outputs, &mut |error| {
                     tracing::error!(%error, "a batch has failed");
-                    control.record(error);
+                    control.record_failed(error);
                 });
-                control.complete_batch();
+                if let Some(checkpointer) = checkpointer
+                    && !control.has_failed()
+                    && let Err(error) = checkpointer.after_batch(executor, time)
+                {
+                    tracing::error!(%error, %time, "no checkpoint was made");
+                    control.record(error);
+                }
+                last = Some(time);
+                control.complete_batch(time);
             }
             Next::Blocks => {
                 let is_out_of_blocks = executor.take_in(&|| control.is_due());
@@ -225,7 +231,16 @@ fn run_loop(control: &Arc<Control>, executor: &mut Executor, outputs: &mut [Outp
                     control.notify_ticker();
                 }
             }
-            Next::Stop => return,
+            Next::Stop => break,
+        }
+    }
+    if let Some(checkpointer) = checkpointer.take() {
+        // A stop at once is as a crash: what is on disk is what there is. And a batch that has
+        // failed comes again.
+        let last = last.filter(|_| !control.is_stopping_at_once() && !control.has_failed());
+        if let Err(error) = checkpointer.finish(executor, last) {
+            tracing::error!(%error, "the last checkpoint was not written");
+            control.record(error);
         }
     }
 }

@@ -28,7 +28,6 @@ use crate::source::queue::Take;
 #[derive(Debug)]
 pub struct TestContext {
     context: StreamingContext,
-    ticks: u64,
 }
 
 /// The test's end of an input stream. An interval without a push has an empty batch.
@@ -51,7 +50,7 @@ impl TestContext {
 
     /// A context with settings of one's own, and the test's clock.
     pub fn with(builder: super::ContextBuilder) -> Result<TestContext> {
-        Ok(TestContext { context: builder.manual_clock().build()?, ticks: 0 })
+        Ok(TestContext { context: builder.manual_clock().build()? })
     }
 
     /// The context itself, to add other sources and outputs.
@@ -90,9 +89,8 @@ impl TestContext {
         if self.context.state() == ContextState::Initialized {
             self.context.start()?;
         }
-        self.ticks += 1;
-        self.context.advance_clock();
-        self.context.control().wait_completed(self.ticks);
+        let time = self.context.advance_clock();
+        self.context.control().wait_completed(time);
         self.context.await_termination_timeout(Duration::ZERO).map(drop)
     }
 }

@@ -1,6 +1,6 @@
 //! What has changed of a state since it was last saved: entries by number, of which the last one
-//! counts. All that remembers is saved in this form, so that checkpoints are put together and merged
-//! without knowing what is in them.
+//! counts. All that remembers is saved in this form, so that checkpoints are put together and
+//! merged without knowing what is in them.
 
 use crate::error::Result;
 use crate::record::saved::{push_varint, take_varint, torn};
@@ -104,6 +104,13 @@ impl Changes {
         }
         earlier.for_each(|(number, bytes)| all.push(number, bytes));
         all
+    }
+
+    /// All that there is after these changes, if there was nothing before.
+    pub(crate) fn without_removed(self) -> Changes {
+        let mut left = Changes { is_whole: true, ..Changes::default() };
+        self.iter().filter(|(_, bytes)| bytes.is_some()).for_each(|(n, bytes)| left.push(n, bytes));
+        left
     }
 
     fn push(&mut self, number: u64, bytes: Option<&[u8]>) {

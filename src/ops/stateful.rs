@@ -37,6 +37,12 @@ pub(crate) trait Stateful: Send + Sync + 'static {
         None
     }
 
+    /// Its slides between two checkpoints unless the program says otherwise; without an answer as
+    /// many as take ten seconds.
+    fn checkpoint_every(&self) -> Option<u64> {
+        None
+    }
+
     /// The form in which it is saved, which has to be the same when it is loaded.
     ///
     /// # Errors
@@ -98,6 +104,7 @@ pub(crate) trait ErasedStateful: Send + Sync {
     fn commit(&self, state: &mut AnyState);
     fn roll_back(&self, state: &mut AnyState);
     fn saved_name(&self) -> Option<&str>;
+    fn checkpoint_every(&self) -> Option<u64>;
     fn saved_as(&self) -> Result<String>;
     fn track_changes(&self, state: &mut AnyState);
     fn save(&self, state: &mut AnyState, changes: &mut Changes) -> Result<()>;
@@ -131,6 +138,10 @@ impl<S: Stateful> ErasedStateful for S {
 
     fn saved_name(&self) -> Option<&str> {
         Stateful::saved_name(self)
+    }
+
+    fn checkpoint_every(&self) -> Option<u64> {
+        Stateful::checkpoint_every(self)
     }
 
     fn saved_as(&self) -> Result<String> {

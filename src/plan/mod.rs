@@ -9,12 +9,13 @@ mod physical;
 
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub(crate) use explain::explain;
 pub(crate) use history::History;
 pub(crate) use physical::{ChainStep, Physical, PhysicalNode, Run, Wide, plan};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{AnyOperator, AnyStateful, Narrow};
 use crate::record::batch::AnyChunk;
 use crate::sink::Transaction;
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     /// There is a batch at every so many batch times.
     pub(crate) slide: NonZeroU64,
     pub(crate) detach: Detach,
+    /// Milliseconds between two checkpoints, if the program has said so.
+    pub(crate) checkpoint_millis: Option<u64>,
 }
 
 /// Copies a chunk out of the blocks of its source, if it lies in one, and says how many bytes it
@@ -90,6 +93,59 @@ pub(crate) type CheckFn = Box<dyn Fn() -> Result<()> + Send>;
 
 pub(crate) type OutputFn = Box<dyn FnMut(&mut Vec<AnyChunk>, Time) -> Result<()> + Send>;
 
+impl Output {
+    /// The sink that is committed with checkpoints, if it has one.
+    pub(crate) fn transaction(&self) -> Option<Arc<Mutex<Transaction>>> {
+        match &self.run {
+            OutputRun::Transaction(transaction) => Some(transaction.clone()),
+            OutputRun::Closure(_) => None,
+        }
+    }
+}
+
+impl Node {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        parents: Vec<NodeId>,
+        kind: Kind,
+        slide: NonZeroU64,
+        detach: Detach,
+    ) -> Node {
+        Node { name: name.into(), parents, kind, slide, detach, checkpoint_millis: None }
+    }
+
+    /// Batches between two checkpoints that the stream asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the program has asked for what is no multiple of the slide.
+    pub(crate) fn checkpoint_every(&self, interval: Duration) -> Result<Option<u64>> {
+        let slide = self.slide.get();
+        let slide_millis = slide * interval.as_millis() as u64;
+        if let Some(millis) = self.checkpoint_millis {
+            if millis == 0 || !millis.is_multiple_of(slide_millis) {
+                let message = format!(
+                    "the checkpoint interval of {} is {millis} ms, but must be a multiple of its \
+                     slide, which is {slide_millis} ms",
+                    self.name
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+            return Ok(Some(millis / slide_millis * slide));
+        }
+        Ok(match &self.kind {
+            Kind::Stateful(operator, _) => {
+                let slides = operator.0.checkpoint_every();
+                Some(slides.unwrap_or_else(|| TEN_SECONDS_MILLIS.div_ceil(slide_millis)) * slide)
+            }
+            _ => None,
+        })
+    }
+}
+
+/// As Spark has it for streams that remember.
+pub(crate) const TEN_SECONDS_MILLIS: u64 = 10_000;
+
 impl Graph {
     pub(crate) fn add(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
@@ -98,9 +154,10 @@ impl Graph {
 }
 
 impl Input {
-    pub(crate) fn cut(&self) {
+    /// Ends the batch of this time; `notify` is called for what can be worked on before that.
+    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn()) {
         match self {
-            Input::Lines(intake) => intake.cut(),
+            Input::Lines(intake) => intake.cut(time, notify),
             Input::Queue(queue) => queue.cut(),
         }
     }

@@ -4,9 +4,11 @@ mod collect;
 mod print;
 mod text_files;
 mod transaction;
+mod transactional_files;
 
 pub(crate) use collect::{Delivered, deliver};
 pub(crate) use print::{print_batch, print_table};
 pub use text_files::TextFiles;
 pub(crate) use transaction::Transaction;
 pub use transaction::TransactionalSink;
+pub use transactional_files::TransactionalFiles;

@@ -50,7 +50,11 @@ impl TextFiles {
         &self.prefix
     }
 
-    fn path(&self, time: Time) -> PathBuf {
+    pub(super) fn keeps_empty(&self) -> bool {
+        self.keeps_empty
+    }
+
+    pub(super) fn path(&self, time: Time) -> PathBuf {
         let mut path = OsString::from(&self.prefix);
         path.push(format!("-{}", time.millis()));
         if !self.suffix.is_empty() {
@@ -90,7 +94,7 @@ impl TextFiles {
 }
 
 /// The directory that a file is in; a name alone is in the working directory.
-fn directory_of(path: &Path) -> &Path {
+pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

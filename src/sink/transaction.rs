@@ -33,9 +33,9 @@ pub trait TransactionalSink<T: Record>: Send + 'static {
     /// that was committed, after an error or a restart, and then changes nothing.
     fn commit(&mut self, prepared: &[u8]) -> Result<(), BoxError>;
 
-    /// Commits the transactions that the checkpoint names, mostly one, and throws away all else that
-    /// was written and is not visible. Called once, at the start; without a checkpoint there are
-    /// none.
+    /// Commits the transactions that the checkpoint names, mostly one, and throws away all else
+    /// that was written and is not visible. Called once, at the start; without a checkpoint there
+    /// are none.
     fn recover(&mut self, prepared: &[Vec<u8>]) -> Result<(), BoxError>;
 }
 

@@ -4,6 +4,7 @@
 //! is bounded: its blocks by the pool, its cuts by the maximum of queued batches.
 
 use std::collections::VecDeque;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,11 +13,12 @@ use std::time::Duration;
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{BLOCK_BYTES, EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::AnyChunk;
 use crate::record::block::{BlockPool, SharedText};
 use crate::record::recycled::{Recycled, own};
 use crate::record::{BytesColumn, TextColumn};
+use crate::time::Time;
 
 /// One receiver, its block, and what it has sealed.
 pub(crate) struct Intake {
@@ -137,12 +139,11 @@ impl Intake {
             self.seal(writer);
             return Step::Sealed;
         }
-        let received = catch_unwind(AssertUnwindSafe(|| receiver.receive(writer)));
-        let error = match received {
-            Ok(Ok(received)) => {
+        match self.guarded(|| receiver.receive(writer)) {
+            Ok(received) => {
                 let is_due = writer.is_full() || self.is_worth_sealing(writer);
                 let is_sealed = is_due && self.seal(writer);
-                return match received {
+                match received {
                     Received::End => {
                         *is_ending = true;
                         self.end(writer)
@@ -150,30 +151,94 @@ impl Intake {
                     _ if is_sealed => Step::Sealed,
                     Received::More => Step::More,
                     Received::Later(duration) => Step::Later(duration),
-                };
+                }
             }
+            Err(error) => {
+                *is_ending = true;
+                self.fail(writer, error)
+            }
+        }
+    }
+
+    /// What the receiver comes to; a panic is an error, too.
+    fn guarded<T>(&self, run: impl FnOnce() -> io::Result<T>) -> Result<T> {
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                Error::caused(ErrorKind::Source, format!("source {}", self.name), error)
+                Err(Error::caused(ErrorKind::Source, format!("source {}", self.name), error))
             }
-            Err(panic) => Error::new(
+            Err(panic) => Err(Error::new(
                 ErrorKind::Closure,
                 format!("receiver {} panicked: {}", self.name, panic_text(&*panic)),
-            ),
-        };
+            )),
+        }
+    }
+
+    /// Ends the source with an error.
+    fn fail(&self, writer: &mut BlockWriter, error: Error) -> Step {
         tracing::error!(%error, "a source has ended");
         *lock(&self.error) = Some(error);
-        *is_ending = true;
         self.end(writer)
     }
 
-    /// Ends the batch here: what was received so far belongs to it.
-    pub(crate) fn cut(&self) {
+    /// Ends the batch of this time here: what was received so far belongs to it, and what the
+    /// receiver has for this time. `notify` is called when a block is sealed.
+    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn()) {
+        if self.tick(time) {
+            loop {
+                match self.step() {
+                    Step::Sealed => notify(),
+                    Step::More => {}
+                    // Blocks that are worked on as they come are soon there again.
+                    Step::NoBlock if self.is_eager.load(Ordering::Relaxed) => {
+                        self.wait_for_block();
+                    }
+                    // The rest belongs to the next batch.
+                    Step::NoBlock | Step::Later(_) | Step::Ended => break,
+                }
+            }
+        }
         let mut filling = lock(&self.filling);
         let Filling { receiver, writer, .. } = &mut *filling;
         self.flush(writer);
         // Lines that found no block belong to the next batch, but not to what is received later.
         let position = if writer.has_excess() { None } else { receiver.position() };
         lock(&self.sealed).push_back(Sealed::Cut(position));
+    }
+
+    /// Whether the receiver can go back to where it was.
+    pub(crate) fn is_replayable(&self) -> bool {
+        lock(&self.filling).receiver.position().is_some()
+    }
+
+    /// Goes to where an earlier receiver stood. To be called before the first step.
+    pub(crate) fn resume(&self, position: &[u8]) -> Result<()> {
+        lock(&self.filling).receiver.resume(position).map_err(|error| {
+            let message = format!("source {} cannot go back to where it was", self.name);
+            Error::caused(ErrorKind::Source, message, error)
+        })
+    }
+
+    /// What was received up to here is in a checkpoint.
+    pub(crate) fn acknowledge(&self, position: &[u8]) {
+        lock(&self.filling).receiver.acknowledge(Some(position));
+    }
+
+    /// Whether the receiver has more for the batch of this time.
+    fn tick(&self, time: Time) -> bool {
+        let mut filling = lock(&self.filling);
+        if self.has_ended() {
+            return false;
+        }
+        let Filling { receiver, writer, is_ending } = &mut *filling;
+        match self.guarded(|| receiver.tick(time)) {
+            Ok(has_more) => has_more,
+            Err(error) => {
+                *is_ending = true;
+                self.fail(writer, error);
+                false
+            }
+        }
     }
 
     /// Whether a cut found no block for all that was received.

@@ -2,9 +2,15 @@
 //! and files that are saved. All of it goes through one trait, so that tests can make any of it
 //! fail.
 
+mod disk;
+#[cfg(test)]
+pub(crate) mod faulty;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub(crate) use disk::Disk;
 
 /// A place for files.
 ///
@@ -38,4 +44,15 @@ pub(crate) trait StorageFile: Debug + Send + 'static {
 
     /// Makes what was written last.
     fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Appends all of the bytes.
+pub(crate) fn write_all(file: &mut dyn StorageFile, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
 }

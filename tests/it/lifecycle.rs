@@ -549,6 +549,7 @@ fn limits_out_of_range() {
         joined_rows: 1,
         retained_bytes: 0,
         queued_batches: 1,
+        missed_batches: 0,
         queued_rows: 1,
     };
     StreamingContext::builder("life").limits(least).build().unwrap();

@@ -38,7 +38,9 @@ mod pressure;
 mod properties;
 mod random;
 mod records;
+mod recovery;
 mod refusals;
+mod replay;
 #[cfg(feature = "cli")]
 mod shell;
 mod sort;

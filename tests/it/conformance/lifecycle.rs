@@ -4,12 +4,15 @@
 //! Where a step differs on purpose, our form is what is asserted. A step of which the engine has
 //! nothing yet waits; those around it are done all the same.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value as Json;
+use tempfile::TempDir;
 use tidemill::prelude::*;
 use tidemill::{ContextState, Error, ErrorKind, QueueHandle};
 
@@ -19,17 +22,13 @@ use super::{COMMON, Checked, Verdict};
 use crate::feed::DEADLINE;
 use crate::panics::panic_on_purpose;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Cases wait for real; a tenth of Spark's times is as good.
 const FASTER: u64 = 10;
 
 /// Steps that wait, by how they begin, and for what.
-const WAITING: [(&str, &str); 5] = [
-    ("getOrCreate", "checkpoints"),
-    ("checkpoint(interval)", "checkpoints"),
-    ("checkpoint interval", "checkpoints"),
-    ("default interval", "checkpoints"),
-    ("mapWithState", "keyed state"),
-];
+const WAITING: [(&str, &str); 1] = [("mapWithState", "keyed state")];
 
 pub(crate) fn lifecycle(case: &Fields<'_>) -> Checked<Verdict> {
     case.only(&[&COMMON, &["steps"]])?;
@@ -72,6 +71,13 @@ enum Came {
         received: u64,
         processed: u64,
     },
+    /// The first count of a window that lasts longer than the test.
+    Counted(i64),
+    /// The time between two checkpoints of a stream.
+    Interval {
+        slide: Duration,
+        every: Option<Duration>,
+    },
     /// The case expects an error and this engine does the thing, on purpose.
     Differs,
 }
@@ -84,6 +90,8 @@ struct Life {
     /// Other contexts that run beside it.
     others: Vec<Life>,
     stopping: Option<JoinHandle<()>>,
+    /// Where checkpoints are made.
+    directory: Option<TempDir>,
     received: Arc<AtomicU64>,
     processed: Arc<Mutex<Vec<String>>>,
 }
@@ -99,6 +107,28 @@ fn context(threads: usize, interval: Duration) -> Checked<StreamingContext> {
     builder.build().map_err(|error| error.to_string())
 }
 
+/// A window that sums, with an inverse.
+fn sums(numbers: &DStream<i64>, slide: Duration) -> DStream<i64> {
+    let (sum, difference) = (|a, b| a + b, |a, b| a - b);
+    numbers.reduce_by_window_with_inverse(sum, difference, slide, slide)
+}
+
+/// Makes all files of a directory shorter by half, or one that is none.
+fn corrupt(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let mut is_empty = true;
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_file() {
+            let bytes = std::fs::read(&path)?;
+            is_empty &= bytes.is_empty();
+            std::fs::write(&path, &bytes[..bytes.len() / 2])?;
+        }
+    }
+    assert!(!is_empty, "there is no checkpoint to damage");
+    Ok(())
+}
+
 /// What a call came to.
 fn of(result: tidemill::Result<()>) -> Came {
     result.map_or_else(Came::Failed, |()| Came::Done)
@@ -112,6 +142,7 @@ impl Life {
             numbers: None,
             others: Vec::new(),
             stopping: None,
+            directory: None,
             received: Arc::default(),
             processed: Arc::default(),
         })
@@ -146,6 +177,9 @@ impl Life {
             let awaited = self.ssc.await_termination_timeout(timeout);
             return Ok(awaited.map_or_else(Came::Failed, Came::Stopped));
         }
+        if let Some(directory) = in_parentheses(step, "getOrCreate") {
+            return self.get_or_create(directory);
+        }
         if let Some(times) = in_parentheses(step, "slice") {
             let times = times.split_once(',').ok_or("no two times")?;
             let time = |text: &str| text.parse().map(Time::from_millis).map_err(|_| "no time");
@@ -175,13 +209,24 @@ impl Life {
                 numbers.persist();
                 return Ok(of(self.ssc.await_termination_timeout(Duration::ZERO).map(drop)));
             }
+            "checkpoint(interval)" => {
+                let numbers = self.input()?.clone();
+                numbers.checkpoint(SECOND);
+                return Ok(of(self.ssc.await_termination_timeout(Duration::ZERO).map(drop)));
+            }
+            // A tenth of a slide, and more than one.
+            "checkpoint interval < slide" => return self.start_with_interval(SECOND / 10),
+            "checkpoint interval not a multiple of slide" => {
+                return self.start_with_interval(SECOND + SECOND / 10);
+            }
+            "default interval" => {
+                let sums = sums(self.input()?, SECOND);
+                return Ok(Came::Interval { slide: SECOND, every: sums.checkpoint_interval() });
+            }
             "stateful op without checkpoint dir" => {
-                let numbers = self.input()?;
-                let second = Duration::from_millis(1_000);
-                let (sum, difference) = (|a, b| a + b, |a, b| a - b);
-                let sums = numbers.reduce_by_window_with_inverse(sum, difference, second, second);
-                sums.foreach_batch(|_, _| Ok(()));
-                return Ok(match self.ssc.start() {
+                let mut other = Life::new(self.threads)?;
+                sums(other.input()?, SECOND).foreach_batch(|_, _| Ok(()));
+                return Ok(match other.ssc.start() {
                     Ok(()) => Came::Differs,
                     Err(error) => Came::Failed(error),
                 });
@@ -222,6 +267,60 @@ impl Life {
             _ => return Err("unknown step".into()),
         }
         Ok(Came::Done)
+    }
+
+    /// A window with such a checkpoint interval, in a context of its own.
+    fn start_with_interval(&self, interval: Duration) -> Checked<Came> {
+        let mut other = Life::new(self.threads)?;
+        sums(other.input()?, SECOND).checkpoint(interval).foreach_batch(|_, _| Ok(()));
+        Ok(of(other.ssc.start()))
+    }
+
+    /// A context that counts a window's rows, over what was left in a directory.
+    fn get_or_create(&mut self, what: &str) -> Checked<Came> {
+        let wrong = |error: &dyn std::fmt::Display| error.to_string();
+        let directory = match self.directory.take() {
+            Some(directory) => directory,
+            None => tempfile::tempdir().map_err(|error| wrong(&error))?,
+        };
+        let path = directory.path().join("checkpoints");
+        let is_corrupt = what.starts_with("corrupt dir");
+        if is_corrupt {
+            corrupt(&path).map_err(|error| wrong(&error))?;
+        }
+        let (sender, counts) = sync_channel(64);
+        let create = || {
+            let ssc = context(self.threads, Duration::from_millis(10))
+                .map_err(|text| Error::new(ErrorKind::Config, text))?;
+            let (numbers, queue) = ssc.queue_stream_all::<i64>()?;
+            numbers
+                .count_by_window(60 * SECOND, Duration::from_millis(10))
+                .foreach_batch(move |batch, _| Ok(sender.try_send(batch.iter().sum::<i64>())?));
+            Ok((ssc, queue))
+        };
+        let mut queue = None;
+        let create = || {
+            let (ssc, pushes) = create()?;
+            queue = Some(pushes);
+            Ok(ssc)
+        };
+        let made = if what.ends_with("createOnError=true") {
+            StreamingContext::get_or_create_on_error(&path, create)
+        } else {
+            StreamingContext::get_or_create(&path, create)
+        };
+        self.directory = Some(directory);
+        let ssc = match made {
+            Ok(ssc) => ssc,
+            Err(error) => return Ok(Came::Failed(error)),
+        };
+        let started = ssc.start();
+        let first = counts.recv_timeout(DEADLINE).map_err(|error| wrong(&error))?;
+        let pushed = queue.expect("the context was created").push([1i64]);
+        // The stop takes in what was pushed, and makes a checkpoint.
+        ssc.stop_gracefully();
+        started.and(pushed).map_err(|error| wrong(&error))?;
+        Ok(Came::Counted(first))
     }
 
     /// New inputs, streams and outputs, each of which has to fail.
@@ -270,6 +369,21 @@ impl Life {
         };
         let is_met = match (came, expected) {
             (Came::Differs, "error: IllegalState" | "error at start") => true,
+            (Came::Counted(0), "new context") => true,
+            // Our settings are the program's, which is run: checkpoints hold data only.
+            (
+                Came::Counted(1..),
+                "recovered context, old config restored, create function not called",
+            ) => true,
+            (Came::Failed(error), "error") => error.kind() == ErrorKind::Checkpoint,
+            (Came::Failed(error), "error at start") => {
+                error.kind() == ErrorKind::Config
+                    && error.to_string().contains("must be a multiple")
+            }
+            (
+                Came::Interval { slide, every: Some(every) },
+                "smallest multiple of slide >= 10 s (mapWithState: 10 x slide)",
+            ) => *every >= 10 * SECOND && *every < 10 * SECOND + *slide,
             (Came::Done, "ok" | "returns") => true,
             (Came::Done, expected) => {
                 expected.strip_suffix(" (warning)").unwrap_or(expected) == state
@@ -298,6 +412,8 @@ impl Life {
             Came::Done => format!("it did; the context is {state}"),
             Came::Differs => "it did, unlike Spark".into(),
             Came::Failed(error) => format!("error {error:?}"),
+            Came::Counted(rows) => format!("a context that counts {rows} rows"),
+            Came::Interval { slide, every } => format!("{every:?} for a slide of {slide:?}"),
             Came::Stopped(has_stopped) => format!("{has_stopped}"),
             Came::Rows { received, processed } => format!("{processed} of {received} rows"),
         };

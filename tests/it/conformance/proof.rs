@@ -260,7 +260,7 @@ fn wrong_expectations_of_a_life() {
     let stop = json!([[receiver, "ok"], ["stop(graceful)", "all 15 records processed"]]);
     check(stop, "rows");
     // What waits does not hide what fails.
-    check(json!([["getOrCreate(empty dir)", "new context"], ["twist", "ok"]]), "unknown step");
+    check(json!([["mapWithState", "ok"], ["twist", "ok"]]), "unknown step");
 }
 
 #[test]

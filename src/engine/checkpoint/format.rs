@@ -1,0 +1,185 @@
+//! A checkpoint as bytes.
+//!
+//! ```text
+//! magic             8   "tidemill"
+//! version           4   1
+//! kind              4   0: all there is, 1: changes since the predecessor
+//! number            8   of the batch
+//! predecessor       8   its number, and
+//! its checksum      4   that of its header
+//! time, zero        16  in milliseconds since the epoch
+//! interval          8   in milliseconds
+//! body length       8
+//! body checksum     4
+//! header checksum   4   of all before it
+//! body:
+//!   sources         4   how many, and for each: name, position
+//!   sections        4   how many, and for each: name, form, whether whole (1), entries
+//! ```
+//!
+//! Numbers are little-endian; names, positions and entries have their lengths before them, 8 bytes.
+
+use std::time::Duration;
+
+use super::{Checkpoint, Section};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Changes;
+use crate::record::saved::torn;
+use crate::time::Time;
+
+const MAGIC: &[u8; 8] = b"tidemill";
+
+/// Changes with what is in the files.
+pub(super) const VERSION: u32 = 1;
+
+pub(super) const HEADER_BYTES: usize = 76;
+
+/// What is known of a checkpoint without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) number: u64,
+    /// The checkpoint that it stands on: its number and header's checksum.
+    pub(super) predecessor: Option<(u64, u32)>,
+    pub(super) time: Time,
+    pub(super) zero: Time,
+    pub(super) interval: Duration,
+    pub(super) body_len: u64,
+    pub(super) body_checksum: u32,
+    /// Of the header itself.
+    pub(super) checksum: u32,
+}
+
+/// A checkpoint as it is in its file, and the checksum of its header.
+pub(super) fn encode(checkpoint: &Checkpoint, predecessor: Option<(u64, u32)>) -> (Vec<u8>, u32) {
+    let mut bytes = vec![0; HEADER_BYTES];
+    push_u32(checkpoint.sources.len() as u32, &mut bytes);
+    for (name, position) in &checkpoint.sources {
+        push_bytes(name.as_bytes(), &mut bytes);
+        push_bytes(position, &mut bytes);
+    }
+    push_u32(checkpoint.sections.len() as u32, &mut bytes);
+    for Section { name, form, changes } in &checkpoint.sections {
+        push_bytes(name.as_bytes(), &mut bytes);
+        push_bytes(form.as_bytes(), &mut bytes);
+        bytes.push(u8::from(changes.is_whole()));
+        push_bytes(changes.bytes(), &mut bytes);
+    }
+    let body = &bytes[HEADER_BYTES..];
+    let (number, checksum) = predecessor.unwrap_or_default();
+    let mut header = MAGIC.to_vec();
+    push_u32(VERSION, &mut header);
+    push_u32(u32::from(predecessor.is_some()), &mut header);
+    push_u64(checkpoint.number, &mut header);
+    push_u64(number, &mut header);
+    push_u32(checksum, &mut header);
+    push_u64(checkpoint.time.millis(), &mut header);
+    push_u64(checkpoint.zero.millis(), &mut header);
+    push_u64(checkpoint.interval.as_millis() as u64, &mut header);
+    push_u64(body.len() as u64, &mut header);
+    push_u32(crc32fast::hash(body), &mut header);
+    let checksum = crc32fast::hash(&header);
+    push_u32(checksum, &mut header);
+    bytes[..HEADER_BYTES].copy_from_slice(&header);
+    (bytes, checksum)
+}
+
+/// The header at the beginning of a file.
+pub(super) fn decode_header(bytes: &[u8]) -> Result<Header> {
+    let header = bytes.get(..HEADER_BYTES).ok_or_else(torn)?;
+    let (mut rest, checksum) = header.split_at(HEADER_BYTES - 4);
+    let checksum = u32::from_le_bytes(checksum.try_into().expect("it is four bytes"));
+    if take(&mut rest, MAGIC.len())? != MAGIC {
+        return Err(Error::new(ErrorKind::Checkpoint, "it is no checkpoint"));
+    }
+    let version = take_u32(&mut rest)?;
+    if crc32fast::hash(&header[..HEADER_BYTES - 4]) != checksum {
+        return Err(wrong_checksum());
+    }
+    if version != VERSION {
+        let message = format!("it is of version {version}, and this program reads {VERSION}");
+        return Err(Error::new(ErrorKind::Checkpoint, message));
+    }
+    let kind = take_u32(&mut rest)?;
+    let number = take_u64(&mut rest)?;
+    let predecessor = (take_u64(&mut rest)?, take_u32(&mut rest)?);
+    Ok(Header {
+        number,
+        predecessor: (kind != 0).then_some(predecessor),
+        time: Time::from_millis(take_u64(&mut rest)?),
+        zero: Time::from_millis(take_u64(&mut rest)?),
+        interval: Duration::from_millis(take_u64(&mut rest)?),
+        body_len: take_u64(&mut rest)?,
+        body_checksum: take_u32(&mut rest)?,
+        checksum,
+    })
+}
+
+/// A whole file.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Checkpoint)> {
+    let header = decode_header(bytes)?;
+    let mut body = &bytes[HEADER_BYTES..];
+    if body.len() as u64 != header.body_len {
+        let (len, expected) = (body.len(), header.body_len);
+        let message = format!("its body has {len} bytes, and should have {expected}");
+        return Err(Error::new(ErrorKind::Checkpoint, message));
+    }
+    if crc32fast::hash(body) != header.body_checksum {
+        return Err(wrong_checksum());
+    }
+    let mut sources = Vec::new();
+    for _ in 0..take_u32(&mut body)? {
+        sources.push((take_text(&mut body)?, take_bytes(&mut body)?.to_vec()));
+    }
+    let mut sections = Vec::new();
+    for _ in 0..take_u32(&mut body)? {
+        let (name, form) = (take_text(&mut body)?, take_text(&mut body)?);
+        let is_whole = take(&mut body, 1)? == [1];
+        let changes = Changes::from_bytes(take_bytes(&mut body)?.to_vec(), is_whole)?;
+        sections.push(Section { name, form, changes });
+    }
+    if !body.is_empty() {
+        return Err(torn());
+    }
+    let Header { number, time, zero, interval, .. } = header;
+    Ok((header, Checkpoint { number, time, zero, interval, sources, sections }))
+}
+
+fn wrong_checksum() -> Error {
+    Error::new(ErrorKind::Checkpoint, "its checksum is wrong")
+}
+
+fn push_u32(number: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn push_u64(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&number.to_le_bytes());
+}
+
+fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    push_u64(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+fn take<'a>(from: &mut &'a [u8], len: usize) -> Result<&'a [u8]> {
+    let (taken, rest) = from.split_at_checked(len).ok_or_else(torn)?;
+    *from = rest;
+    Ok(taken)
+}
+
+fn take_u32(from: &mut &[u8]) -> Result<u32> {
+    take(from, 4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("it is four bytes")))
+}
+
+fn take_u64(from: &mut &[u8]) -> Result<u64> {
+    take(from, 8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("it is eight bytes")))
+}
+
+fn take_bytes<'a>(from: &mut &'a [u8]) -> Result<&'a [u8]> {
+    let len = usize::try_from(take_u64(from)?).map_err(|_| torn())?;
+    take(from, len)
+}
+
+fn take_text(from: &mut &[u8]) -> Result<String> {
+    String::from_utf8(take_bytes(from)?.to_vec()).map_err(|_| torn())
+}

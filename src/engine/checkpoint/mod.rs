@@ -1,0 +1,43 @@
+//! Checkpoints on a disk: what operators remember, where sources stand, and under which names.
+//!
+//! A checkpoint is one file, complete or not there. Most have only what has changed since the one
+//! before, and stand on it; now and then one is written that stands by itself.
+
+mod format;
+mod store;
+mod writer;
+
+use std::time::Duration;
+
+use crate::ops::Changes;
+use crate::time::Time;
+
+pub(super) use store::Store;
+pub(super) use writer::Writer;
+
+/// All that it takes to go on after a batch.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoint {
+    /// The number of the batch, from 1.
+    pub(super) number: u64,
+    /// Its time.
+    pub(super) time: Time,
+    /// The time before the first batch of all.
+    pub(super) zero: Time,
+    pub(super) interval: Duration,
+    /// Where sources stand, by name.
+    pub(super) sources: Vec<(String, Vec<u8>)>,
+    /// What is remembered, each with its changes since the checkpoint before. One that is missing
+    /// is gone.
+    pub(super) sections: Vec<Section>,
+}
+
+/// What one operator or sink remembers.
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    /// The name under which the program finds it again.
+    pub(super) name: String,
+    /// What its entries look like, in words: what is of another form is not loaded.
+    pub(super) form: String,
+    pub(super) changes: Changes,
+}

@@ -1,0 +1,236 @@
+//! The files of a directory: which of them a checkpoint stands on, and which are still needed.
+//!
+//! A file is written under another name, synced and renamed, and then its directory is synced. So
+//! its name stands for all of it, and a file that is damaged all the same was damaged later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{io, mem};
+
+use super::format::{self, HEADER_BYTES, Header};
+use super::{Checkpoint, Section};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{Storage, write_all};
+
+/// Checkpoints that stand on one that stands by itself: a restart reads them all.
+const DELTAS_MAX: usize = 256;
+
+/// What the changes may come to before all is written again: as much as all of it, so that what
+/// is written twice is as much as what is written once; but at least so many bytes.
+const DELTA_BYTES_MIN: u64 = 1 << 20;
+
+/// The checkpoints of a directory.
+pub(in crate::engine) struct Store {
+    storage: Arc<dyn Storage>,
+    directory: PathBuf,
+    /// The newest one that is whole, with all that it stands on.
+    chain: Vec<Link>,
+    /// What is newer than the chain is damaged, and was removed.
+    is_clean: bool,
+}
+
+/// One file of a chain.
+#[derive(Clone, Debug)]
+struct Link {
+    number: u64,
+    checksum: u32,
+    bytes: u64,
+}
+
+impl Store {
+    /// The checkpoints of this directory, which is made if it is not there. What was begun and not
+    /// finished is removed.
+    pub(in crate::engine) fn open(storage: Arc<dyn Storage>, directory: &Path) -> Result<Store> {
+        let directory = directory.to_owned();
+        let store = Store { storage, directory, chain: Vec::new(), is_clean: false };
+        store
+            .storage
+            .create_directory(&store.directory)
+            .map_err(|error| store.cannot("make", error))?;
+        for path in store.list()? {
+            if path.extension().is_some_and(|extension| extension == "tmp") {
+                store.storage.remove(&path).map_err(|error| store.cannot("clean", error))?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// The newest checkpoint that is whole, if there is any, put together from all that it stands
+    /// on. What is damaged is passed over, with a warning.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] if there are checkpoints and none of them is whole.
+    pub(in crate::engine) fn latest(&mut self) -> Result<Option<Checkpoint>> {
+        let mut damage = Vec::new();
+        let numbers: Vec<u64> = self.numbers()?.into_iter().rev().collect();
+        for &number in &numbers {
+            match self.read_chain(number) {
+                Ok((chain, checkpoint)) => {
+                    self.chain = chain;
+                    return Ok(Some(checkpoint));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, number, "a checkpoint is damaged: an earlier one is used");
+                    damage.push(error.to_string());
+                }
+            }
+        }
+        match damage.first() {
+            None => Ok(None),
+            Some(newest) => {
+                let (count, directory) = (damage.len(), self.directory.display());
+                let message =
+                    format!("none of the {count} checkpoints in {directory} is whole: {newest}");
+                Err(Error::new(ErrorKind::Checkpoint, message))
+            }
+        }
+    }
+
+    /// Writes a checkpoint, and returns when it is on disk. After an error the same one may be
+    /// written again.
+    pub(in crate::engine) fn write(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let predecessor = self.chain.last().map(|link| (link.number, link.checksum));
+        if !self.is_clean {
+            // Nothing of another course of events may seem to stand on what comes now.
+            let last = predecessor.map_or(0, |(number, _)| number);
+            self.remove(|number| number > last)?;
+            self.is_clean = true;
+        }
+        let (bytes, checksum) = format::encode(checkpoint, predecessor);
+        let path = self.path(checkpoint.number);
+        self.write_file(&path, &bytes)?;
+        let link = Link { number: checkpoint.number, checksum, bytes: bytes.len() as u64 };
+        self.chain.push(link);
+        Ok(())
+    }
+
+    /// Whether the chain has become long enough for [`merge`](Self::merge).
+    pub(super) fn is_long(&self) -> bool {
+        let Some((first, deltas)) = self.chain.split_first() else { return false };
+        let bytes: u64 = deltas.iter().map(|delta| delta.bytes).sum();
+        deltas.len() >= DELTAS_MAX || bytes > first.bytes.max(DELTA_BYTES_MIN)
+    }
+
+    /// Writes the last checkpoint again, so that it stands by itself, and removes what nobody needs
+    /// any more.
+    pub(super) fn merge(&mut self) -> Result<()> {
+        let Some(last) = self.chain.last().cloned() else { return Ok(()) };
+        let (_, checkpoint) = self.read_chain(last.number)?;
+        let (bytes, checksum) = format::encode(&checkpoint, None);
+        let path = self.path(last.number);
+        self.write_file(&path, &bytes)?;
+        let link = Link { number: last.number, checksum, bytes: bytes.len() as u64 };
+        let before = mem::replace(&mut self.chain, vec![link]);
+        // Should this one be damaged, the one before it still stands on what was there.
+        self.remove(|number| number < before[0].number)
+    }
+
+    fn remove(&self, is_needless: impl Fn(u64) -> bool) -> Result<()> {
+        for number in self.numbers()?.into_iter().filter(|&number| is_needless(number)) {
+            let removed = self.storage.remove(&self.path(number));
+            removed.map_err(|error| self.cannot("remove an old checkpoint in", error))?;
+        }
+        Ok(())
+    }
+
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let begun = path.with_extension("tmp");
+        let written = self.storage.create(&begun).and_then(|mut file| {
+            write_all(&mut *file, bytes)?;
+            file.sync()
+        });
+        let renamed = written.and_then(|()| self.storage.rename(&begun, path));
+        let synced = renamed.and_then(|()| self.storage.sync_directory(&self.directory));
+        synced.map_err(|error| self.cannot("write a checkpoint in", error))
+    }
+
+    /// A checkpoint, put together, and all that it stands on.
+    fn read_chain(&self, number: u64) -> Result<(Vec<Link>, Checkpoint)> {
+        let (header, newest) = self.read(number, None)?;
+        let mut links = vec![link(&header)];
+        let mut later = vec![newest];
+        let mut predecessor = header.predecessor;
+        while let Some((number, checksum)) = predecessor {
+            if number >= links[links.len() - 1].number {
+                return Err(self.damaged(number, "it stands on a later one"));
+            }
+            let (header, checkpoint) = self.read(number, Some(checksum))?;
+            links.push(link(&header));
+            later.push(checkpoint);
+            predecessor = header.predecessor;
+        }
+        links.reverse();
+        let mut whole = later.pop().expect("there is at least the newest");
+        while let Some(next) = later.pop() {
+            whole = then(whole, next);
+        }
+        for section in &mut whole.sections {
+            section.changes = mem::take(&mut section.changes).without_removed();
+        }
+        Ok((links, whole))
+    }
+
+    fn read(&self, number: u64, checksum: Option<u32>) -> Result<(Header, Checkpoint)> {
+        let path = self.path(number);
+        let bytes = self.storage.read(&path).map_err(|error| {
+            let message = format!("cannot read checkpoint {}", path.display());
+            Error::caused(ErrorKind::Checkpoint, message, error)
+        })?;
+        let (header, checkpoint) =
+            format::decode(&bytes).map_err(|error| self.damaged(number, &error.to_string()))?;
+        // One that was merged stands for the same, and has another checksum.
+        let is_another = checksum.is_some_and(|checksum| checksum != header.checksum);
+        if header.number != number || (is_another && header.predecessor.is_some()) {
+            return Err(self.damaged(number, "it is another one"));
+        }
+        Ok((header, checkpoint))
+    }
+
+    fn damaged(&self, number: u64, what: &str) -> Error {
+        let path = self.path(number);
+        Error::new(ErrorKind::Checkpoint, format!("checkpoint {}: {what}", path.display()))
+    }
+
+    fn cannot(&self, what: &str, error: io::Error) -> Error {
+        let message = format!("cannot {what} directory {}", self.directory.display());
+        Error::caused(ErrorKind::Checkpoint, message, error)
+    }
+
+    fn numbers(&self) -> Result<BTreeSet<u64>> {
+        let number = |path: &PathBuf| {
+            let name = path.file_name()?.to_str()?;
+            name.strip_prefix(PREFIX)?.parse().ok()
+        };
+        Ok(self.list()?.iter().filter_map(number).collect())
+    }
+
+    fn list(&self) -> Result<Vec<PathBuf>> {
+        self.storage.list(&self.directory).map_err(|error| self.cannot("read", error))
+    }
+
+    fn path(&self, number: u64) -> PathBuf {
+        // Names in the order of the numbers.
+        self.directory.join(format!("{PREFIX}{number:020}"))
+    }
+}
+
+const PREFIX: &str = "checkpoint-";
+
+fn link(header: &Header) -> Link {
+    let bytes = HEADER_BYTES as u64 + header.body_len;
+    Link { number: header.number, checksum: header.checksum, bytes }
+}
+
+/// A checkpoint and the next one as one.
+fn then(earlier: Checkpoint, mut later: Checkpoint) -> Checkpoint {
+    let mut before: BTreeMap<String, Section> =
+        earlier.sections.into_iter().map(|section| (section.name.clone(), section)).collect();
+    for section in &mut later.sections {
+        if let Some(before) = before.remove(&section.name) {
+            section.changes = before.changes.then(&section.changes);
+        }
+    }
+    later
+}

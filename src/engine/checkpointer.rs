@@ -1,0 +1,152 @@
+//! Makes checkpoints between batches: gathers what has changed, and hands it to the thread that
+//! writes. The batch loop never waits for a disk: while one checkpoint is being written none is
+//! made, and the next one has all that has changed since.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::checkpoint::{Checkpoint, Section, Store, Writer};
+use super::control::Control;
+use super::executor::Executor;
+use super::recovery::{SavedParts, lock, section_of_sink};
+use crate::config::CHECKPOINT_WAIT_MAX;
+use crate::error::Result;
+use crate::ops::Changes;
+use crate::sink::Transaction;
+use crate::source::intake::Intake;
+use crate::time::Time;
+
+pub(super) struct Checkpointer {
+    // Fixed.
+    parts: SavedParts,
+    zero: Time,
+    interval: Duration,
+    /// Batches between two checkpoints.
+    every: u64,
+    /// Tests know which batches are in a checkpoint.
+    waits: bool,
+    writer: Writer,
+    // Changing.
+    /// The number of the last batch that is in a checkpoint.
+    last: u64,
+    written: Arc<Mutex<WhenWritten>>,
+}
+
+/// Who is told when a checkpoint is on disk.
+#[derive(Default)]
+struct WhenWritten {
+    positions: Vec<(Arc<Intake>, Vec<u8>)>,
+    sinks: Vec<Arc<Mutex<Transaction>>>,
+}
+
+/// What a checkpointer is told at its start.
+pub(super) struct CheckpointPlan {
+    pub(super) store: Store,
+    pub(super) parts: SavedParts,
+    pub(super) zero: Time,
+    pub(super) interval: Duration,
+    pub(super) every: u64,
+    pub(super) waits: bool,
+}
+
+impl Checkpointer {
+    pub(super) fn start(
+        plan: CheckpointPlan,
+        last: u64,
+        control: Arc<Control>,
+    ) -> Result<Checkpointer> {
+        let CheckpointPlan { store, parts, zero, interval, every, waits } = plan;
+        let written = Arc::<Mutex<WhenWritten>>::default();
+        let tell = written.clone();
+        let writer = Writer::start(store, move |number| {
+            let told = std::mem::take(&mut *lock(&tell));
+            for (intake, position) in told.positions {
+                intake.acknowledge(&position);
+            }
+            for sink in told.sinks {
+                if let Err(error) = lock(&sink).commit() {
+                    tracing::error!(%error, number, "a sink did not commit: it is tried again");
+                    control.record(error);
+                }
+            }
+        })?;
+        Ok(Checkpointer { parts, zero, interval, every, waits, writer, last, written })
+    }
+
+    /// After a batch: makes a checkpoint if one is due and the last one is on disk.
+    pub(super) fn after_batch(&mut self, executor: &mut Executor, time: Time) -> Result<()> {
+        if executor.number() < self.last + self.every || !self.writer.is_idle() {
+            return Ok(());
+        }
+        self.make(executor, time)?;
+        if self.waits {
+            self.writer.wait_idle(CHECKPOINT_WAIT_MAX);
+        }
+        Ok(())
+    }
+
+    /// After the last batch: makes a checkpoint of it, if its time is known, and waits until it is
+    /// on disk, up to a maximum.
+    pub(super) fn finish(mut self, executor: &mut Executor, last: Option<Time>) -> Result<()> {
+        if let Some(time) = last
+            && executor.number() > self.last
+            && self.writer.wait_idle(CHECKPOINT_WAIT_MAX)
+        {
+            self.make(executor, time)?;
+        }
+        self.writer.finish(CHECKPOINT_WAIT_MAX)
+    }
+
+    fn make(&mut self, executor: &mut Executor, time: Time) -> Result<()> {
+        let mut sources = Vec::new();
+        let mut positions = Vec::new();
+        for source in &self.parts.sources {
+            match executor.position(source.id) {
+                Some(position) => {
+                    sources.push((source.name.clone(), position.to_vec()));
+                    positions.push((source.intake.clone(), position.to_vec()));
+                }
+                // Some of its lines are in no batch yet: the next one will do.
+                None if source.is_replayable => return Ok(()),
+                None => {}
+            }
+        }
+        let sections = self.sections(executor)?;
+        let (zero, interval, number) = (self.zero, self.interval, executor.number());
+        let sinks = self.parts.sinks.clone();
+        sinks.iter().for_each(|sink| lock(sink).submit());
+        *lock(&self.written) = WhenWritten { positions, sinks };
+        self.last = number;
+        self.writer.submit(Checkpoint { number, time, zero, interval, sources, sections });
+        Ok(())
+    }
+
+    /// All states and sinks; when one of them fails, the others keep theirs for the next time.
+    fn sections(&self, executor: &mut Executor) -> Result<Vec<Section>> {
+        let mut saved: Vec<Changes> = Vec::new();
+        let mut sinks = Vec::new();
+        let gathered = self.parts.states.iter().try_for_each(|state| {
+            saved.push(executor.save(state.id)?);
+            Ok(())
+        });
+        let gathered = gathered.and_then(|()| {
+            for sink in &self.parts.sinks {
+                sinks.push(section_of_sink(sink)?);
+            }
+            Ok(())
+        });
+        if let Err(error) = gathered {
+            for (state, changes) in self.parts.states.iter().zip(saved) {
+                executor.take_back(state.id, changes);
+            }
+            return Err(error);
+        }
+        let states = self.parts.states.iter().zip(saved);
+        let states = states.map(|(state, changes)| Section {
+            name: state.name.clone(),
+            form: state.form.clone(),
+            changes,
+        });
+        Ok(states.chain(sinks).collect())
+    }
+}

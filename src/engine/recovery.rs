@@ -1,0 +1,258 @@
+//! What of a program is saved under which name, and how a program goes on from a checkpoint that
+//! another process, perhaps of another version of it, has left.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::checkpoint::{Checkpoint, Section};
+use super::clock::Clock;
+use super::executor::Executor;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Changes;
+use crate::plan::{Input, NodeId, Output, PhysicalNode, Run};
+use crate::sink::Transaction;
+use crate::source::intake::Intake;
+use crate::time::Time;
+
+/// The form of what a transactional sink has prepared.
+const PREPARED: &str = "prepared";
+
+/// What of a program is saved, by name.
+pub(super) struct SavedParts {
+    pub(super) sources: Vec<SavedSource>,
+    pub(super) states: Vec<SavedState>,
+    pub(super) sinks: Vec<Arc<Mutex<Transaction>>>,
+}
+
+/// A source whose position is saved.
+pub(super) struct SavedSource {
+    pub(super) name: String,
+    pub(super) id: NodeId,
+    pub(super) intake: Arc<Intake>,
+    /// It can go back to where it was.
+    pub(super) is_replayable: bool,
+}
+
+/// An operator that remembers.
+pub(super) struct SavedState {
+    pub(super) name: String,
+    pub(super) id: NodeId,
+    /// How it is saved.
+    pub(super) form: String,
+}
+
+/// Where the batches go on.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Beginning {
+    /// The time before the first batch of all, in this process or another one.
+    pub(super) zero: Time,
+    /// The time of the first batch of this process.
+    pub(super) first: Time,
+}
+
+/// Whether no two states or sinks have the same name.
+///
+/// # Errors
+///
+/// [`ErrorKind::State`] with the name.
+pub(super) fn check_names(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<()> {
+    let mut names = HashSet::new();
+    let states = nodes.iter().filter_map(|node| match &node.run {
+        Run::Stateful(operator) => operator.0.saved_name().map(str::to_owned),
+        _ => None,
+    });
+    let sinks = outputs.iter().filter_map(Output::transaction);
+    for name in states.chain(sinks.map(|sink| lock(&sink).name().to_owned())) {
+        if let Some(name) = names.replace(name) {
+            let message = format!("two states or sinks have the name {name:?}");
+            return Err(Error::new(ErrorKind::State, message));
+        }
+    }
+    Ok(())
+}
+
+impl SavedParts {
+    /// Names all that is saved. What the program has not named itself goes by the name of its
+    /// stream, and a number where there are several.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] with the operator that remembers what cannot be saved.
+    pub(super) fn of(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<SavedParts> {
+        let (mut sources, mut states) = (Vec::new(), Vec::new());
+        let mut counts = HashMap::new();
+        let mut numbered = |name: &str| {
+            let count = counts.entry(name.to_owned()).and_modify(|count| *count += 1).or_insert(1);
+            if *count == 1 { name.to_owned() } else { format!("{name} #{count}") }
+        };
+        for (id, node) in nodes.iter().enumerate() {
+            match &node.run {
+                Run::Source { input: Input::Lines(intake), .. } => {
+                    let is_replayable = intake.is_replayable();
+                    let (name, intake) = (numbered(intake.name()), intake.clone());
+                    sources.push(SavedSource { name, id, intake, is_replayable });
+                }
+                Run::Stateful(operator) => {
+                    let name = match operator.0.saved_name() {
+                        Some(name) => name.to_owned(),
+                        None => numbered(&node.name),
+                    };
+                    let form = operator.0.saved_as().map_err(|error| {
+                        error.within(&format!("operator {} cannot be in a checkpoint", node.name))
+                    })?;
+                    states.push(SavedState { name, id, form });
+                }
+                _ => {}
+            }
+        }
+        let sinks: Vec<_> = outputs.iter().filter_map(|output| output.transaction()).collect();
+        Ok(SavedParts { sources, states, sinks })
+    }
+
+    fn section_names(&self) -> Vec<String> {
+        let states = self.states.iter().map(|state| state.name.clone());
+        states.chain(self.sinks.iter().map(|sink| lock(sink).name().to_owned())).collect()
+    }
+
+    /// Makes the program's states, sources and sinks what the checkpoint says, or as new without
+    /// one. `forgotten` are the names of states that the program gives up.
+    pub(super) fn restore(
+        &self,
+        checkpoint: Option<&Checkpoint>,
+        forgotten: &[String],
+        executor: &mut Executor,
+    ) -> Result<()> {
+        let none = Vec::new();
+        let saved = checkpoint.map_or(&none, |checkpoint| &checkpoint.sections);
+        let sections: BTreeMap<&str, &Section> =
+            saved.iter().map(|section| (section.name.as_str(), section)).collect();
+        if let Some(checkpoint) = checkpoint {
+            self.check_sections(checkpoint, &sections, forgotten)?;
+        }
+        for state in &self.states {
+            let Some(section) = sections.get(state.name.as_str()) else { continue };
+            executor
+                .load(state.id, &section.changes)
+                .map_err(|error| error.within(&format!("state {:?}", state.name)))?;
+        }
+        let positions = checkpoint.map_or(&[][..], |checkpoint| &checkpoint.sources);
+        for source in &self.sources {
+            if let Some((_, position)) = positions.iter().find(|(name, _)| *name == source.name) {
+                source.intake.resume(position)?;
+            }
+        }
+        for sink in &self.sinks {
+            let mut sink = lock(sink);
+            let section = sections.get(sink.name()).map(|section| &section.changes);
+            let prepared: Vec<Vec<u8>> = section.map_or_else(Vec::new, |changes| {
+                changes.iter().filter_map(|(_, bytes)| bytes.map(<[u8]>::to_vec)).collect()
+            });
+            sink.recover(&prepared)?;
+        }
+        executor.track_changes()
+    }
+
+    /// What was saved has to be the program's, in its form; and what the program has anew must not
+    /// look like what was saved under another name.
+    fn check_sections(
+        &self,
+        checkpoint: &Checkpoint,
+        sections: &BTreeMap<&str, &Section>,
+        forgotten: &[String],
+    ) -> Result<()> {
+        let refuse = |message: String| {
+            let number = checkpoint.number;
+            let message = format!("the checkpoint of batch {number}: {message}");
+            Err(Error::new(ErrorKind::Checkpoint, message))
+        };
+        for SavedState { name, form, .. } in &self.states {
+            let Some(section) = sections.get(name.as_str()) else { continue };
+            if section.form != *form {
+                let saved = &section.form;
+                return refuse(format!(
+                    "state {name:?} was saved as {saved}, and is {form} in this program; give it \
+                     another name to begin anew"
+                ));
+            }
+        }
+        let names = self.section_names();
+        let is_known = |name: &str| names.iter().any(|known| known == name);
+        let is_given_up = |name: &str| forgotten.iter().any(|forgotten| forgotten == name);
+        let gone: Vec<&str> =
+            sections.keys().copied().filter(|name| !is_known(name) && !is_given_up(name)).collect();
+        let new = names.iter().find(|name| !sections.contains_key(name.as_str()));
+        if let (Some(new), [first, ..]) = (new, gone.as_slice()) {
+            let saved: Vec<String> = sections.keys().map(|name| format!("{name:?}")).collect();
+            let saved = saved.join(", ");
+            return refuse(format!(
+                "the program has a state {new:?} that is not in it, and it has {first:?}, which \
+                 is not in the program. If it was renamed, keep the old name; if not, call \
+                 forget_state({first:?}). There is: {saved}"
+            ));
+        }
+        for name in gone {
+            tracing::warn!(name, "a state in the checkpoint is no longer in the program: dropped");
+        }
+        Ok(())
+    }
+}
+
+impl Beginning {
+    /// Where the batches begin, or go on from a checkpoint: with the batch after its own, since all
+    /// that came since belongs there, unless that would be more than `missed_max` batches ago.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] if the checkpoint's batches have another interval: what windows
+    /// keep would stand for other times.
+    pub(super) fn of(
+        checkpoint: Option<&Checkpoint>,
+        clock: &Clock,
+        interval: Duration,
+        missed_max: usize,
+    ) -> Result<Beginning> {
+        let Some(checkpoint) = checkpoint else {
+            let zero = clock.now().floor(interval);
+            return Ok(Beginning { zero, first: zero + interval });
+        };
+        if checkpoint.interval != interval {
+            let message = format!(
+                "the checkpoint is one of batches of {:?}, and this program's are of {interval:?}",
+                checkpoint.interval
+            );
+            return Err(Error::new(ErrorKind::Checkpoint, message));
+        }
+        clock.not_before(checkpoint.time);
+        let due = checkpoint.time.max(clock.now().floor_from(checkpoint.zero, interval));
+        let missed = (due - checkpoint.time).as_millis() / interval.as_millis();
+        let skipped = missed.saturating_sub(missed_max as u128) as u64;
+        if skipped > 0 {
+            tracing::warn!(missed, skipped, "more batches were missed than are run now");
+        }
+        let millis = interval.as_millis() as u64 * (skipped + 1);
+        let first = checkpoint.time + Duration::from_millis(millis);
+        Ok(Beginning { zero: checkpoint.zero, first })
+    }
+
+    /// How many batches there were before.
+    pub(super) fn number_before(&self, interval: Duration) -> u64 {
+        ((self.first - self.zero).as_millis() / interval.as_millis()) as u64 - 1
+    }
+}
+
+/// What a sink has prepared, as a section.
+pub(super) fn section_of_sink(sink: &Mutex<Transaction>) -> Result<Section> {
+    let mut sink = lock(sink);
+    let name = sink.name().to_owned();
+    let mut changes = Changes::default();
+    changes.forget_all();
+    for (number, prepared) in (0..).zip(sink.prepare()?) {
+        changes.put(number, |out| out.extend_from_slice(prepared));
+    }
+    Ok(Section { name, form: PREPARED.to_owned(), changes })
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
