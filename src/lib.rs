@@ -84,6 +84,7 @@ pub use time::Time;
 #[doc(hidden)]
 pub mod __derive {
     pub use crate::decode::{Block, Fill, Kind, Texts};
+    pub use crate::record::saved::saved_fields;
     pub use crate::record::{ArrowArray, struct_array};
     pub use crate::table::{member_fields, member_series};
 

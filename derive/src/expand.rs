@@ -163,8 +163,9 @@ impl Code<'_> {
     }
 
     fn record(&self) -> TokenStream {
-        let Code { krate, name, row, columns, fields, records, gate, .. } = self;
+        let Code { input, krate, name, row, columns, fields, records, gate, .. } = self;
         let (_, _, deprecated) = self.attributes();
+        let called = input.fields.iter().map(Field::called);
         quote! {
             #[automatically_derived]
             #deprecated
@@ -186,6 +187,22 @@ impl Code<'_> {
 
                 fn byte_len(row: #row<'_>) -> usize {
                     0 #(+ <#records as #krate::Record>::byte_len(row.#fields))*
+                }
+
+                fn saved_as() -> ::core::option::Option<::std::string::String> {
+                    #krate::__derive::saved_fields([
+                        #((#called, <#records as #krate::Record>::saved_as()),)*
+                    ])
+                }
+
+                fn save(row: #row<'_>, out: &mut ::std::vec::Vec<::core::primitive::u8>) {
+                    #(<#records as #krate::Record>::save(row.#fields, out);)*
+                }
+
+                fn load(from: &mut &[::core::primitive::u8]) -> #krate::Result<Self> {
+                    ::core::result::Result::Ok(#name {
+                        #(#fields: <#records as #krate::Record>::load(from)?,)*
+                    })
                 }
             }
         }

@@ -3,8 +3,10 @@
 use tidemill_kernels::{Span, line_spans};
 
 use super::block::SharedText;
+use super::saved::{push_bytes, take_bytes};
 use super::slices::Slices;
 use super::{Columns, Record};
+use crate::error::Result;
 
 /// A column of byte strings: ranges of one buffer.
 #[derive(Debug, Default)]
@@ -38,6 +40,18 @@ impl Record for Vec<u8> {
 
     fn byte_len(row: &[u8]) -> usize {
         size_of::<Vec<u8>>() + row.len()
+    }
+
+    fn saved_as() -> Option<String> {
+        Some("bytes".to_owned())
+    }
+
+    fn save(row: &[u8], out: &mut Vec<u8>) {
+        push_bytes(row, out);
+    }
+
+    fn load(from: &mut &[u8]) -> Result<Vec<u8>> {
+        take_bytes(from).map(<[u8]>::to_vec)
     }
 }
 

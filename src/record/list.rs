@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::saved::{push_varint, take_len};
 use super::{Columns, Record};
+use crate::error::Result;
 
 /// A column of lists.
 #[derive(Debug)]
@@ -117,6 +119,20 @@ impl<T: Record> Record for Vec<T> {
 
     fn byte_len(row: List<'_, T>) -> usize {
         size_of::<Vec<T>>() + row.iter().map(T::byte_len).sum::<usize>()
+    }
+
+    fn saved_as() -> Option<String> {
+        Some(format!("[{}]", T::saved_as()?))
+    }
+
+    fn save(row: List<'_, T>, out: &mut Vec<u8>) {
+        push_varint(row.len() as u64, out);
+        row.iter().for_each(|item| T::save(item, out));
+    }
+
+    fn load(from: &mut &[u8]) -> Result<Vec<T>> {
+        let len = take_len(from)?;
+        (0..len).map(|_| T::load(from)).collect()
     }
 }
 

@@ -148,10 +148,11 @@ pub trait Record: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Appends a row in the form that [`saved_as`](Self::saved_as) names.
+    /// Appends a row in the form that [`saved_as`](Self::saved_as) names, as one byte or more.
     fn save(_row: Self::Ref<'_>, _out: &mut Vec<u8>) {}
 
-    /// Takes a row that was [saved](Self::save) off the front.
+    /// Takes a row that was [saved](Self::save) off the front. It never panics, whatever the bytes
+    /// are, and makes no more of them than they can hold.
     ///
     /// # Errors
     ///

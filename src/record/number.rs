@@ -12,6 +12,7 @@ use std::str::FromStr;
 use tidemill_kernels::{BadKind, BadRow, MAX_SCALE, Span, least_decimal, parse_decimal};
 
 use super::quotient::quotient;
+use super::saved::{push_signed, take_byte, take_fixed, take_signed, torn};
 use super::{Columns, Ordered, Record, Show};
 use crate::error::{Error, ErrorKind};
 
@@ -299,7 +300,37 @@ impl Record for Number {
     fn from_ref(row: Number) -> Number {
         row
     }
+
+    fn saved_as() -> Option<String> {
+        Some("number".to_owned())
+    }
+
+    fn save(row: Number, out: &mut Vec<u8>) {
+        match row.0 {
+            Kind::Decimal { mantissa, scale } => {
+                out.push(scale);
+                push_signed(mantissa, out);
+            }
+            Kind::Float(value) => {
+                out.push(FLOAT);
+                out.extend(value.to_le_bytes());
+            }
+        }
+    }
+
+    fn load(from: &mut &[u8]) -> Result<Number, Error> {
+        match take_byte(from)? {
+            FLOAT => Number::from_f64(f64::from_le_bytes(take_fixed(from)?)).ok_or_else(torn),
+            scale if u32::from(scale) <= MAX_SCALE => {
+                Ok(Number::decimal(take_signed(from)?, scale))
+            }
+            _ => Err(torn()),
+        }
+    }
 }
+
+/// Stands in the place of a saved scale where the number is a float.
+const FLOAT: u8 = u8::MAX;
 
 /// A column of [`Number`]s: integers in units of the column's scale, and a list of what is none.
 ///

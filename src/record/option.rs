@@ -1,6 +1,8 @@
 //! `Option<T>`: the values, and whether each is there.
 
+use super::scalar::take_bool;
 use super::{Columns, Record};
+use crate::error::Result;
 
 /// A column with absent rows. An absent row takes no place among the values.
 #[derive(Debug)]
@@ -66,6 +68,21 @@ impl<T: Record> Record for Option<T> {
 
     fn byte_len(row: Option<T::Ref<'_>>) -> usize {
         row.map_or(size_of::<Option<T>>(), T::byte_len)
+    }
+
+    fn saved_as() -> Option<String> {
+        Some(format!("{}?", T::saved_as()?))
+    }
+
+    fn save(row: Option<T::Ref<'_>>, out: &mut Vec<u8>) {
+        out.push(row.is_some().into());
+        if let Some(value) = row {
+            T::save(value, out);
+        }
+    }
+
+    fn load(from: &mut &[u8]) -> Result<Option<T>> {
+        if take_bool(from)? { T::load(from).map(Some) } else { Ok(None) }
     }
 }
 

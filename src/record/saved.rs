@@ -29,6 +29,56 @@ pub(crate) fn take_varint(from: &mut &[u8]) -> Result<u64> {
     Err(torn())
 }
 
+/// Appends a number of either sign, short if it is near zero.
+pub(crate) fn push_signed(number: i64, out: &mut Vec<u8>) {
+    push_varint((number << 1 ^ number >> 63) as u64, out);
+}
+
+/// Takes such a number off the front.
+pub(crate) fn take_signed(from: &mut &[u8]) -> Result<i64> {
+    let number = take_varint(from)?;
+    Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+}
+
+/// Appends bytes, with their number before them.
+pub(crate) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    push_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// Takes such bytes off the front.
+pub(crate) fn take_bytes<'a>(from: &mut &'a [u8]) -> Result<&'a [u8]> {
+    let len = take_len(from)?;
+    let (bytes, rest) = from.split_at(len);
+    *from = rest;
+    Ok(bytes)
+}
+
+/// Takes the number of things that follow, each of which takes a byte at least: whatever the bytes
+/// are, nobody reads or makes room for more than they could hold.
+pub(crate) fn take_len(from: &mut &[u8]) -> Result<usize> {
+    let len = take_varint(from)?;
+    usize::try_from(len).ok().filter(|&len| len <= from.len()).ok_or_else(torn)
+}
+
+/// Takes a byte off the front.
+pub(crate) fn take_byte(from: &mut &[u8]) -> Result<u8> {
+    take_fixed(from).map(|[byte]| byte)
+}
+
+/// Takes so many bytes off the front.
+pub(crate) fn take_fixed<const N: usize>(from: &mut &[u8]) -> Result<[u8; N]> {
+    let (&bytes, rest) = from.split_first_chunk().ok_or_else(torn)?;
+    *from = rest;
+    Ok(bytes)
+}
+
+/// How a struct is saved: `{station: text, celsius: f64}`.
+pub fn saved_fields<const N: usize>(fields: [(&str, Option<String>); N]) -> Option<String> {
+    let fields = fields.into_iter().map(|(name, form)| Some(format!("{name}: {}", form?)));
+    Some(format!("{{{}}}", fields.collect::<Option<Vec<_>>>()?.join(", ")))
+}
+
 /// The error of saved bytes that nobody has written so.
 pub(crate) fn torn() -> Error {
     Error::new(ErrorKind::Checkpoint, "what was saved is torn")
@@ -49,5 +99,15 @@ mod tests {
             assert!(take_varint(&mut &bytes[..bytes.len() - 1]).is_err());
         }
         assert!(take_varint(&mut [0xFF; 11].as_slice()).is_err());
+    }
+
+    #[test]
+    fn numbers_of_either_sign_come_back() {
+        for (number, len) in [(0, 1), (-1, 1), (63, 1), (-64, 1), (i64::MIN, 10), (i64::MAX, 10)] {
+            let mut bytes = Vec::new();
+            push_signed(number, &mut bytes);
+            assert_eq!(bytes.len(), len);
+            assert_eq!(take_signed(&mut bytes.as_slice()).unwrap(), number);
+        }
     }
 }

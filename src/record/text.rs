@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use tidemill_kernels::{Span, Split, TextBuffer, line_spans, split_byte, split_whitespace};
 
 use super::block::SharedText;
+use super::saved::{push_bytes, take_bytes, torn};
 use super::slices::Slices;
 use super::{Columns, Record};
+use crate::error::Result;
 
 /// A column of text: ranges of one shared buffer that was checked as UTF-8 when it came in.
 #[derive(Debug, Default)]
@@ -78,6 +80,18 @@ impl Record for String {
 
     fn byte_len(row: &str) -> usize {
         size_of::<String>() + row.len()
+    }
+
+    fn saved_as() -> Option<String> {
+        Some("text".to_owned())
+    }
+
+    fn save(row: &str, out: &mut Vec<u8>) {
+        push_bytes(row.as_bytes(), out);
+    }
+
+    fn load(from: &mut &[u8]) -> Result<String> {
+        str::from_utf8(take_bytes(from)?).map(str::to_owned).map_err(|_| torn())
     }
 }
 

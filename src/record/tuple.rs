@@ -1,6 +1,7 @@
 //! Tuples of records: a column for each member.
 
 use super::{Columns, Record};
+use crate::error::Result;
 
 macro_rules! tuples {
     ($(($($member:ident $index:tt),+))*) => {$(
@@ -18,6 +19,18 @@ macro_rules! tuples {
 
             fn byte_len(row: Self::Ref<'_>) -> usize {
                 0 $(+ $member::byte_len(row.$index))+
+            }
+
+            fn saved_as() -> Option<String> {
+                Some(format!("({})", [$($member::saved_as()?),+].join(", ")))
+            }
+
+            fn save(row: Self::Ref<'_>, out: &mut Vec<u8>) {
+                $($member::save(row.$index, out);)+
+            }
+
+            fn load(from: &mut &[u8]) -> Result<Self> {
+                Ok(($($member::load(from)?,)+))
             }
         }
 

@@ -41,6 +41,7 @@ mod records;
 mod recovery;
 mod refusals;
 mod replay;
+mod saved;
 #[cfg(feature = "cli")]
 mod shell;
 mod sort;
