@@ -65,6 +65,17 @@ impl HashIndex {
         self.index.insert_new(tag(hash), number);
     }
 
+    /// Takes out a number that was inserted with this hash; false if there is none.
+    pub fn remove(&mut self, hash: u64, number: u32) -> bool {
+        self.index.remove(tag(hash), number)
+    }
+
+    /// Puts another number in the place of one that was inserted with this hash; false if there is
+    /// none.
+    pub fn replace(&mut self, hash: u64, number: u32, by: u32) -> bool {
+        self.index.replace(tag(hash), number, by)
+    }
+
     /// Forgets the keys and keeps the memory; some clears after many keys, memory that is no longer
     /// used is given back.
     pub fn clear(&mut self) {

@@ -59,6 +59,12 @@ const _: () = assert!(size_of::<IndexLine>() == 64);
 
 impl IndexLine {
     const EMPTY: IndexLine = IndexLine { marks: [0; SLOTS], numbers: [0; SLOTS] };
+
+    /// How many slots are used.
+    #[inline(always)]
+    fn used(&self) -> usize {
+        self.marks.iter().map(|mark| usize::from(*mark != 0)).sum()
+    }
 }
 
 /// An empty slot of the index, where a key goes that was not found.
@@ -149,13 +155,59 @@ impl IndexSegment {
         }
     }
 
+    /// Empties a slot, and moves up a key from behind it that the slot was in the way of, so that
+    /// every search still ends where it should.
+    fn empty(&mut self, mut at: usize, mut slot: usize) {
+        loop {
+            let line = &mut self.lines[at];
+            let used = line.used();
+            line.marks[slot] = line.marks[used - 1];
+            line.numbers[slot] = line.numbers[used - 1];
+            line.marks[used - 1] = 0;
+            if used < SLOTS {
+                return;
+            }
+            // The line was full: whoever came later may stand behind it.
+            let hole = at;
+            let Some(found) = self.displaced_from(hole) else { return };
+            let (mark, number) =
+                (self.lines[found.0].marks[found.1], self.lines[found.0].numbers[found.1]);
+            self.lines[hole].marks[SLOTS - 1] = mark;
+            self.lines[hole].numbers[SLOTS - 1] = number;
+            (at, slot) = found;
+        }
+    }
+
+    /// A key in the full lines after this one, and the line that ends them, that would stand in
+    /// this line had it had room.
+    fn displaced_from(&self, hole: usize) -> Option<(usize, usize)> {
+        let lines = self.lines.len();
+        let mut at = self.after(hole);
+        while at != hole {
+            let line = &self.lines[at];
+            let used = line.used();
+            // As far as its home is before `at`, so far it was moved on.
+            let distance = (at + lines - hole) % lines;
+            let is_displaced =
+                |slot: &usize| (at + lines - self.home(line.marks[*slot])) % lines >= distance;
+            if let Some(slot) = (0..used).find(is_displaced) {
+                return Some((at, slot));
+            }
+            if used < SLOTS {
+                return None;
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
     /// Puts a key that is not there into the first empty slot from its home on.
     #[inline(always)]
     fn put_first(&mut self, mark: Mark, number: u32) {
         let mut at = self.home(mark);
         loop {
             let line = &mut self.lines[at];
-            let used: usize = line.marks.iter().map(|mark| usize::from(*mark != 0)).sum();
+            let used = line.used();
             if used < SLOTS {
                 line.marks[used] = mark;
                 line.numbers[used] = number;
@@ -258,6 +310,41 @@ impl Index {
         let segment = segment_of(tag);
         self.segments[segment].put_first(mark_of(tag), number);
         self.added(segment);
+    }
+
+    /// Takes a number with its tag out; false if it is not there.
+    pub(crate) fn remove(&mut self, tag: Tag, number: u32) -> bool {
+        let Some((at, slot)) = self.slot_of(tag, number) else { return false };
+        let segment = &mut self.segments[segment_of(tag)];
+        segment.empty(at, slot);
+        segment.len -= 1;
+        self.len -= 1;
+        true
+    }
+
+    /// Puts another number in the place of one; false if that is not there.
+    pub(crate) fn replace(&mut self, tag: Tag, number: u32, by: u32) -> bool {
+        let Some((at, slot)) = self.slot_of(tag, number) else { return false };
+        self.segments[segment_of(tag)].lines[at].numbers[slot] = by;
+        true
+    }
+
+    /// The line and slot of a number in the segment of its tag.
+    fn slot_of(&self, tag: Tag, number: u32) -> Option<(usize, usize)> {
+        let (segment, mark) = (&self.segments[segment_of(tag)], mark_of(tag));
+        let home = segment.home(mark);
+        let mut at = home;
+        loop {
+            let line = &segment.lines[at];
+            let is_it = |slot: &usize| line.marks[*slot] == mark && line.numbers[*slot] == number;
+            if let Some(slot) = (0..SLOTS).find(is_it) {
+                return Some((at, slot));
+            }
+            at = segment.after(at);
+            if line.used() < SLOTS || at == home {
+                return None;
+            }
+        }
     }
 
     #[inline(always)]

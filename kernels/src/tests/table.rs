@@ -298,6 +298,53 @@ fn hash_index() {
     }
 }
 
+/// Keys that come, go and change their numbers, with good hashes, with few, and with one.
+#[test]
+fn hash_index_that_forgets() {
+    let hashes: [fn(u64) -> u64; 4] = [
+        |key| Random(key).next(),
+        |key| (key % 97) << 53,
+        // All in the last lines of a segment, from where clusters wrap around.
+        |key| 0x0FFF_FFFF_0000_0000 | key << 6,
+        |_| u64::MAX,
+    ];
+    for (kind, hash) in hashes.into_iter().enumerate() {
+        let keys_max = if kind == 0 { 20_000 } else { 400 };
+        let mut index = HashIndex::new();
+        let mut model: BTreeMap<u64, u32> = BTreeMap::new();
+        let mut key_of: Vec<u64> = Vec::new();
+        let mut random = Random(kind as u64);
+        for _ in 0..8 * keys_max {
+            let key = random.next() % keys_max;
+            let found = index.find(hash(key), |number| key_of[number as usize] == key);
+            assert_eq!(found, model.get(&key).copied(), "hash {kind}");
+            match (found, random.next() % 4) {
+                (None, _) => {
+                    index.insert(hash(key), key_of.len() as u32);
+                    model.insert(key, key_of.len() as u32);
+                    key_of.push(key);
+                }
+                (Some(number), 0) => {
+                    let by = key_of.len() as u32;
+                    assert!(index.replace(hash(key), number, by));
+                    model.insert(key, by);
+                    key_of.push(key);
+                }
+                (Some(number), _) => {
+                    assert!(index.remove(hash(key), number));
+                    assert!(!index.remove(hash(key), number), "it is gone");
+                    model.remove(&key);
+                }
+            }
+            assert_eq!(index.len(), model.len());
+        }
+        for key in 0..keys_max {
+            let found = index.find(hash(key), |number| key_of[number as usize] == key);
+            assert_eq!(found, model.get(&key).copied(), "hash {kind}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
