@@ -70,8 +70,8 @@ pub use ops::{
 };
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Column, Columns, Groups, HashGroups, Key, List, ListColumn,
-    Number, NumberColumn, OptionColumn, Ordered, Record, Row, RowColumn, ScalarColumn, Show,
-    TextColumn, TextGroups, Timestamp, TupleColumns, arrow2, shown,
+    Number, NumberColumn, OptionColumn, Ordered, Record, Row, RowColumn, Saved, SavedColumn,
+    ScalarColumn, Show, TextColumn, TextGroups, Timestamp, TupleColumns, arrow2, shown,
 };
 pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
@@ -102,7 +102,7 @@ pub mod prelude {
     pub use crate::{
         Aggregate, Batch, BlockWriter, Columns, Count, Csv, DStream, Delimited, DistinctCount,
         Emitter, First, KeyValue, Last, Limits, Lookup, Max, Mean, Min, Received, Receiver, Record,
-        Row, StdDev, StreamingContext, Sum, TestContext, Time, Timestamp, TopK, Variance,
+        Row, Saved, StdDev, StreamingContext, Sum, TestContext, Time, Timestamp, TopK, Variance,
     };
 }
 

@@ -8,13 +8,13 @@ use std::sync::OnceLock;
 use hashbrown::DefaultHashBuilder;
 use tidemill_kernels::{HashIndex, TextTable};
 
-use super::{Columns, Record, Row, TextColumn, Timestamp};
+use super::{Columns, Record, TextColumn, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A record with an equality and a hash, so that rows can be grouped by it.
 ///
 /// Text, bytes, integers, bool, `Option` and tuples of keys, structs of keys that derive `Record`,
-/// and [`Row<T>`] of any `T: Hash + Eq`.
+/// and [`Row<T>`](crate::Row) and [`Saved<T>`](crate::Saved) of any `T: Hash + Eq`.
 pub trait Key: Record {
     /// The table that gives each distinct key its dense id.
     type Groups: Groups<Self>;
@@ -226,18 +226,6 @@ macro_rules! scalars {
 }
 
 scalars!(i8, i16, i32, i64, u16, u32, u64, bool, (), Timestamp);
-
-impl<T: Hash + Eq + Clone + Send + Sync + 'static> Key for Row<T> {
-    type Groups = HashGroups<Row<T>>;
-
-    fn hash_ref<H: Hasher>(key: &T, state: &mut H) {
-        key.hash(state);
-    }
-
-    fn same(left: &T, right: &T) -> bool {
-        left == right
-    }
-}
 
 impl<T: Key> Key for Option<T> {
     type Groups = HashGroups<Option<T>>;

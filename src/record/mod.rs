@@ -21,6 +21,7 @@ mod quotient;
 pub(crate) mod recycled;
 mod row;
 pub(crate) mod saved;
+mod saved_row;
 mod scalar;
 mod show;
 mod slices;
@@ -28,7 +29,7 @@ mod text;
 mod timestamp;
 mod tuple;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 pub use batch::Batch;
 pub use bridge::{ArrowArray, ArrowRecord, arrow2, struct_array};
@@ -46,6 +47,7 @@ pub use option::OptionColumn;
 pub use order::Ordered;
 pub(crate) use quotient::quotient;
 pub use row::{Row, RowColumn};
+pub use saved_row::{Saved, SavedColumn};
 pub use scalar::ScalarColumn;
 pub use show::{Show, shown};
 pub use text::TextColumn;
@@ -56,7 +58,8 @@ pub use tuple::TupleColumns;
 ///
 /// Fields are integers (but `u8`, `usize` and those of 128 bits), floats, [`Number`], `bool`,
 /// [`Timestamp`], `String`, `Vec<u8>` for bytes, `Option`, `Vec` and tuples of these, structs that
-/// derive `Record` themselves, and [`Row<T>`] for all else. The struct needs no other trait.
+/// derive `Record` themselves, and [`Row<T>`] or [`Saved<T>`] for all else. The struct needs no
+/// other trait.
 ///
 /// ```
 /// use tidemill::prelude::*;
@@ -116,7 +119,7 @@ pub use tidemill_derive::Record;
 ///
 /// Scalars come by value, `String` as `&str`, `Vec<u8>` as `&[u8]`; `Option`, tuples and lists are
 /// made of these, [`#[derive(Record)]`](derive@Record) makes columns of a struct's fields, and
-/// [`Row`] carries any other Rust value.
+/// [`Row`] carries any other Rust value; so does [`Saved`], which checkpoints can hold.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no record: streams and columns cannot carry it",
     label = "no record",
@@ -158,8 +161,7 @@ pub trait Record: Sized + Send + Sync + 'static {
     ///
     /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) for bytes that are no such row.
     fn load(_from: &mut &[u8]) -> Result<Self> {
-        let name = std::any::type_name::<Self>();
-        Err(Error::new(ErrorKind::Checkpoint, format!("{name} cannot be saved")))
+        Err(saved::form_of::<Self>().map_or_else(|cannot| cannot, |_| saved::torn()))
     }
 }
 

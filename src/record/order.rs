@@ -2,12 +2,13 @@
 
 use std::cmp::Ordering;
 
-use super::{List, Record, Row, Timestamp};
+use super::{List, Record, Timestamp};
 
 /// A record whose rows have an order, so that they have a least one and can be sorted.
 ///
 /// Integers, bool, text and bytes are ordered as in Rust; `Option` with `None` first; tuples, lists
-/// and structs that derive `Record` member by member; [`Row<T>`] by the `Ord` of `T`. Floats are
+/// and structs that derive `Record` member by member; [`Row<T>`](crate::Row) and
+/// [`Saved<T>`](crate::Saved) by the `Ord` of `T`. Floats are
 /// ordered as numbers with -0.0 before 0.0, and after all numbers comes NaN, whatever its sign: a
 /// division gives NaNs of one sign on one processor and of the other sign on another, and
 /// `f64::total_cmp` alone would put them at opposite ends.
@@ -60,14 +61,6 @@ impl Ordered for String {
 
 impl Ordered for Vec<u8> {
     fn order(left: &[u8], right: &[u8]) -> Ordering {
-        left.cmp(right)
-    }
-}
-
-impl<T: Ord + Clone + Send + Sync + 'static> Ordered for Row<T> {
-    const TIES_SHOW: bool = true;
-
-    fn order(left: &T, right: &T) -> Ordering {
         left.cmp(right)
     }
 }

@@ -1,5 +1,8 @@
 //! Bytes that outlive the process: how records are saved in checkpoints.
 
+use std::any::type_name;
+
+use super::Record;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Appends a number as LEB128: seven bits a byte, the least first.
@@ -46,6 +49,22 @@ pub(crate) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends what `write` appends, with its length before it.
+pub(crate) fn push_len_before(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    // Room for the length, as short as it mostly is.
+    let at = out.len();
+    out.push(0);
+    write(out);
+    let len = out.len() - at - 1;
+    if len < 0x80 {
+        out[at] = len as u8;
+    } else {
+        let mut prefix = Vec::new();
+        push_varint(len as u64, &mut prefix);
+        out.splice(at..=at, prefix);
+    }
+}
+
 /// Takes such bytes off the front.
 pub(crate) fn take_bytes<'a>(from: &mut &'a [u8]) -> Result<&'a [u8]> {
     let len = take_len(from)?;
@@ -77,6 +96,29 @@ pub(crate) fn take_fixed<const N: usize>(from: &mut &[u8]) -> Result<[u8; N]> {
 pub fn saved_fields<const N: usize>(fields: [(&str, Option<String>); N]) -> Option<String> {
     let fields = fields.into_iter().map(|(name, form)| Some(format!("{name}: {}", form?)));
     Some(format!("{{{}}}", fields.collect::<Option<Vec<_>>>()?.join(", ")))
+}
+
+/// How rows of this type are saved.
+///
+/// # Errors
+///
+/// [`ErrorKind::Checkpoint`] if they cannot be.
+pub(crate) fn form_of<T: Record>() -> Result<String> {
+    T::saved_as().ok_or_else(|| {
+        let name = name_of::<T>();
+        let message = format!(
+            "a checkpoint cannot hold `{name}`: it holds structs that derive `Record`, and as \
+             `Saved<T>` in the place of `Row<T>` whatever has serde's traits"
+        );
+        Error::new(ErrorKind::Checkpoint, message)
+    })
+}
+
+/// The name of a type without paths, which nobody should have to keep.
+pub(crate) fn name_of<T: ?Sized>() -> String {
+    let name = type_name::<T>();
+    let parts = name.split_inclusive(|at: char| !at.is_alphanumeric() && !"_:".contains(at));
+    parts.map(|part| part.rsplit("::").next().unwrap_or(part)).collect()
 }
 
 /// The error of saved bytes that nobody has written so.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{List, Record, Row, Timestamp};
+use super::{List, Record, Timestamp};
 
 /// A record that `print` can write.
 pub trait Show: Record {
@@ -81,12 +81,6 @@ impl<T: Show> Show for Vec<T> {
             T::show(item, f)?;
         }
         f.write_str("]")
-    }
-}
-
-impl<T: fmt::Debug + Clone + Send + Sync + 'static> Show for Row<T> {
-    fn show(row: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(row, f)
     }
 }
 

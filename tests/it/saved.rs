@@ -1,8 +1,9 @@
 //! What is saved comes back, bit for bit, and what nobody saved is refused.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use tidemill::prelude::*;
@@ -146,10 +147,57 @@ fn derived_structs() {
 }
 
 #[test]
+fn values_that_serde_knows() {
+    type Tags = BTreeMap<String, Vec<Option<i64>>>;
+    check(
+        "postcard of BTreeMap<String, Vec<Option<i64>>>",
+        btree_map("[ab]{0,2}", vec(any::<Option<i64>>(), 0..3), 0..3).prop_map(Saved::<Tags>),
+        Clone::clone,
+    );
+    check("postcard of ()", proptest::strategy::Just(Saved(())), |&row| row);
+    check(
+        "[(postcard of (f64, bool))?]",
+        vec(any::<Option<u64>>(), 0..4).prop_map(|bits| {
+            bits.into_iter()
+                .map(|bits| bits.map(|bits| (Saved((f64::from_bits(bits), true)),)))
+                .collect::<Vec<_>>()
+        }),
+        |row| {
+            row.iter().map(|at| at.map(|(Saved((float, _)),)| float.to_bits())).collect::<Vec<_>>()
+        },
+    );
+    // Longer than one byte can say.
+    let long = Saved("x".repeat(1_000));
+    let mut bytes = Vec::new();
+    Saved::save(long.to_ref(), &mut bytes);
+    assert_eq!(Saved::<String>::load(&mut bytes.as_slice()).unwrap(), long);
+    // A byte too many is not the value that was saved.
+    assert!(Saved::<i8>::load(&mut [2, 1, 1].as_slice()).is_err());
+}
+
+#[test]
+fn saved_values_do_what_rows_do() {
+    let mut t = TestContext::new().unwrap();
+    let input = t.input::<(Saved<(u8, String)>, i64)>();
+    let sums = t.output(&input.stream().aggregate_by_key(Sum));
+    let shown =
+        input.stream().map(|(key, _)| tidemill::shown::<Saved<(u8, String)>>(key).to_string());
+    let shown = t.output(&shown);
+    let greatest =
+        t.output(&input.stream().map(|(key, _)| ((), Saved(key.clone()))).aggregate_by_key(Max));
+    let key = |text: &str| Saved((7u8, text.to_owned()));
+    input.push([(key("b"), 1), (key("a"), 2), (key("b"), 3)]).unwrap();
+    t.tick().unwrap();
+    assert_eq!(sums.take_sorted(), [(key("a"), 2), (key("b"), 4)]);
+    assert_eq!(shown.take()[0], r#"(7, "b")"#);
+    assert_eq!(greatest.take(), [((), key("b"))]);
+}
+
+#[test]
 fn rows_of_any_type_cannot_be_saved() {
     assert_eq!(Row::<i64>::saved_as(), None);
     assert_eq!(<(String, Vec<Row<i64>>)>::saved_as(), None);
     let error = Row::<i64>::load(&mut [].as_slice()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Checkpoint);
-    assert!(error.to_string().contains("Row<i64> cannot be saved"), "{error}");
+    assert!(error.to_string().contains("cannot hold `Row<i64>`"), "{error}");
 }
