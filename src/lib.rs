@@ -58,15 +58,16 @@ pub use decode::{
     Csv, Decode, DecodeCounts, DecodeValue, Decoder, Delimited, KeyValue, Reason, Reject,
     RejectColumns, RejectCount, RejectRef, Rejects, TimeFormat,
 };
-pub use dstream::{DStream, DecodedStream, KeyWindow};
+pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState};
 pub use engine::{
     ContextBuilder, ContextState, StreamingContext, TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{
     Aggregate, Candidates, Count, DistinctCount, DistinctValues, Emitter, First, Last, Lookup, Max,
-    Mean, Min, Moments, Partition, SampleStdDev, SampleVariance, Stats, StdDev, Sum, Summary,
-    SummaryColumns, SummaryRef, Tally, TopK, Total, Variance, check_laws, check_laws_by,
+    Mean, Min, Moments, Partition, SampleStdDev, SampleVariance, State, StateHandle, StateSize,
+    Stats, StdDev, Sum, Summary, SummaryColumns, SummaryRef, Tally, TopK, Total, Variance,
+    check_laws, check_laws_by,
 };
 pub use record::{
     ArrowRecord, Batch, BytesColumn, Column, Columns, Groups, HashGroups, Key, List, ListColumn,

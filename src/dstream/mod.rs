@@ -5,6 +5,7 @@ mod join;
 mod narrow;
 mod output;
 mod pair;
+mod state;
 mod wide;
 mod window;
 
@@ -21,6 +22,7 @@ use crate::record::{Batch, Record};
 use crate::time::Time;
 
 pub use decode::DecodedStream;
+pub use state::{KeyedState, MappedState};
 pub use window::KeyWindow;
 
 /// A discretised stream: one batch of `T` for each batch time.

@@ -1,5 +1,8 @@
 //! The streaming context: what a program builds its streams in, starts, awaits and stops.
 
+use std::any::Any;
+use std::collections::BTreeMap;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -17,12 +20,13 @@ use super::scheduler::{self, Schedule, Work};
 use crate::config::Limits;
 use crate::dstream::DStream;
 use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::ops::{SharedTable, StateHandle};
 use crate::plan::{
     Graph, History, Input, Kind, Node, NodeId, Output, Physical, Run, TEN_SECONDS_MILLIS, explain,
     plan,
 };
 use crate::record::batch::{AnyChunk, detach};
-use crate::record::{Batch, Record};
+use crate::record::{Batch, Key, Record};
 use crate::source::intake::Intake;
 use crate::source::queue::{Queue, QueueHandle, Take};
 use crate::source::{LineOptions, Receiver, Socket, SourceCounts};
@@ -61,6 +65,8 @@ struct Building {
     checkpoints: Option<Checkpoints>,
     /// States that the program gives up.
     forgotten: Vec<String>,
+    /// Tables of states, by name.
+    states: BTreeMap<String, Arc<dyn Any + Send + Sync>>,
 }
 
 /// Where and how often checkpoints are made.
@@ -575,6 +581,49 @@ impl StreamingContext {
     /// How many batch times lie between two batches of a stream.
     pub(crate) fn batches_of_slide(&self, node: NodeId) -> NonZeroU64 {
         self.building().graph.nodes[node].slide
+    }
+
+    /// A state that may be looked up under this name.
+    pub(crate) fn add_state<K: Key, S: Record>(&self, name: &str, table: Arc<SharedTable<K, S>>) {
+        self.building().states.insert(name.to_owned(), table);
+    }
+
+    /// What [`update_state_by_key`](DStream::update_state_by_key) or
+    /// [`map_with_state`](DStream::map_with_state) keeps under this name, to be looked up from any
+    /// thread while the stream runs.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # let mut t = TestContext::new()?;
+    /// # let pairs = t.input::<(String, i64)>();
+    /// # let totals = pairs.stream().update_state_by_key("totals.v1", |values, total| {
+    /// #     Some(total.unwrap_or(0) + values.iter().sum::<i64>())
+    /// # });
+    /// # totals.print(3);
+    /// # pairs.push([("a".to_string(), 3)])?;
+    /// # t.tick()?;
+    /// # let ssc = t.context();
+    /// let totals = ssc.state_by_key::<String, i64>("totals.v1")?;
+    /// assert_eq!(totals.get("a")?, Some(3));
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::State`] if there is no such state, or it is one of other types.
+    pub fn state_by_key<K: Key, S: Record>(&self, name: &str) -> Result<StateHandle<K, S>> {
+        let table = self.building().states.get(name).cloned();
+        let Some(table) = table else {
+            let message = format!("context {:?} has no state {name:?}", self.name());
+            return Err(Error::new(ErrorKind::State, message));
+        };
+        let Ok(table) = table.downcast::<SharedTable<K, S>>() else {
+            let (key, state) = (std::any::type_name::<K>(), std::any::type_name::<S>());
+            let message = format!("state {name:?} is not one of {key} to {state}");
+            return Err(Error::new(ErrorKind::State, message));
+        };
+        let control = self.shared.control.clone();
+        Ok(StateHandle::new(table, Arc::new(move || control.owns_this_thread())))
     }
 
     pub(crate) fn set_checkpoint_interval(&self, node: NodeId, interval: Duration) {

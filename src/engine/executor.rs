@@ -460,7 +460,11 @@ impl Executor {
                 Ok(parents.flat_map(|&parent| self.slots[parent].parts.clone()).collect())
             }
             Run::Transform(_) => self.run_transform(id, time),
-            Run::Stateful(_) => self.run_stateful(id, time, is_due),
+            Run::Stateful(_) => match self.run_stateful(id, time, is_due) {
+                Ok(None) => return SlotState::Absent,
+                Ok(Some(parts)) => Ok(parts),
+                Err(error) => Err(error),
+            },
             Run::Never | Run::Source { .. } => unreachable!("returned above"),
         };
         match ran {
@@ -577,7 +581,7 @@ impl Executor {
         }
     }
 
-    fn run_stateful(&mut self, id: NodeId, time: Time, is_due: bool) -> Result<Vec<Part>> {
+    fn run_stateful(&mut self, id: NodeId, time: Time, is_due: bool) -> Result<Option<Vec<Part>>> {
         let node = &self.physical.nodes[id];
         let Run::Stateful(operator) = &node.run else {
             unreachable!("called for stateful nodes only");
@@ -585,7 +589,7 @@ impl Executor {
         let parent = &self.slots[node.parents[0]];
         let is_present = matches!(parent.state, SlotState::Present);
         let chunks: Vec<AnyChunk> = parent.parts.iter().map(Part::columns).collect();
-        let mut out = Vec::new();
+        let (mut out, mut is_absent) = (Vec::new(), false);
         let Slot { memory, last, .. } = &mut self.slots[id];
         let memory = memory.as_mut().expect("a stateful node has its state");
         let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -594,13 +598,17 @@ impl Executor {
             time,
             chunks: is_present.then_some(&chunks),
             out: is_due.then_some(&mut out),
+            is_absent: &mut is_absent,
             last: if is_due { last.take() } else { None },
         };
         guard(&node.name, || operator.0.take_turn(memory, turn))?;
+        if is_absent {
+            return Ok(None);
+        }
         if let [chunk] = out.as_slice() {
             *last = Some(chunk.clone());
         }
-        Ok(out.into_iter().map(Part::Columns).collect())
+        Ok(Some(out.into_iter().map(Part::Columns).collect()))
     }
 
     /// After a failure nobody knows what a partial holds.

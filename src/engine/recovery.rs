@@ -1,7 +1,7 @@
 //! What of a program is saved under which name, and how a program goes on from a checkpoint that
 //! another process, perhaps of another version of it, has left.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(super) struct Beginning {
 ///
 /// [`ErrorKind::State`] with the name.
 pub(super) fn check_names(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<()> {
-    let mut names = HashSet::new();
+    let mut names = BTreeSet::new();
     let states = nodes.iter().filter_map(|node| match &node.run {
         Run::Stateful(operator) => operator.0.saved_name().map(str::to_owned),
         _ => None,
@@ -81,7 +81,7 @@ impl SavedParts {
     /// [`ErrorKind::Checkpoint`] with the operator that remembers what cannot be saved.
     pub(super) fn of(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<SavedParts> {
         let (mut sources, mut states) = (Vec::new(), Vec::new());
-        let mut counts = HashMap::new();
+        let mut counts = BTreeMap::new();
         let mut numbered = |name: &str| {
             let count = counts.entry(name.to_owned()).and_modify(|count| *count += 1).or_insert(1);
             if *count == 1 { name.to_owned() } else { format!("{name} #{count}") }

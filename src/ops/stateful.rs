@@ -43,6 +43,11 @@ pub(crate) trait Stateful: Send + Sync + 'static {
         None
     }
 
+    /// How much is kept.
+    fn size(&self, _state: &mut Self::State) -> StateSize {
+        StateSize::default()
+    }
+
     /// The form in which it is saved, which has to be the same when it is loaded.
     ///
     /// # Errors
@@ -69,6 +74,15 @@ pub(crate) trait Stateful: Send + Sync + 'static {
     }
 }
 
+/// How much an operator keeps.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Keys that have a state.
+    pub keys: usize,
+    /// Bytes, without what values own elsewhere.
+    pub bytes: usize,
+}
+
 /// What a stateful operator is given for one batch.
 pub(crate) struct Turn<'a> {
     /// The number of the batch, from 1.
@@ -79,6 +93,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) chunks: Option<&'a [AnyChunk]>,
     /// Where to put the operator's own batch, if one is due.
     pub(crate) out: Option<&'a mut Vec<AnyChunk>>,
+    /// To be set where the operator has no batch, rather than an empty one.
+    pub(crate) is_absent: &'a mut bool,
     /// What the operator gave out last, to be written again when nobody else holds it.
     pub(crate) last: Option<AnyChunk>,
 }
@@ -105,6 +121,7 @@ pub(crate) trait ErasedStateful: Send + Sync {
     fn roll_back(&self, state: &mut AnyState);
     fn saved_name(&self) -> Option<&str>;
     fn checkpoint_every(&self) -> Option<u64>;
+    fn size(&self, state: &mut AnyState) -> StateSize;
     fn saved_as(&self) -> Result<String>;
     fn track_changes(&self, state: &mut AnyState);
     fn save(&self, state: &mut AnyState, changes: &mut Changes) -> Result<()>;
@@ -142,6 +159,10 @@ impl<S: Stateful> ErasedStateful for S {
 
     fn checkpoint_every(&self) -> Option<u64> {
         Stateful::checkpoint_every(self)
+    }
+
+    fn size(&self, state: &mut AnyState) -> StateSize {
+        Stateful::size(self, typed::<S>(state))
     }
 
     fn saved_as(&self) -> Result<String> {

@@ -39,7 +39,7 @@ pub(crate) use buffer::Buffer;
 pub use bytes::BytesColumn;
 pub use column::Column;
 pub use key::{Groups, HashGroups, Key, TextGroups};
-pub(crate) use key::{check_keys, hash_of, table_error};
+pub(crate) use key::{check_keys, hash_of, table_error, too_many_keys};
 pub use list::{List, ListColumn};
 pub use number::{Number, NumberColumn};
 pub(crate) use number::{TENS, parts};
