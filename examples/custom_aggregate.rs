@@ -1,8 +1,8 @@
 //! cargo run --release --example custom_aggregate -- [--batches N]
 //!
 //! An aggregate of one's own: a histogram of latencies by endpoint, in powers of two, whose laws
-//! are checked before it is used. Each batch prints where half of the requests and where 99 % of
-//! them end. It runs for `--batches` (default 3).
+//! are checked before it is used; checkpoints may hold it. Each batch prints where half of the
+//! requests and where 99 % of them end. It runs for `--batches` (default 3).
 
 #![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
 
@@ -45,6 +45,20 @@ impl Aggregate<u32> for Histogram {
         from.iter_mut().zip(first).for_each(|(from, first)| *from -= first);
         Ok(())
     }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some("histogram by powers of two".to_owned())
+    }
+
+    fn save_partial(&self, partial: &[i64; 33], out: &mut Vec<u8>) {
+        partial.iter().for_each(|count| i64::save(*count, out));
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<[i64; 33]> {
+        let mut partial = [0; 33];
+        partial.iter_mut().try_for_each(|count| i64::load(from).map(|saved| *count = saved))?;
+        Ok(partial)
+    }
 }
 
 /// The end of the bucket that the value at this share of all values is in.
@@ -62,7 +76,6 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let batches = std::env::args().skip_while(|a| a != "--batches").nth(1);
     let batches: u32 = batches.map_or(Ok(3), |n| n.parse())?;
     check_laws(&Histogram, &[0, 1, 7, 8, 9, 1000, u32::MAX])?;
-
     let ssc =
         StreamingContext::builder("latencies").batch_interval(Duration::from_millis(20)).build()?;
     let (requests, queue) = ssc.queue_stream::<(String, u32)>()?;

@@ -82,6 +82,18 @@ impl<V: Record, A: Aggregate<V>> Aggregate<Row<A::Partial>> for Merged<V, A> {
     fn is_ordered(&self) -> bool {
         self.0.is_ordered()
     }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        self.0.partial_saved_as()
+    }
+
+    fn save_partial(&self, partial: &A::Partial, out: &mut Vec<u8>) {
+        self.0.save_partial(partial, out);
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<A::Partial> {
+        self.0.load_partial(from)
+    }
 }
 
 /// A closure as an aggregate, with another one for its inverse if there is one.
@@ -168,5 +180,17 @@ where
 
     fn is_ordered(&self) -> bool {
         true
+    }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some(format!("folded {}", V::saved_as()?))
+    }
+
+    fn save_partial(&self, partial: &Folded<V>, out: &mut Vec<u8>) {
+        Option::<V>::save(partial.0.to_ref(), out);
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<Folded<V>> {
+        Option::<V>::load(from).map(Folded)
     }
 }

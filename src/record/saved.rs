@@ -43,6 +43,19 @@ pub(crate) fn take_signed(from: &mut &[u8]) -> Result<i64> {
     Ok((number >> 1) as i64 ^ -((number & 1) as i64))
 }
 
+/// Appends a wide number, short if it is near zero.
+pub(crate) fn push_wide(number: i128, out: &mut Vec<u8>) {
+    let low = number as i64;
+    push_signed(low, out);
+    push_signed((number.wrapping_sub(low.into()) >> 64) as i64, out);
+}
+
+/// Takes such a number off the front.
+pub(crate) fn take_wide(from: &mut &[u8]) -> Result<i128> {
+    let low = i128::from(take_signed(from)?);
+    Ok((i128::from(take_signed(from)?) << 64).wrapping_add(low))
+}
+
 /// Appends bytes, with their number before them.
 pub(crate) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     push_varint(bytes.len() as u64, out);
@@ -141,6 +154,16 @@ mod tests {
             assert!(take_varint(&mut &bytes[..bytes.len() - 1]).is_err());
         }
         assert!(take_varint(&mut [0xFF; 11].as_slice()).is_err());
+    }
+
+    #[test]
+    fn wide_numbers_come_back() {
+        let half = i128::from(i64::MAX);
+        for number in [0, -1, half, half + 1, -half - 2, i128::MAX, i128::MIN, i128::MIN + 1] {
+            let mut bytes = Vec::new();
+            push_wide(number, &mut bytes);
+            assert_eq!(take_wide(&mut bytes.as_slice()).unwrap(), number);
+        }
     }
 
     #[test]

@@ -155,6 +155,10 @@ enum Broken {
     UnmergeKeepsCount,
     OrderShows,
     MergeFails,
+    SaveForgets,
+    SaveIsEmpty,
+    LoadTakesMore,
+    LoadGuesses,
 }
 
 /// Sum and count; the order shows in nothing but the last value, which only one of them gives out.
@@ -223,6 +227,26 @@ impl Aggregate<i64> for Broken {
         }
         Ok(())
     }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some("broken".to_owned())
+    }
+
+    fn save_partial(&self, partial: &(i64, i64, i64), out: &mut Vec<u8>) {
+        let sum = if *self == Broken::SaveForgets { 0 } else { partial.0 };
+        if *self != Broken::SaveIsEmpty {
+            <(i64, i64, i64)>::save((sum, partial.1, partial.2), out);
+        }
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<(i64, i64, i64)> {
+        let loaded = <(i64, i64, i64)>::load(from);
+        match self {
+            Broken::LoadTakesMore => i64::load(from).and(loaded),
+            Broken::LoadGuesses => loaded.or(Ok((0, 0, 0))),
+            _ => loaded,
+        }
+    }
 }
 
 #[test]
@@ -241,6 +265,10 @@ fn an_aggregate_that_breaks_a_law_is_found_out() {
         (Broken::UnmergeKeepsCount, "unmerge does not undo merge"),
         (Broken::OrderShows, "the order of the values shows"),
         (Broken::MergeFails, "merge is not associative"),
+        (Broken::SaveForgets, "what is saved does not come back"),
+        (Broken::SaveIsEmpty, "what is saved does not come back"),
+        (Broken::LoadTakesMore, "what is saved does not come back"),
+        (Broken::LoadGuesses, "what is saved does not come back"),
     ] {
         let error = check_laws(&broken, &values).expect_err(&format!("{broken:?}"));
         assert!(error.starts_with(law), "{broken:?}: {error}");

@@ -3,7 +3,7 @@
 
 use tidemill::{
     Aggregate, Csv, DStream, DecodedStream, Delimited, Error, ErrorKind, Number, Reject,
-    RejectCount, Row, Stats, Tally,
+    RejectCount, Saved, Stats, Tally,
 };
 
 use crate::averages::{Averages, Sort};
@@ -133,14 +133,14 @@ impl Job for Average {
     const KEYS: &'static str = "keys";
 
     // Not what is printed: that is rounded, and of several batches it could not be put together.
-    type Value = Row<Tally>;
+    type Value = Saved<Tally>;
     type Report<'a> = Averages<'a>;
 
     fn values(
         &mut self,
         lines: &DStream<String>,
         window: Option<Window>,
-    ) -> DStream<(String, Row<Tally>)> {
+    ) -> DStream<(String, Saved<Tally>)> {
         let mut decoded = self.decode(lines);
         if self.is_strict {
             decoded = decoded.fail_on_reject();
@@ -155,13 +155,13 @@ impl Job for Average {
         values
     }
 
-    fn merge(_: &str, total: &mut Row<Tally>, value: Row<Tally>) -> Result<(), Error> {
+    fn merge(_: &str, total: &mut Saved<Tally>, value: Saved<Tally>) -> Result<(), Error> {
         Aggregate::<Number>::merge(&Stats, &mut total.0, &value.0)
     }
 
     fn report<'a>(
         &self,
-        values: impl Iterator<Item = (&'a str, Row<Tally>)>,
+        values: impl Iterator<Item = (&'a str, Saved<Tally>)>,
         rows_max: Option<usize>,
     ) -> Averages<'a> {
         Averages::new(values, self.sort, rows_max)

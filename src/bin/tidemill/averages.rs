@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::io::Write;
 
-use tidemill::{Aggregate, Number, Row, Stats, Summary, Tally};
+use tidemill::{Aggregate, Number, Saved, Stats, Summary, Tally};
 
 use crate::output::{self, Report};
 
@@ -53,7 +53,7 @@ const LARGE: f64 = 1e15;
 
 impl<'a> Averages<'a> {
     pub(crate) fn new(
-        values: impl Iterator<Item = (&'a str, Row<Tally>)>,
+        values: impl Iterator<Item = (&'a str, Saved<Tally>)>,
         sort: Sort,
         rows_max: Option<usize>,
     ) -> Averages<'a> {

@@ -1,6 +1,6 @@
 //! Statistics of a batch that can be put together with those of others, without any rounding.
 
-use tidemill::{Aggregate, Number, Result, Row, Stats, Tally};
+use tidemill::{Aggregate, Number, Result, Saved, Stats, Tally};
 
 /// [`Stats`] before their end.
 pub(crate) struct Tallies;
@@ -12,7 +12,7 @@ fn stats() -> &'static impl Aggregate<Number, Partial = Tally> {
 
 impl Aggregate<Number> for Tallies {
     type Partial = Tally;
-    type Output = Row<Tally>;
+    type Output = Saved<Tally>;
 
     fn identity(&self) -> Tally {
         stats().identity()
@@ -35,8 +35,8 @@ impl Aggregate<Number> for Tallies {
         stats().merge(into, later)
     }
 
-    fn finish(&self, tally: &Tally) -> Result<Row<Tally>> {
-        Ok(Row(tally.clone()))
+    fn finish(&self, tally: &Tally) -> Result<Saved<Tally>> {
+        Ok(Saved(tally.clone()))
     }
 
     fn byte_len(&self, tally: &Tally) -> usize {

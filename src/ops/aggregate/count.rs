@@ -5,9 +5,10 @@ use std::fmt;
 use hashbrown::HashTable;
 use tidemill_kernels::grouped;
 
-use super::Aggregate;
+use super::{Aggregate, saves_record};
 use crate::config::DISTINCT_VALUES_MAX;
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::saved::{push_varint, take_len};
 use crate::record::{Columns, Key, Record, hash_of};
 
 /// The number of values of each key.
@@ -83,6 +84,8 @@ impl<V: Record> Aggregate<V> for Count {
     fn weight(&self, _: Option<i64>) -> Option<i64> {
         Some(1)
     }
+
+    saves_record!(i64, Some("count".to_owned()));
 }
 
 impl DistinctCount {
@@ -144,6 +147,23 @@ impl<V: Key> Aggregate<V> for DistinctCount {
     fn byte_len(&self, partial: &DistinctValues<V>) -> usize {
         let table = partial.table.capacity() * (size_of::<u32>() + 1);
         size_of::<DistinctValues<V>>() + partial.values.byte_len() + table
+    }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some(format!("distinct {}", V::saved_as()?))
+    }
+
+    fn save_partial(&self, partial: &DistinctValues<V>, out: &mut Vec<u8>) {
+        push_varint(partial.values.len() as u64, out);
+        (0..partial.values.len()).for_each(|at| V::save(partial.values.get(at), out));
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<DistinctValues<V>> {
+        let mut partial = self.identity();
+        for _ in 0..take_len(from)? {
+            self.add(&mut partial, V::load(from)?.to_ref())?;
+        }
+        Ok(partial)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The first and the last value of each key, in the order of their arrival.
 
-use super::{Aggregate, no_values};
+use super::{Aggregate, no_values, saves_record};
 use crate::error::Result;
 use crate::record::Record;
 
@@ -43,6 +43,8 @@ impl<V: Record + Clone> Aggregate<V> for First {
     fn byte_len(&self, partial: &Option<V>) -> usize {
         Option::<V>::byte_len(partial.to_ref())
     }
+
+    saves_record!(Option<V>, Some(format!("first of {}", V::saved_as()?)));
 }
 
 impl<V: Record + Clone> Aggregate<V> for Last {
@@ -76,4 +78,6 @@ impl<V: Record + Clone> Aggregate<V> for Last {
     fn byte_len(&self, partial: &Option<V>) -> usize {
         Option::<V>::byte_len(partial.to_ref())
     }
+
+    saves_record!(Option<V>, Some(format!("last of {}", V::saved_as()?)));
 }

@@ -6,6 +6,8 @@
 //! 2015, has faster ways for long columns of floats). So it does not depend on the order of what is
 //! added, and what comes out is the exact result, rounded once.
 
+use crate::error::Result;
+use crate::record::saved::{push_signed, take_signed};
 use crate::record::{Number, TENS, parts};
 
 /// The greatest scale of a decimal, whose unit is 10^-18.
@@ -99,6 +101,19 @@ impl ExactSum {
         let is_inexact = magnitude.divide(count) | magnitude.divide(UNIT as u64);
         let float = magnitude.round(is_inexact);
         if is_negative { -float } else { float }
+    }
+
+    /// Appends the words, short where they are only a sign.
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        self.words.iter().for_each(|&word| push_signed(word as i64, out));
+    }
+
+    pub(super) fn load(from: &mut &[u8]) -> Result<ExactSum> {
+        let mut sum = ExactSum::new();
+        for word in &mut sum.words {
+            *word = take_signed(from)? as u64;
+        }
+        Ok(sum)
     }
 
     /// Divides what is not negative; whether something is left.

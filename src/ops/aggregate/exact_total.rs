@@ -1,7 +1,9 @@
 //! The exact sum of numbers: an integer at a scale, and a wider one for what does not fit that.
 
 use super::exact_sum::{ExactSum, decimal};
-use crate::record::{Number, NumberColumn, TENS, quotient};
+use crate::error::Result;
+use crate::record::saved::{push_wide, take_byte, take_wide, torn};
+use crate::record::{Number, NumberColumn, Record, TENS, quotient};
 
 /// The exact sum of a key's [`Number`]s, in whatever order they come.
 #[derive(Clone, Debug, Default)]
@@ -135,10 +137,38 @@ impl Total {
         Some(all)
     }
 
+    pub(super) fn save(&self, out: &mut Vec<u8>) {
+        out.push(self.scale);
+        push_wide(self.units(), out);
+        bool::save(self.wide.is_some(), out);
+        if let Some(wide) = &self.wide {
+            wide.save(out);
+        }
+    }
+
+    pub(super) fn load(from: &mut &[u8]) -> Result<Total> {
+        let scale = take_byte(from)?;
+        let units = take_wide(from)?;
+        // What is a little past the room comes of rows that were added one by one.
+        if usize::from(scale) >= TENS.len() || units.unsigned_abs() > ROOM + ROOM / 2 {
+            return Err(torn());
+        }
+        let wide = if bool::load(from)? { Some(Box::new(ExactSum::load(from)?)) } else { None };
+        let mut total = Total { scale, wide, ..Total::default() };
+        total.set_units(units);
+        Ok(total)
+    }
+
     /// Bytes elsewhere.
     pub(super) fn heap_len(&self) -> usize {
         if self.wide.is_some() { size_of::<ExactSum>() } else { 0 }
     }
+}
+
+/// Takes a number of values that as many as there will ever be can be added to.
+pub(super) fn take_count(from: &mut &[u8]) -> Result<i64> {
+    let count = i64::load(from)?;
+    if (0..1 << 62).contains(&count) { Ok(count) } else { Err(torn()) }
 }
 
 fn at_scale(sum: i128, from: u8, to: u8) -> Option<i128> {

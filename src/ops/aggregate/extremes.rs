@@ -1,7 +1,8 @@
 //! The least and the greatest values of each key, of anything that has an order.
 
-use super::{Aggregate, no_values};
+use super::{Aggregate, no_values, saves_record};
 use crate::error::Result;
+use crate::record::saved::{push_varint, torn};
 use crate::record::{Ordered, Record};
 
 /// The least value of each key, in the order of [`Ordered`]: of floats, NaN is the greatest.
@@ -86,6 +87,8 @@ macro_rules! extreme {
             fn byte_len(&self, partial: &Option<V>) -> usize {
                 Option::<V>::byte_len(partial.to_ref())
             }
+
+            saves_record!(Option<V>, Some(format!("{} of {}", $what, V::saved_as()?)));
         }
     };
 }
@@ -138,6 +141,22 @@ impl<V: Ordered + Clone> Aggregate<V> for TopK {
     fn byte_len(&self, partial: &Candidates<V>) -> usize {
         let values = partial.values.iter().map(|value| V::byte_len(value.to_ref()));
         size_of::<Candidates<V>>() + values.sum::<usize>()
+    }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some(format!("top {} of {}", self.0, V::saved_as()?))
+    }
+
+    fn save_partial(&self, partial: &Candidates<V>, out: &mut Vec<u8>) {
+        bool::save(partial.was_cut, out);
+        push_varint(partial.values.len() as u64, out);
+        partial.values.iter().for_each(|value| V::save(value.to_ref(), out));
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<Candidates<V>> {
+        let (was_cut, values) = <(bool, Vec<V>)>::load(from)?;
+        let is_bar_missing = was_cut && values.len() < self.0.max(1);
+        if is_bar_missing { Err(torn()) } else { Ok(Candidates { values, was_cut }) }
     }
 }
 

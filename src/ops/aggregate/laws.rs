@@ -21,6 +21,8 @@ const CUTS_MAX: usize = 16;
 /// * [`add_rows`](Aggregate::add_rows) does what [`add`](Aggregate::add) does row by row.
 /// * [`unmerge`](Aggregate::unmerge) undoes `merge` if the aggregate
 ///   [is invertible](Aggregate::is_invertible).
+/// * A partial that was [saved](Aggregate::save_partial) and loaded goes on as before, if partials
+///   [can be saved](Aggregate::partial_saved_as).
 /// * The order of the values does not show unless the aggregate
 ///   [is ordered](Aggregate::is_ordered).
 ///
@@ -99,6 +101,7 @@ where
     laws.parts_are_the_whole()?;
     laws.rows_are_values()?;
     laws.unmerge_undoes_merge()?;
+    laws.what_is_saved_comes_back()?;
     laws.order_does_not_show()
 }
 
@@ -205,6 +208,41 @@ where
             let cuts = [first, second];
             self.expect(law, &cuts, ("a + b + c - a", without_a.clone()), ("b + c", expected))?;
             self.expect(law, &cuts, ("a + b + c - a - b", unmerged(without_a, &b)), ("c", c))?;
+        }
+        Ok(())
+    }
+
+    fn what_is_saved_comes_back(&self) -> Result<(), String> {
+        const LAW: &str = "what is saved does not come back";
+        if self.aggregate.partial_saved_as().is_none() {
+            return Ok(());
+        }
+        let len = self.values.len();
+        for cut in self.cuts() {
+            let Ok(part) = self.of(0..cut) else { continue };
+            let mut bytes = Vec::new();
+            self.aggregate.save_partial(&part, &mut bytes);
+            let saved = bytes.len();
+            if saved == 0 {
+                return Err(format!("{LAW}: a partial of {cut} values is saved as no byte"));
+            }
+            // More than one partial may follow.
+            self.aggregate.save_partial(&part, &mut bytes);
+            let mut rest = bytes.as_slice();
+            let loaded = self.aggregate.load_partial(&mut rest);
+            if rest != &bytes[saved..] {
+                let left = rest.len();
+                return Err(format!("{LAW}: {saved} of {} bytes, {left} left", bytes.len()));
+            }
+            let again = self.added(loaded.clone(), cut..len);
+            self.expect(LAW, &[cut], ("a, loaded", loaded), ("a", Ok(part)))?;
+            self.expect(LAW, &[cut], ("a, loaded, then b", again), ("a, then b", self.of(0..len)))?;
+            let ends = (0..CUTS_MAX).map(|cut| cut * saved / CUTS_MAX).chain([saved - 1]);
+            for end in ends {
+                if self.aggregate.load_partial(&mut &bytes[..end]).is_ok() {
+                    return Err(format!("{LAW}: {end} of {saved} bytes are enough"));
+                }
+            }
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ pub use stats::{Stats, Summary, SummaryColumns, SummaryRef, Tally};
 pub use sum::{Mean, Sum};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::saved::torn;
 use crate::record::{Columns, Record};
 
 /// How the values of a key become one: start, add, merge, finish.
@@ -87,6 +88,27 @@ pub trait Aggregate<V: Record>: Send + Sync + 'static {
         size_of::<Self::Partial>()
     }
 
+    /// How partials are saved in checkpoints, in words that name what they are of, such as
+    /// `min of i64`: what was saved in another form is refused. `None`, as it is by default, if
+    /// they cannot be saved; a window of such an aggregate cannot be in a checkpoint.
+    fn partial_saved_as(&self) -> Option<String> {
+        None
+    }
+
+    /// Appends a partial in the form that [`partial_saved_as`](Self::partial_saved_as) names, as
+    /// one byte or more.
+    fn save_partial(&self, _partial: &Self::Partial, _out: &mut Vec<u8>) {}
+
+    /// Takes a partial that was [saved](Self::save_partial) off the front. It never panics,
+    /// whatever the bytes are, and makes no more of them than they can hold.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] for bytes that are no such partial.
+    fn load_partial(&self, _from: &mut &[u8]) -> Result<Self::Partial> {
+        Err(torn())
+    }
+
     /// Whether the order of the values may show in the result's bits, as in sums of floats.
     fn is_ordered(&self) -> bool {
         false
@@ -99,6 +121,28 @@ pub trait Aggregate<V: Record>: Send + Sync + 'static {
         None
     }
 }
+
+/// Saves partials that are records of their own, by the words that name them.
+macro_rules! saves_record {
+    ($partial:ty, $form:expr) => {
+        fn partial_saved_as(&self) -> Option<String> {
+            $form
+        }
+
+        fn save_partial(&self, partial: &$partial, out: &mut Vec<u8>) {
+            <$partial as crate::record::Record>::save(
+                <$partial as crate::record::Record>::to_ref(partial),
+                out,
+            );
+        }
+
+        fn load_partial(&self, from: &mut &[u8]) -> Result<$partial> {
+            <$partial as crate::record::Record>::load(from)
+        }
+    };
+}
+
+use saves_record;
 
 /// The error of those that have nothing to give for a key without values.
 fn no_values(what: &str) -> Error {

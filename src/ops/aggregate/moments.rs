@@ -8,6 +8,7 @@
 
 use super::Aggregate;
 use crate::error::Result;
+use crate::record::Record;
 
 /// The variance of each key's values as `f64`: the mean of the squared distances from their mean.
 ///
@@ -117,6 +118,19 @@ macro_rules! moments {
 
             fn is_ordered(&self) -> bool {
                 true
+            }
+
+            fn partial_saved_as(&self) -> Option<String> {
+                Some("moments".to_owned())
+            }
+
+            fn save_partial(&self, partial: &Moments, out: &mut Vec<u8>) {
+                <(i64, f64, f64)>::save((partial.count, partial.mean, partial.squares), out);
+            }
+
+            fn load_partial(&self, from: &mut &[u8]) -> Result<Moments> {
+                let (count, mean, squares) = <(i64, f64, f64)>::load(from)?;
+                Ok(Moments { count, mean, squares })
             }
         }
     )*};

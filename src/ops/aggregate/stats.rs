@@ -1,8 +1,14 @@
 //! What an average wants to know of a key's values and what goes with it, in one pass.
 
-use super::exact_total::{Total, add_numbers};
+use std::fmt;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::exact_total::{Total, add_numbers, take_count};
 use super::{Aggregate, no_values};
 use crate::error::Result;
+use crate::record::saved::torn;
 use crate::record::{Number, NumberColumn, Record, TENS};
 
 /// Count, least value, mean, greatest value and sum of each key's numbers, in one pass: a
@@ -180,6 +186,50 @@ impl Tally {
         let others = if self.others.is_some() { size_of::<(Number, Number)>() } else { 0 };
         size_of::<Tally>() + self.total.heap_len() + others
     }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        self.total.save(out);
+        <(i64, i64, i64)>::save((self.count, self.min, self.max), out);
+        Option::<(Number, Number)>::save(self.others.as_deref().copied(), out);
+    }
+
+    fn load(from: &mut &[u8]) -> Result<Tally> {
+        let (total, count) = (Total::load(from)?, take_count(from)?);
+        let (min, max, others) = <(i64, i64, Option<(Number, Number)>)>::load(from)?;
+        Ok(Tally { total, count, min, max, others: others.map(Box::new) })
+    }
+}
+
+/// As the bytes that checkpoints hold, in whatever format: so that it can be a
+/// [`Saved`](crate::Saved) value, or a part of one.
+impl Serialize for Tally {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::new();
+        self.save(&mut bytes);
+        serializer.serialize_bytes(&bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tally {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tally, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Tally;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the bytes of a tally")
+            }
+
+            fn visit_bytes<E: serde::de::Error>(self, mut bytes: &[u8]) -> Result<Tally, E> {
+                match Tally::load(&mut bytes) {
+                    Ok(tally) if bytes.is_empty() => Ok(tally),
+                    Ok(_) => Err(E::custom(torn())),
+                    Err(error) => Err(E::custom(error)),
+                }
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
 }
 
 macro_rules! stats {
@@ -210,6 +260,18 @@ macro_rules! stats {
 
             fn byte_len(&self, partial: &Tally) -> usize {
                 partial.byte_len()
+            }
+
+            fn partial_saved_as(&self) -> Option<String> {
+                Some("stats".to_owned())
+            }
+
+            fn save_partial(&self, partial: &Tally, out: &mut Vec<u8>) {
+                partial.save(out);
+            }
+
+            fn load_partial(&self, from: &mut &[u8]) -> Result<Tally> {
+                Tally::load(from)
             }
         }
     };

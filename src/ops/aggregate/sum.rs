@@ -1,9 +1,10 @@
 //! Sums and means: of integers and decimals exact, of floats in the order of the values.
 
-use super::Aggregate;
-use super::exact_total::{Total, add_numbers};
+use super::exact_total::{Total, add_numbers, take_count};
+use super::{Aggregate, saves_record};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Number, NumberColumn, quotient};
+use crate::record::saved::{push_wide, take_wide, torn};
+use crate::record::{Number, NumberColumn, Record, quotient};
 
 /// The sum of each key's values: integers as `i64`, where an overflow fails the batch; floats as
 /// `f64`, added in the order of the blocks, so that any number of threads gives the same bits.
@@ -21,6 +22,12 @@ pub struct Mean;
 fn sum_overflow(sum: i128) -> Error {
     let message = format!("the sum of a key is {sum}, which does not fit an i64");
     Error::new(ErrorKind::Overflow, message)
+}
+
+/// Takes a sum that more values than there will ever be can be added to.
+fn take_sum(from: &mut &[u8]) -> Result<i128> {
+    let sum = take_wide(from)?;
+    if sum.unsigned_abs() < 1 << 126 { Ok(sum) } else { Err(torn()) }
 }
 
 macro_rules! integers {
@@ -61,6 +68,18 @@ macro_rules! integers {
             fn weight(&self, constant: Option<i64>) -> Option<i64> {
                 constant
             }
+
+            fn partial_saved_as(&self) -> Option<String> {
+                Some("sum of integers".to_owned())
+            }
+
+            fn save_partial(&self, partial: &i128, out: &mut Vec<u8>) {
+                push_wide(*partial, out);
+            }
+
+            fn load_partial(&self, from: &mut &[u8]) -> Result<i128> {
+                take_sum(from)
+            }
         }
 
         impl Aggregate<$int> for Mean {
@@ -92,6 +111,19 @@ macro_rules! integers {
             fn unmerge(&self, from: &mut (i128, i64), first: &(i128, i64)) -> Result<()> {
                 *from = (from.0 - first.0, from.1 - first.1);
                 Ok(())
+            }
+
+            fn partial_saved_as(&self) -> Option<String> {
+                Some("mean of integers".to_owned())
+            }
+
+            fn save_partial(&self, partial: &(i128, i64), out: &mut Vec<u8>) {
+                push_wide(partial.0, out);
+                i64::save(partial.1, out);
+            }
+
+            fn load_partial(&self, from: &mut &[u8]) -> Result<(i128, i64)> {
+                Ok((take_sum(from)?, take_count(from)?))
             }
         }
     )*};
@@ -125,6 +157,8 @@ macro_rules! floats {
             fn is_ordered(&self) -> bool {
                 true
             }
+
+            saves_record!(f64, Some("sum of floats".to_owned()));
         }
 
         impl Aggregate<$float> for Mean {
@@ -152,6 +186,8 @@ macro_rules! floats {
             fn is_ordered(&self) -> bool {
                 true
             }
+
+            saves_record!((f64, i64), Some("mean of floats".to_owned()));
         }
     )*};
 }
@@ -197,6 +233,18 @@ impl Aggregate<Number> for Sum {
 
     fn byte_len(&self, partial: &Total) -> usize {
         size_of::<Total>() + partial.heap_len()
+    }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some("sum of numbers".to_owned())
+    }
+
+    fn save_partial(&self, partial: &Total, out: &mut Vec<u8>) {
+        partial.save(out);
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<Total> {
+        Total::load(from)
     }
 }
 
@@ -254,6 +302,19 @@ impl Aggregate<Number> for Mean {
 
     fn byte_len(&self, partial: &(Total, i64)) -> usize {
         size_of::<(Total, i64)>() + partial.0.heap_len()
+    }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some("mean of numbers".to_owned())
+    }
+
+    fn save_partial(&self, partial: &(Total, i64), out: &mut Vec<u8>) {
+        partial.0.save(out);
+        i64::save(partial.1, out);
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<(Total, i64)> {
+        Ok((Total::load(from)?, take_count(from)?))
     }
 }
 

@@ -57,6 +57,18 @@ macro_rules! tuples {
             fn is_ordered(&self) -> bool {
                 $(self.$index.is_ordered())||+
             }
+
+            fn partial_saved_as(&self) -> Option<String> {
+                Some(format!("({})", [$(self.$index.partial_saved_as()?),+].join(", ")))
+            }
+
+            fn save_partial(&self, partial: &Self::Partial, out: &mut Vec<u8>) {
+                $(self.$index.save_partial(&partial.$index, out);)+
+            }
+
+            fn load_partial(&self, from: &mut &[u8]) -> Result<Self::Partial> {
+                Ok(($(self.$index.load_partial(from)?,)+))
+            }
         }
     )*};
 }
