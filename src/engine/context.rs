@@ -51,7 +51,6 @@ struct Shared {
     building: Mutex<Building>,
 }
 
-#[derive(Default)]
 struct Building {
     graph: Graph,
     intakes: Vec<Arc<Intake>>,
@@ -63,10 +62,29 @@ struct Building {
     histories: Vec<Option<Arc<History>>>,
     zero: Option<Time>,
     checkpoints: Option<Checkpoints>,
+    /// Where they are written.
+    storage: Arc<dyn Storage>,
     /// States that the program gives up.
     forgotten: Vec<String>,
     /// Tables of states, by name.
     states: BTreeMap<String, Arc<dyn Any + Send + Sync>>,
+}
+
+impl Building {
+    fn new() -> Building {
+        Building {
+            graph: Graph::default(),
+            intakes: Vec::new(),
+            error: None,
+            explanation: None,
+            histories: Vec::new(),
+            zero: None,
+            checkpoints: None,
+            storage: Arc::new(Disk),
+            forgotten: Vec::new(),
+            states: BTreeMap::new(),
+        }
+    }
 }
 
 /// Where and how often checkpoints are made.
@@ -151,7 +169,7 @@ impl ContextBuilder {
             limits: self.limits,
             clock,
             control: Arc::new(Control::new(self.limits.queued_batches)),
-            building: Mutex::default(),
+            building: Mutex::new(Building::new()),
         };
         Ok(StreamingContext { shared: Arc::new(shared) })
     }
@@ -357,7 +375,7 @@ impl StreamingContext {
             return Err(Error::new(ErrorKind::Config, message));
         }
         let every = building.checkpoints.as_ref().and_then(|own| own.every);
-        let opened = Some(open(&directory)?);
+        let opened = Some(open(building.storage.clone(), &directory)?);
         building.checkpoints = Some(Checkpoints { directory, every, opened });
         drop(building);
         Ok(context)
@@ -372,7 +390,7 @@ impl StreamingContext {
         create: impl FnOnce() -> Result<StreamingContext>,
     ) -> Result<StreamingContext> {
         let directory = directory.into();
-        if let Err(error) = open(&directory) {
+        if let Err(error) = open(Arc::new(Disk), &directory) {
             let aside = put_aside(&directory)?;
             tracing::error!(%error, ?aside, "checkpoints cannot be read and were put aside");
         }
@@ -454,6 +472,7 @@ impl StreamingContext {
         let outputs = std::mem::take(&mut building.graph.outputs);
         let (checkpoints, forgotten) =
             (building.checkpoints.take(), std::mem::take(&mut building.forgotten));
+        let storage = building.storage.clone();
         drop(building);
         let inputs = physical.inputs();
         check_names(&physical.nodes, &outputs)?;
@@ -466,7 +485,7 @@ impl StreamingContext {
             let Checkpoints { directory, opened, .. } = checkpoints;
             let (store, checkpoint) = match opened {
                 Some(opened) => opened,
-                None => open(&directory)?,
+                None => open(storage, &directory)?,
             };
             let checkpoint = checkpoint.as_ref();
             let began = Beginning::of(checkpoint, clock, *interval, limits.missed_batches)?;
@@ -552,6 +571,12 @@ impl StreamingContext {
     pub(crate) fn stop_signal(&self) -> impl Fn() -> bool + Send + 'static {
         let control = self.shared.control.clone();
         move || control.is_stopping_at_once()
+    }
+
+    /// Has checkpoints written to another disk than the machine's.
+    #[cfg(test)]
+    pub(super) fn store_on(&self, storage: Arc<dyn Storage>) {
+        self.building().storage = storage;
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -730,8 +755,8 @@ fn source<T: Record>(name: String, input: Input) -> Node {
 }
 
 /// The checkpoints of a directory, and the last one.
-fn open(directory: &Path) -> Result<(Store, Option<Checkpoint>)> {
-    let mut store = Store::open(Arc::new(Disk), directory)?;
+fn open(storage: Arc<dyn Storage>, directory: &Path) -> Result<(Store, Option<Checkpoint>)> {
+    let mut store = Store::open(storage, directory)?;
     let checkpoint = store.latest()?;
     Ok((store, checkpoint))
 }

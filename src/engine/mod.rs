@@ -12,6 +12,8 @@ mod executor;
 mod fan_out;
 mod recovery;
 mod scheduler;
+#[cfg(test)]
+mod simulation;
 mod test_context;
 
 pub use context::{ContextBuilder, ContextState, StreamingContext};

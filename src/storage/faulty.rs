@@ -1,8 +1,9 @@
 //! A disk in memory for tests: any operation may fail, and a crash forgets what was not synced.
 //!
 //! A file's bytes are safe up to its last sync; its name is once its directory was synced. A crash
-//! keeps all that is safe, and of the rest what the seed says: names come and go one by one, and of
-//! bytes some head is kept, possibly with noise at its end, as after a torn write.
+//! keeps all that is safe, and of the rest what the seed says: of what was done to names the first
+//! few, as file systems with a journal do, and of bytes some head, possibly with noise at its end,
+//! as after a torn write.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,8 +22,9 @@ struct Shared {
     /// Files by their numbers; names lead to numbers.
     files: BTreeMap<u64, FileBytes>,
     names: BTreeMap<PathBuf, u64>,
-    /// The names that a crash leaves.
+    /// The names that a crash leaves, and what was done to names since.
     safe_names: BTreeMap<PathBuf, u64>,
+    journal: Vec<Naming>,
     next: u64,
     random: u64,
     /// Of a thousand operations so many fail.
@@ -30,6 +32,38 @@ struct Shared {
     /// The operation after so many fails, and all after it with it.
     fails_at: Option<u64>,
     operations: u64,
+    has_failed: bool,
+}
+
+/// What is done to names.
+#[derive(Clone, Debug)]
+enum Naming {
+    Create(PathBuf, u64),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+}
+
+impl Naming {
+    fn is_in(&self, directory: &Path) -> bool {
+        let (Naming::Create(path, _) | Naming::Rename(path, _) | Naming::Remove(path)) = self;
+        path.parent() == Some(directory)
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {
+        match self {
+            Naming::Create(path, number) => {
+                names.insert(path.clone(), *number);
+            }
+            Naming::Rename(from, to) => {
+                if let Some(number) = names.remove(from) {
+                    names.insert(to.clone(), number);
+                }
+            }
+            Naming::Remove(path) => {
+                names.remove(path);
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -44,35 +78,37 @@ impl FaultyDisk {
             files: BTreeMap::new(),
             names: BTreeMap::new(),
             safe_names: BTreeMap::new(),
+            journal: Vec::new(),
             next: 0,
             random: seed | 1,
             faults: 0,
             fails_at: None,
             operations: 0,
+            has_failed: false,
         };
         FaultyDisk { shared: Arc::new(Mutex::new(shared)) }
     }
 
     /// From now on so many of a thousand operations fail.
     pub(crate) fn fail(&self, of_a_thousand: u64) {
-        self.lock().faults = of_a_thousand;
+        let mut shared = self.lock();
+        (shared.faults, shared.has_failed) = (of_a_thousand, false);
+    }
+
+    /// Whether an operation has failed since [`fail`](Self::fail) was called.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.lock().has_failed
     }
 
     /// Forgets what was not synced, as far as the seed says.
     pub(crate) fn crash(&self) {
-        let mut shared = self.lock();
-        let all: Vec<PathBuf> =
-            shared.names.keys().chain(shared.safe_names.keys()).cloned().collect();
-        for path in all {
-            let (now, safe) = (shared.names.get(&path), shared.safe_names.get(&path));
-            if now != safe && shared.random() % 2 == 0 {
-                match shared.safe_names.get(&path).copied() {
-                    Some(number) => shared.names.insert(path, number),
-                    None => shared.names.remove(&path),
-                };
-            }
+        let shared = &mut *self.lock();
+        let kept = shared.random() as usize % (shared.journal.len() + 1);
+        let journal = std::mem::take(&mut shared.journal);
+        for naming in &journal[..kept] {
+            naming.apply(&mut shared.safe_names);
         }
-        shared.safe_names = shared.names.clone();
+        shared.names = shared.safe_names.clone();
         let numbers: Vec<u64> = shared.files.keys().copied().collect();
         for number in numbers {
             let random = shared.random();
@@ -109,8 +145,14 @@ impl Shared {
         if !is_turn {
             return Ok(());
         }
+        self.has_failed = true;
         let is_full = self.random() % 2 == 0;
         Err(if is_full { io::ErrorKind::StorageFull.into() } else { io::Error::other("EIO") })
+    }
+
+    fn name(&mut self, naming: Naming) {
+        naming.apply(&mut self.names);
+        self.journal.push(naming);
     }
 
     fn number(&self, path: &Path) -> io::Result<u64> {
@@ -125,7 +167,7 @@ impl Storage for FaultyDisk {
         let number = shared.next;
         shared.next += 1;
         shared.files.insert(number, FileBytes::default());
-        shared.names.insert(path.to_owned(), number);
+        shared.name(Naming::Create(path.to_owned(), number));
         Ok(Box::new(Open { disk: self.clone(), number }))
     }
 
@@ -139,9 +181,8 @@ impl Storage for FaultyDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut shared = self.lock();
         shared.begin()?;
-        let number = shared.number(from)?;
-        shared.names.remove(from);
-        shared.names.insert(to.to_owned(), number);
+        shared.number(from)?;
+        shared.name(Naming::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
@@ -149,7 +190,7 @@ impl Storage for FaultyDisk {
         let mut shared = self.lock();
         shared.begin()?;
         shared.number(path)?;
-        shared.names.remove(path);
+        shared.name(Naming::Remove(path.to_owned()));
         Ok(())
     }
 
@@ -165,17 +206,13 @@ impl Storage for FaultyDisk {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        let mut shared = self.lock();
+        let shared = &mut *self.lock();
         shared.begin()?;
-        let is_in = |path: &PathBuf| path.parent() == Some(directory);
-        let safe: Vec<_> = shared
-            .names
-            .iter()
-            .filter(|(path, _)| is_in(path))
-            .map(|(p, n)| (p.clone(), *n))
-            .collect();
-        shared.safe_names.retain(|path, _| !is_in(path));
-        shared.safe_names.extend(safe);
+        let (safe, rest) = std::mem::take(&mut shared.journal)
+            .into_iter()
+            .partition::<Vec<_>, _>(|naming| naming.is_in(directory));
+        safe.iter().for_each(|naming| naming.apply(&mut shared.safe_names));
+        shared.journal = rest;
         Ok(())
     }
 }

@@ -30,6 +30,14 @@ pub(in crate::engine) struct Store {
     is_clean: bool,
 }
 
+/// Why a checkpoint was not read.
+enum Unread {
+    /// Something is missing or is not what was written.
+    Damaged(Error),
+    /// The disk failed: what was written may be there.
+    Disk(Error),
+}
+
 /// One file of a chain.
 #[derive(Clone, Debug)]
 struct Link {
@@ -61,7 +69,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Checkpoint`] if there are checkpoints and none of them is whole.
+    /// [`ErrorKind::Checkpoint`] if there are checkpoints and none of them is whole, and if the
+    /// disk does not give what it has: to go on from an earlier one would be to lose what is there.
     pub(in crate::engine) fn latest(&mut self) -> Result<Option<Checkpoint>> {
         let mut damage = Vec::new();
         let numbers: Vec<u64> = self.numbers()?.into_iter().rev().collect();
@@ -71,7 +80,8 @@ impl Store {
                     self.chain = chain;
                     return Ok(Some(checkpoint));
                 }
-                Err(error) => {
+                Err(Unread::Disk(error)) => return Err(error),
+                Err(Unread::Damaged(error)) => {
                     tracing::warn!(%error, number, "a checkpoint is damaged: an earlier one is used");
                     damage.push(error.to_string());
                 }
@@ -117,7 +127,9 @@ impl Store {
     /// any more.
     pub(super) fn merge(&mut self) -> Result<()> {
         let Some(last) = self.chain.last().cloned() else { return Ok(()) };
-        let (_, checkpoint) = self.read_chain(last.number)?;
+        let read = self.read_chain(last.number);
+        let (_, checkpoint) =
+            read.map_err(|(Unread::Damaged(error) | Unread::Disk(error))| error)?;
         let (bytes, checksum) = format::encode(&checkpoint, None);
         let path = self.path(last.number);
         self.write_file(&path, &bytes)?;
@@ -147,14 +159,14 @@ impl Store {
     }
 
     /// A checkpoint, put together, and all that it stands on.
-    fn read_chain(&self, number: u64) -> Result<(Vec<Link>, Checkpoint)> {
+    fn read_chain(&self, number: u64) -> Result<(Vec<Link>, Checkpoint), Unread> {
         let (header, newest) = self.read(number, None)?;
         let mut links = vec![link(&header)];
         let mut later = vec![newest];
         let mut predecessor = header.predecessor;
         while let Some((number, checksum)) = predecessor {
             if number >= links[links.len() - 1].number {
-                return Err(self.damaged(number, "it stands on a later one"));
+                return Err(Unread::Damaged(self.damaged(number, "it stands on a later one")));
             }
             let (header, checkpoint) = self.read(number, Some(checksum))?;
             links.push(link(&header));
@@ -172,18 +184,20 @@ impl Store {
         Ok((links, whole))
     }
 
-    fn read(&self, number: u64, checksum: Option<u32>) -> Result<(Header, Checkpoint)> {
+    fn read(&self, number: u64, checksum: Option<u32>) -> Result<(Header, Checkpoint), Unread> {
         let path = self.path(number);
         let bytes = self.storage.read(&path).map_err(|error| {
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
             let message = format!("cannot read checkpoint {}", path.display());
-            Error::caused(ErrorKind::Checkpoint, message, error)
+            let error = Error::caused(ErrorKind::Checkpoint, message, error);
+            if is_missing { Unread::Damaged(error) } else { Unread::Disk(error) }
         })?;
-        let (header, checkpoint) =
-            format::decode(&bytes).map_err(|error| self.damaged(number, &error.to_string()))?;
+        let (header, checkpoint) = format::decode(&bytes)
+            .map_err(|error| Unread::Damaged(self.damaged(number, &error.to_string())))?;
         // One that was merged stands for the same, and has another checksum.
         let is_another = checksum.is_some_and(|checksum| checksum != header.checksum);
         if header.number != number || (is_another && header.predecessor.is_some()) {
-            return Err(self.damaged(number, "it is another one"));
+            return Err(Unread::Damaged(self.damaged(number, "it is another one")));
         }
         Ok((header, checkpoint))
     }
