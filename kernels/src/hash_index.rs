@@ -36,6 +36,11 @@ impl HashIndex {
         HashIndex { index: Index::with_room(0) }
     }
 
+    /// An empty index with the memory for so many keys.
+    pub fn with_room(keys: usize) -> HashIndex {
+        HashIndex { index: Index::with_room(keys) }
+    }
+
     /// Number of keys.
     pub fn len(&self) -> usize {
         self.index.len()

@@ -9,11 +9,10 @@ use std::time::Duration;
 use super::DStream;
 use crate::error::{Error, ErrorKind};
 use crate::ops::{
-    AnyStateful, Emitter, MapSettings, MapWithState, SharedTable, State, UpdateSettings,
-    UpdateState,
+    AnyStateful, Emitter, Keyed, KeyedStep, MapWithState, SharedTable, State, UpdateState,
 };
 use crate::plan::Kind;
-use crate::record::{Batch, Columns, Key, List, Record};
+use crate::record::{Batch, Key, List, Record};
 use crate::time::Time;
 
 /// All keys and their states, at each batch: what
@@ -21,7 +20,7 @@ use crate::time::Time;
 /// say in what is in it.
 pub struct KeyedState<K: Key, S: Record> {
     stream: DStream<(K, S)>,
-    settings: Arc<UpdateSettings<K, S>>,
+    table: Arc<SharedTable<K, S>>,
 }
 
 /// What [`map_with_state`](DStream::map_with_state) gives: a stream of what the function emits,
@@ -29,7 +28,6 @@ pub struct KeyedState<K: Key, S: Record> {
 pub struct MappedState<K: Key, S: Record, T: Record> {
     stream: DStream<T>,
     table: Arc<SharedTable<K, S>>,
-    settings: Arc<MapSettings<K, S>>,
 }
 
 impl<K: Key, V: Record> DStream<(K, V)> {
@@ -41,9 +39,10 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     /// come out. Where that is too much, see [`KeyedState::touched_only`].
     ///
     /// The name is the one under which the state is in [checkpoints], and under which
-    /// [`state_by_key`](crate::StreamingContext::state_by_key) finds it; another version of it takes
-    /// another name. A key holds a state until it is removed: up to
-    /// [`Limits::distinct_keys`](crate::Limits::distinct_keys).
+    /// [`state_by_key`](crate::StreamingContext::state_by_key) finds it; another version of it
+    /// takes another name. A key holds a state until it is removed: up to
+    /// [`Limits::distinct_keys`](crate::Limits::distinct_keys) of them, with up to
+    /// [`Limits::retained_bytes`](crate::Limits::retained_bytes) together.
     ///
     /// ```
     /// # use tidemill::prelude::*;
@@ -80,19 +79,10 @@ impl<K: Key, V: Record> DStream<(K, V)> {
             + Sync
             + 'static,
     {
-        let table = SharedTable::new(self.keys_max());
-        let settings = Arc::<UpdateSettings<K, S>>::default();
-        let operator = UpdateState::<K, V, S, F>::new(
-            name,
-            self.keys_max(),
-            table.clone(),
-            settings.clone(),
-            f,
-        );
-        self.context.add_state(name, table);
-        let kind = Kind::Stateful(AnyStateful::new(operator), 0);
-        let stream = self.group_by_key().derive(format!("update_state_by_key({name})"), kind);
-        KeyedState { stream, settings }
+        let step = UpdateState::<V, F>::new(f);
+        let grouped = self.group_by_key();
+        let (stream, table) = grouped.keyed(format!("update_state_by_key({name})"), name, step);
+        KeyedState { stream, table }
     }
 
     /// Each row in turn, with the state of its key: the function reads, changes or removes it, and
@@ -158,19 +148,21 @@ impl<K: Key, V: Record> DStream<(K, V)> {
             + Sync
             + 'static,
     {
-        let table = SharedTable::new(self.keys_max());
-        let settings = Arc::<MapSettings<K, S>>::default();
-        let operator = MapWithState::<K, V, S, T, F>::new(
-            name,
-            self.keys_max(),
-            table.clone(),
-            settings.clone(),
-            f,
-        );
+        let step = MapWithState::<V, T, F>::new(f);
+        let (stream, table) = self.keyed(format!("map_with_state({name})"), name, step);
+        MappedState { stream, table }
+    }
+
+    fn keyed<S: Record, T: Record>(
+        &self,
+        operator: String,
+        name: &str,
+        step: impl KeyedStep<K, S>,
+    ) -> (DStream<T>, Arc<SharedTable<K, S>>) {
+        let table = Arc::new(SharedTable::new(name, self.context.limits()));
         self.context.add_state(name, table.clone());
-        let kind = Kind::Stateful(AnyStateful::new(operator), 0);
-        let stream = self.derive(format!("map_with_state({name})"), kind);
-        MappedState { stream, table, settings }
+        let keyed = AnyStateful::new(Keyed { state: table.clone(), step });
+        (self.derive(operator, Kind::Stateful(keyed, 0)), table)
     }
 }
 
@@ -180,7 +172,7 @@ impl<K: Key, S: Record> KeyedState<K, S> {
     #[doc(alias = "initialRDD")]
     pub fn initial(self, states: impl IntoIterator<Item = (K, S)>) -> KeyedState<K, S> {
         self.stream.context.check_misuse("begin with states");
-        lock(&self.settings.initial).extend(states);
+        self.table.add_initial(states);
         self
     }
 
@@ -188,7 +180,7 @@ impl<K: Key, S: Record> KeyedState<K, S> {
     /// the batch's rows, however many keys have a state.
     pub fn touched_only(self) -> KeyedState<K, S> {
         self.stream.context.check_misuse("change what is updated");
-        self.settings.touched_only.store(true, Ordering::Relaxed);
+        self.table.settings.is_touched_only.store(true, Ordering::Relaxed);
         self
     }
 }
@@ -199,7 +191,7 @@ impl<K: Key, S: Record, T: Record> MappedState<K, S, T> {
     #[doc(alias = "initialState")]
     pub fn initial(self, states: impl IntoIterator<Item = (K, S)>) -> MappedState<K, S, T> {
         self.stream.context.check_misuse("begin with states");
-        lock(&self.settings.initial).extend(states);
+        self.table.add_initial(states);
         self
     }
 
@@ -215,7 +207,7 @@ impl<K: Key, S: Record, T: Record> MappedState<K, S, T> {
             let message = format!("a timeout is {timeout:?}, but must be at least 1ms");
             self.stream.context.misused(Error::new(ErrorKind::Config, message));
         }
-        self.settings.timeout_millis.store(millis, Ordering::Relaxed);
+        self.table.settings.timeout_millis.store(millis, Ordering::Relaxed);
         self
     }
 
@@ -223,7 +215,7 @@ impl<K: Key, S: Record, T: Record> MappedState<K, S, T> {
     /// a checkpoint (by default every ten). Data that comes late then revives what timed out.
     pub fn spark_timeout_scan(self, batches: u32) -> MappedState<K, S, T> {
         self.stream.context.check_misuse("set a timeout");
-        self.settings.scan_every.store(u64::from(batches.max(1)), Ordering::Relaxed);
+        self.table.settings.scan_every.store(u64::from(batches.max(1)), Ordering::Relaxed);
         self
     }
 
@@ -231,13 +223,7 @@ impl<K: Key, S: Record, T: Record> MappedState<K, S, T> {
     #[doc(alias = "stateSnapshots")]
     pub fn snapshots(&self) -> DStream<(K, S)> {
         let table = self.table.clone();
-        self.stream.transform(move |_, _| {
-            let mut pairs = <<(K, S) as Record>::Columns>::default();
-            let (keys, states) = &mut pairs.members;
-            table.append_all(keys, states);
-            pairs.freeze();
-            Ok(Batch::from_chunks(vec![Arc::new(pairs)]))
-        })
+        self.stream.transform(move |_, _| Ok(Batch::from_chunks(vec![table.snapshot()])))
     }
 }
 
@@ -267,8 +253,4 @@ impl<K: Key, S: Record, T: Record> fmt::Debug for MappedState<K, S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.stream, f)
     }
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

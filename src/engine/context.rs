@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -639,7 +638,8 @@ impl StreamingContext {
     pub fn state_by_key<K: Key, S: Record>(&self, name: &str) -> Result<StateHandle<K, S>> {
         let table = self.building().states.get(name).cloned();
         let Some(table) = table else {
-            let message = format!("context {:?} has no state {name:?}", self.name());
+            let names: Vec<String> = self.building().states.keys().cloned().collect();
+            let message = format!("context {:?} has no state {name:?}, but {names:?}", self.name());
             return Err(Error::new(ErrorKind::State, message));
         };
         let Ok(table) = table.downcast::<SharedTable<K, S>>() else {
@@ -647,8 +647,7 @@ impl StreamingContext {
             let message = format!("state {name:?} is not one of {key} to {state}");
             return Err(Error::new(ErrorKind::State, message));
         };
-        let control = self.shared.control.clone();
-        Ok(StateHandle::new(table, Arc::new(move || control.owns_this_thread())))
+        Ok(StateHandle::new(table))
     }
 
     pub(crate) fn set_checkpoint_interval(&self, node: NodeId, interval: Duration) {

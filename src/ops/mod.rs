@@ -48,7 +48,7 @@ pub use flat_map::Emitter;
 pub(crate) use flat_map::{FlatMap, FlatMapValues};
 pub(crate) use group_by_key::GroupByKey;
 pub(crate) use join::{JoinSides, Needed, Optional, Side};
-pub(crate) use keyed::{MapSettings, MapWithState, SharedTable, UpdateSettings, UpdateState};
+pub(crate) use keyed::{Keyed, MapWithState, SharedTable, Step as KeyedStep, UpdateState};
 pub use keyed::{State, StateHandle};
 pub use lookup::Lookup;
 pub(crate) use narrow::{Filter, Map, MapValues, PairWith, Pairs, SplitText};

@@ -1,32 +1,325 @@
-//! State by key: what a program keeps for each key from batch to batch.
+//! Keyed state: a state for each key, from batch to batch. `update_state_by_key` and
+//! `map_with_state` are two steps over the same table.
+//!
+//! The table holds what is committed, and whoever looks a state up sees that. A batch writes beside
+//! it (`batch.rs`), so a failed batch is forgotten, and what a batch did becomes part of the table
+//! in a commit in which nothing of the user's runs.
 
-mod due;
+mod batch;
+mod handle;
 mod map;
-mod shared;
+mod saved;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
+mod time_index;
 mod update;
 
-pub(crate) use map::{MapSettings, MapWithState};
-pub(crate) use shared::SharedTable;
-pub use shared::StateHandle;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use batch::{BatchState, New, Place, drop_each};
+pub use handle::StateHandle;
+pub(crate) use map::MapWithState;
 pub use state::State;
-pub(crate) use update::{UpdateSettings, UpdateState};
+use table::{KEYS_MAX, Table};
+pub(crate) use update::UpdateState;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Key, Record};
+use crate::config::Limits;
+use crate::error::Result;
+use crate::ops::{Changes, StateSize, Stateful, Turn};
+use crate::record::batch::AnyChunk;
+use crate::record::hash_of;
+use crate::record::{Columns, Key, Record};
 
-/// How a table of these keys and states is saved.
-fn saved_as<K: Key, S: Record>() -> Result<String> {
-    let form = |form: Option<String>, name: &str| {
-        form.ok_or_else(|| {
-            let message = format!(
-                "{name} cannot be saved: derive Record for it, or carry it as Saved, by serde"
-            );
-            Error::new(ErrorKind::Checkpoint, message)
-        })
-    };
-    let key = form(K::saved_as(), std::any::type_name::<K>())?;
-    let state = form(S::saved_as(), std::any::type_name::<S>())?;
-    Ok(format!("{key} -> {state}"))
+/// A named state by key, which an operator changes and anybody may look at.
+pub(crate) struct SharedTable<K: Key, S: Record> {
+    name: String,
+    keys_max: usize,
+    bytes_max: usize,
+    pub(crate) settings: Settings<K, S>,
+    /// What is committed. Only the batch loop writes, and while nothing of the user's runs.
+    table: RwLock<Table<K, S>>,
+    /// The program's part is over.
+    is_begun: AtomicBool,
+    /// The batch loop's own.
+    work: Mutex<Work<K, S>>,
+    memory_bytes: AtomicUsize,
+}
+
+/// What the program says of a state before the start.
+pub(crate) struct Settings<K, S> {
+    initial: Mutex<Vec<Arc<Vec<(K, S)>>>>,
+    /// Milliseconds after which idle keys are removed, or 0.
+    pub(crate) timeout_millis: AtomicU64,
+    /// Keys time out in batches whose number is a multiple of this.
+    pub(crate) scan_every: AtomicU64,
+    pub(crate) is_touched_only: AtomicBool,
+}
+
+/// What the operator does with a batch.
+struct Work<K: Key, S: Record> {
+    batch: BatchState<K, S>,
+    /// The initial state is in the table.
+    has_initial: bool,
+    /// There was a batch.
+    has_started: bool,
+    /// The turn was one of a batch.
+    starts: bool,
+    /// What was saved of the two.
+    saved_header: Option<u8>,
+}
+
+/// What is done with a batch and the states of its keys.
+pub(crate) trait Step<K: Key, S: Record>: Send + Sync + 'static {
+    /// Batches between two checkpoints, where the program says nothing.
+    const CHECKPOINT_EVERY: Option<u64>;
+
+    /// Whether without a batch of the parent, and before the first one, there is none.
+    const IS_ABSENT_FIRST: bool;
+
+    /// How it runs, for `explain`.
+    fn way(is_touched_only: bool) -> &'static str;
+
+    /// Runs the user's function, and gives the operator's own batch.
+    fn run(&self, at: At<'_, K, S>, turn: &Turn<'_>, last: Option<AnyChunk>) -> Result<AnyChunk>;
+}
+
+/// Where a step finds states, and leaves its own.
+pub(crate) struct At<'a, K: Key, S: Record> {
+    table: &'a Table<K, S>,
+    batch: &'a mut BatchState<K, S>,
+    settings: &'a Settings<K, S>,
+}
+
+/// A step with its state.
+pub(crate) struct Keyed<K: Key, S: Record, D> {
+    pub(crate) state: Arc<SharedTable<K, S>>,
+    pub(crate) step: D,
+}
+
+impl<K: Key, S: Record> SharedTable<K, S> {
+    pub(crate) fn new(name: &str, limits: &Limits) -> Self {
+        let settings = Settings {
+            initial: Mutex::default(),
+            timeout_millis: AtomicU64::new(0),
+            scan_every: AtomicU64::new(1),
+            is_touched_only: AtomicBool::new(false),
+        };
+        SharedTable {
+            name: name.to_owned(),
+            keys_max: limits.distinct_keys.min(KEYS_MAX),
+            bytes_max: limits.retained_bytes,
+            settings,
+            table: RwLock::new(Table::new()),
+            is_begun: AtomicBool::new(false),
+            work: Mutex::new(Work::new(None)),
+            memory_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Adds states to those that are there before the first batch.
+    pub(crate) fn add_initial(&self, states: impl IntoIterator<Item = (K, S)>) {
+        let states: Vec<(K, S)> = states.into_iter().collect();
+        let mut initial = self.settings.initial.lock().unwrap_or_else(PoisonError::into_inner);
+        initial.push(Arc::new(states));
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The committed state of a key.
+    fn get(&self, key: K::Ref<'_>) -> Option<S> {
+        let hash = hash_of::<K>(key);
+        let table = self.read();
+        let slot = table.find(hash, key)?;
+        table.state(slot).map(|state| S::from_ref(state.to_ref()))
+    }
+
+    /// The number of keys.
+    fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Bytes of memory held: keys, index, times, and states without what they own elsewhere.
+    fn memory_bytes(&self) -> usize {
+        self.memory_bytes.load(Ordering::Relaxed)
+    }
+
+    /// All keys and their states after the batch that is running.
+    pub(crate) fn snapshot(&self) -> AnyChunk {
+        let (work, table) = (self.lock(), self.read());
+        let mut pairs = <(K, S) as Record>::Columns::default();
+        let out = &mut pairs.members;
+        for (slot, key, committed) in table.slots() {
+            let entry = work.batch.has_entry(slot).map(|entry| &work.batch.entries[entry].new);
+            let state = match entry {
+                None | Some(New::Same) => committed,
+                Some(New::Is(state)) => state,
+                Some(New::Gone) => continue,
+            };
+            out.0.push(key);
+            out.1.push(state.to_ref());
+        }
+        for entry in &work.batch.entries {
+            if let (Place::Fresh(number), New::Is(state)) = (entry.place, &entry.new) {
+                out.0.push(work.batch.fresh[number as usize].key.to_ref());
+                out.1.push(state.to_ref());
+            }
+        }
+        pairs.freeze();
+        Arc::new(pairs)
+    }
+
+    fn timeout_millis(&self) -> Option<u64> {
+        let millis = self.settings.timeout_millis.load(Ordering::Relaxed);
+        (millis > 0).then_some(millis)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table<K, S>> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Work<K, S>> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_table(&self, new: Table<K, S>) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *table, new);
+        drop(table);
+        drop_each([old].into_iter());
+    }
+
+    fn measure(&self, work: &Work<K, S>) {
+        let bytes = self.read().memory_bytes() + work.batch.memory_bytes();
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Puts the batch's states into the table.
+    fn commit(&self, work: &mut Work<K, S>) {
+        let is_touching = self.timeout_millis().is_some();
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let trash = work.batch.commit(&mut table, is_touching);
+        drop(table);
+        drop_each(trash.states.into_iter());
+        drop_each(trash.segments.into_iter());
+        drop_each(trash.keys.into_iter());
+        work.batch.drop_rest();
+        self.measure(work);
+    }
+
+    /// Puts the initial state into the table: it is the state before the first batch.
+    fn put_initial(&self, work: &mut Work<K, S>, time: u64) -> Result<()> {
+        let initial = self.settings.initial.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        work.batch.time = time;
+        for (key, state) in initial.iter().flat_map(|states| &**states) {
+            let key = key.to_ref();
+            let entry = work.batch.fresh_entry(hash_of::<K>(key), key) as usize;
+            work.batch.set(entry, None, Some(S::from_ref(state.to_ref())));
+        }
+        work.batch.finish(&self.read(), self.keys_max, self.bytes_max)?;
+        self.commit(work);
+        work.has_initial = true;
+        Ok(())
+    }
+}
+
+impl<K: Key, S: Record> Work<K, S> {
+    fn new(timeout_millis: Option<u64>) -> Self {
+        Work {
+            batch: BatchState::new(timeout_millis),
+            has_initial: false,
+            has_started: false,
+            starts: false,
+            saved_header: None,
+        }
+    }
+}
+
+impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
+    /// What is kept is in the operator, where it can be looked up.
+    type State = ();
+
+    fn state(&self) {
+        let mut work = self.state.lock();
+        let old = std::mem::replace(&mut *work, Work::new(self.state.timeout_millis()));
+        drop_each([old].into_iter());
+        self.state.set_table(Table::new());
+        self.state.is_begun.store(true, Ordering::Relaxed);
+        self.state.measure(&work);
+    }
+
+    fn way(&self) -> &'static str {
+        D::way(self.state.settings.is_touched_only.load(Ordering::Relaxed))
+    }
+
+    fn take_turn(&self, _: &mut (), mut turn: Turn<'_>) -> Result<()> {
+        let SharedTable { settings, keys_max, bytes_max, .. } = &*self.state;
+        let work = &mut *self.state.lock();
+        if D::IS_ABSENT_FIRST && !work.has_started && turn.chunks.is_none() {
+            *turn.is_absent = true;
+            return Ok(());
+        }
+        if !work.has_initial {
+            self.state.put_initial(work, turn.time.millis())?;
+        }
+        work.starts = true;
+        let table = &*self.state.read();
+        let batch = &mut work.batch;
+        if turn.now.is_multiple_of(settings.scan_every.load(Ordering::Relaxed)) {
+            let timeout = self.state.timeout_millis();
+            batch.threshold = timeout.and_then(|timeout| turn.time.millis().checked_sub(timeout));
+        }
+        batch.begin(turn.time.millis(), table);
+        let last = turn.last.take();
+        let chunk = self.step.run(At { table, batch, settings }, &turn, last)?;
+        batch.finish(table, *keys_max, *bytes_max)?;
+        if let Some(out) = turn.out {
+            out.push(chunk);
+        }
+        Ok(())
+    }
+
+    fn commit(&self, _: &mut ()) {
+        let work = &mut *self.state.lock();
+        work.has_started |= std::mem::take(&mut work.starts);
+        self.state.commit(work);
+    }
+
+    fn roll_back(&self, _: &mut ()) {
+        let work = &mut *self.state.lock();
+        work.starts = false;
+        work.batch.roll_back();
+    }
+
+    fn saved_name(&self) -> Option<&str> {
+        Some(&self.state.name)
+    }
+
+    fn checkpoint_every(&self) -> Option<u64> {
+        D::CHECKPOINT_EVERY
+    }
+
+    fn size(&self, _: &mut ()) -> StateSize {
+        StateSize { keys: self.state.len(), bytes: self.state.memory_bytes() }
+    }
+
+    fn saved_as(&self) -> Result<String> {
+        saved::form::<K, S>()
+    }
+
+    fn track_changes(&self, _: &mut ()) {
+        self.state.lock().batch.times.track();
+    }
+
+    fn save(&self, _: &mut (), changes: &mut Changes) -> Result<()> {
+        self.state.save(changes)
+    }
+
+    fn load(&self, _: &mut (), saved: &Changes) -> Result<()> {
+        self.state.load(saved)
+    }
 }

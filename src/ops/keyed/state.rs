@@ -1,95 +1,96 @@
-//! What `map_with_state` hands to its closure: the state of one key.
+//! What a function of `map_with_state` has of its key's state.
 
 use std::fmt;
 
-use super::table::{Noted, Row};
+use super::batch::New;
 use crate::record::Record;
 
-/// The state of a key, to be read, changed or removed.
+/// The state of a key, in a function of [`map_with_state`](crate::DStream::map_with_state).
 ///
-/// What is not allowed panics, and so fails the batch: the value of a state that is not there, a
-/// change after it was removed, and a change of one that is timing out.
+/// A call that is not allowed panics, which fails the batch with an error that names the operator
+/// and leaves all states as they were before it.
 pub struct State<'a, S: Record> {
-    pub(super) row: &'a mut Row<S>,
-    pub(super) noted: Noted<'a, S>,
-    pub(super) time: u64,
+    pub(super) committed: Option<&'a S>,
+    pub(super) new: &'a mut New<S>,
+    pub(super) bytes_added: &'a mut isize,
     pub(super) is_timing_out: bool,
     pub(super) is_removed: bool,
 }
 
 impl<S: Record> State<'_, S> {
-    /// Whether there is a state.
+    fn current(&self) -> Option<&S> {
+        match &*self.new {
+            New::Same => self.committed,
+            New::Is(state) => Some(state),
+            New::Gone => None,
+        }
+    }
+
+    /// Whether the key has a state.
     pub fn exists(&self) -> bool {
-        self.row.state.is_some()
+        self.current().is_some()
     }
 
     /// The state.
     ///
     /// # Panics
     ///
-    /// If there is none: [`get_option`](Self::get_option) says so.
+    /// If the key has none.
     pub fn get(&self) -> S::Ref<'_> {
-        self.get_option().expect("a state that exists: this key has none")
+        self.get_option().expect("the key has no state to get(): ask whether it exists() first")
     }
 
-    /// The state, if there is one.
+    /// The state, if the key has one.
     #[doc(alias = "getOption")]
     pub fn get_option(&self) -> Option<S::Ref<'_>> {
-        self.row.state.as_ref().map(S::to_ref)
+        self.current().map(Record::to_ref)
     }
 
-    /// Makes this the state.
+    /// Gives the key this state.
     ///
     /// # Panics
     ///
-    /// After [`remove`](Self::remove), and while timing out.
+    /// After [`remove`](Self::remove) in the same call, and while the key is timing out.
     pub fn update(&mut self, state: S) {
-        self.check("updated");
-        self.noted.touch(self.row, self.time);
-        self.noted.set(self.row, Some(state));
+        self.check("update");
+        self.set(Some(state));
     }
 
-    /// Removes the state, if there is one.
+    /// Takes the state away, also where there is none.
     ///
     /// # Panics
     ///
-    /// When called again, and while timing out.
+    /// After [`remove`](Self::remove) in the same call, and while the key is timing out.
     pub fn remove(&mut self) {
-        self.check("removed");
-        self.noted.touch(self.row, self.time);
-        self.noted.set(self.row, None);
+        self.check("remove");
+        self.set(None);
         self.is_removed = true;
     }
 
-    /// Whether this is the last call for the key, since it was idle for longer than the timeout: it
-    /// has no value, and its state is removed after the call.
+    /// Whether this is the last call for a key that has been idle for longer than the timeout. It
+    /// has no value, and its state is gone afterwards.
     #[doc(alias = "isTimingOut")]
     pub fn is_timing_out(&self) -> bool {
         self.is_timing_out
     }
 
-    /// The key had data.
-    pub(super) fn refresh(&mut self) {
-        self.noted.touch(self.row, self.time);
-    }
-
-    /// Its time is over.
-    pub(super) fn drop_timed_out(mut self) {
-        self.refresh();
-        self.noted.set(self.row, None);
-    }
-
     fn check(&self, what: &str) {
-        assert!(!self.is_removed, "a state cannot be {what} after it was removed");
-        assert!(!self.is_timing_out, "a state cannot be {what} while it is timing out");
+        assert!(!self.is_removed, "cannot {what} the state of a key after it was removed");
+        assert!(!self.is_timing_out, "cannot {what} the state of a key that is timing out");
+    }
+
+    /// Also where a call of the function's own would not be allowed.
+    pub(super) fn set(&mut self, state: Option<S>) {
+        let bytes = |state: &S| S::byte_len(state.to_ref()) as isize;
+        *self.bytes_added += state.as_ref().map_or(0, bytes) - self.current().map_or(0, bytes);
+        *self.new = state.map_or(New::Gone, New::Is);
     }
 }
 
-impl<'a, S: Record> fmt::Debug for State<'a, S> {
+impl<S: Record> fmt::Debug for State<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State")
-            .field("exists", &self.exists())
-            .field("is_timing_out", &self.is_timing_out)
-            .finish()
+        let (exists, is_timing_out) = (self.exists(), self.is_timing_out);
+        let mut out = f.debug_struct("State");
+        out.field("exists", &exists).field("is_timing_out", &is_timing_out).finish()
     }
 }

@@ -1,176 +1,99 @@
-//! updateStateByKey: the values of a batch and the state of each key become its next state.
+//! updateStateByKey: a function of each key's values in the batch and its state before.
 
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use super::saved_as;
-use super::shared::SharedTable;
-use super::table::{Slot, StateTable};
+use super::batch::Place;
+use super::{At, Step};
 use crate::error::Result;
-use crate::ops::{Changes, StateSize, Stateful, Turn, reuse};
-use crate::record::batch::columns;
-use crate::record::{Columns, Key, List, Record};
+use crate::ops::{Turn, reuse};
+use crate::record::batch::{AnyChunk, columns};
+use crate::record::{Columns, Key, List, Record, TupleColumns};
 use crate::time::Time;
 
 /// `F` is called with the time, the key, its values and its state.
-pub(crate) struct UpdateState<K: Key, V, S: Record, F> {
-    name: String,
-    table: Arc<SharedTable<K, S>>,
-    settings: Arc<UpdateSettings<K, S>>,
-    keys_max: usize,
-    f: F,
-    values: PhantomData<fn(V)>,
-}
+pub(crate) struct UpdateState<V, F>(F, PhantomData<fn(V)>);
 
-/// What the program may say until the start.
-pub(crate) struct UpdateSettings<K: Record, S: Record> {
-    pub(crate) touched_only: AtomicBool,
-    pub(crate) initial: Mutex<Vec<(K, S)>>,
-}
+impl<V, F> UpdateState<V, F> {
+    pub(crate) fn new(f: F) -> Self {
+        UpdateState(f, PhantomData)
+    }
 
-impl<K: Record, S: Record> Default for UpdateSettings<K, S> {
-    fn default() -> Self {
-        UpdateSettings { touched_only: AtomicBool::new(false), initial: Mutex::default() }
+    /// Gives the key of an entry its new state, and emits that.
+    fn update<K, S>(
+        &self,
+        at: &mut At<'_, K, S>,
+        time: Time,
+        entry: usize,
+        values: List<'_, V>,
+        out: &mut TupleColumns<(K::Columns, S::Columns)>,
+    ) where
+        K: Key,
+        S: Record,
+        V: Record,
+        F: for<'a> Fn(Time, K::Ref<'a>, List<'a, V>, Option<S::Ref<'a>>) -> Option<S>,
+    {
+        let (key, old) = match at.batch.entries[entry].place {
+            Place::Slot(slot) => (at.table.key(slot), at.table.state(slot)),
+            Place::Fresh(number) => (at.batch.fresh[number as usize].key.to_ref(), None),
+        };
+        let new = (self.0)(time, key, values, old.map(Record::to_ref));
+        if let Some(new) = &new {
+            out.members.0.push(key);
+            out.members.1.push(new.to_ref());
+        }
+        at.batch.set(entry, old, new);
     }
 }
 
-impl<K, V, S, F> UpdateState<K, V, S, F>
+impl<K, S, V, F> Step<K, S> for UpdateState<V, F>
 where
     K: Key,
-    V: Record,
     S: Record,
+    V: Record,
     F: for<'a> Fn(Time, K::Ref<'a>, List<'a, V>, Option<S::Ref<'a>>) -> Option<S>
         + Send
         + Sync
         + 'static,
 {
-    pub(crate) fn new(
-        name: &str,
-        keys_max: usize,
-        table: Arc<SharedTable<K, S>>,
-        settings: Arc<UpdateSettings<K, S>>,
-        f: F,
-    ) -> Self {
-        UpdateState { name: name.to_owned(), table, settings, keys_max, f, values: PhantomData }
+    const CHECKPOINT_EVERY: Option<u64> = None;
+
+    const IS_ABSENT_FIRST: bool = true;
+
+    fn way(is_touched_only: bool) -> &'static str {
+        if is_touched_only { "row closure, keys with data" } else { "row closure, all keys" }
     }
 
-    fn update(&self, table: &mut StateTable<K, S>, slot: Slot, values: List<'_, V>, time: Time) {
-        let old = table.state(slot).map(S::to_ref);
-        let new = (self.f)(time, table.key(slot), values, old);
-        table.update(slot, time.millis(), new);
-    }
-
-    fn emit(&self, table: &StateTable<K, S>, slots: Option<&[Slot]>, turn: &mut Turn<'_>) {
-        let Some(out) = &mut turn.out else { return };
-        let mut pairs = reuse::<<(K, S) as Record>::Columns>(turn.last.take());
-        let (keys, states) =
-            &mut Arc::get_mut(&mut pairs).expect("reuse() gives unshared columns").members;
-        match slots {
-            None => table.append_all(keys, states),
-            Some(slots) => {
-                for &slot in slots {
-                    if let Some(state) = table.state(slot) {
-                        keys.push(table.key(slot));
-                        states.push(state.to_ref());
-                    }
-                }
-            }
-        }
-        out.push(pairs);
-    }
-}
-
-impl<K, V, S, F> Stateful for UpdateState<K, V, S, F>
-where
-    K: Key,
-    V: Record,
-    S: Record,
-    F: for<'a> Fn(Time, K::Ref<'a>, List<'a, V>, Option<S::Ref<'a>>) -> Option<S>
-        + Send
-        + Sync
-        + 'static,
-{
-    type State = Arc<SharedTable<K, S>>;
-
-    fn state(&self) -> Self::State {
-        let initial = self.settings.initial.lock().unwrap_or_else(|p| p.into_inner());
-        self.table.end(|table| table.begin(self.keys_max, &initial, None));
-        self.table.clone()
-    }
-
-    fn way(&self) -> &'static str {
-        match self.settings.touched_only.load(Ordering::Relaxed) {
-            true => "row closure, keys with data",
-            false => "row closure, all keys",
-        }
-    }
-
-    fn take_turn(&self, state: &mut Self::State, mut turn: Turn<'_>) -> Result<()> {
-        let mut table = state.lock();
-        let table = &mut *table;
-        if turn.chunks.is_none() && !table.has_begun() {
-            *turn.is_absent = true;
-            return Ok(());
-        }
-        table.set_begun(turn.time.millis());
-        let mut slots = Vec::new();
+    fn run(
+        &self,
+        mut at: At<'_, K, S>,
+        turn: &Turn<'_>,
+        last: Option<AnyChunk>,
+    ) -> Result<AnyChunk> {
+        let mut emitted = reuse::<<(K, S) as Record>::Columns>(last);
+        let out = Arc::get_mut(&mut emitted).expect("reuse() gives unshared columns");
+        let mut entries = std::mem::take(&mut at.batch.scratch);
         for chunk in turn.chunks.unwrap_or_default() {
-            let pairs = columns::<(K, Vec<V>)>(chunk);
-            let (keys, values) = &pairs.members;
-            let before = slots.len();
-            for begin in (0..keys.len()).step_by(StateTable::<K, S>::AHEAD) {
-                table.slots(keys, &mut slots, begin)?;
-                for row in begin..slots.len() - before {
-                    self.update(table, slots[before + row], values.get(row), turn.time);
+            // The operator before has brought a key's values together.
+            let (keys, values) = &columns::<(K, Vec<V>)>(chunk).members;
+            entries.clear();
+            at.batch.entries_of(at.table, keys, &mut entries);
+            for (row, &entry) in entries.iter().enumerate() {
+                self.update(&mut at, turn.time, entry as usize, values.get(row), out);
+            }
+        }
+        at.batch.scratch = entries;
+        if !at.settings.is_touched_only.load(Ordering::Relaxed) {
+            let table = at.table;
+            for (slot, ..) in table.slots() {
+                if at.batch.has_entry(slot).is_none() {
+                    let entry = at.batch.enter(slot) as usize;
+                    self.update(&mut at, turn.time, entry, List::EMPTY, out);
                 }
             }
         }
-        if self.settings.touched_only.load(Ordering::Relaxed) {
-            self.emit(table, Some(&slots), &mut turn);
-            return Ok(());
-        }
-        for (first, rows) in table.slot_ends() {
-            for slot in first..first + rows as Slot {
-                if table.state(slot).is_some() && !table.is_touched(slot) {
-                    self.update(table, slot, List::EMPTY, turn.time);
-                }
-            }
-        }
-        self.emit(table, None, &mut turn);
-        Ok(())
-    }
-
-    fn commit(&self, state: &mut Self::State) {
-        state.end(StateTable::commit);
-    }
-
-    fn roll_back(&self, state: &mut Self::State) {
-        state.end(StateTable::roll_back);
-    }
-
-    fn saved_name(&self) -> Option<&str> {
-        Some(&self.name)
-    }
-
-    fn saved_as(&self) -> Result<String> {
-        saved_as::<K, S>()
-    }
-
-    fn track_changes(&self, state: &mut Self::State) {
-        state.lock().track_changes();
-    }
-
-    fn save(&self, state: &mut Self::State, changes: &mut Changes) -> Result<()> {
-        state.lock().save(changes);
-        Ok(())
-    }
-
-    fn load(&self, state: &mut Self::State, saved: &Changes) -> Result<()> {
-        state.lock().load(self.keys_max, None, saved)
-    }
-
-    fn size(&self, state: &mut Self::State) -> StateSize {
-        state.size()
+        out.freeze();
+        Ok(emitted)
     }
 }

@@ -1,0 +1,488 @@
+//! What a batch does to a keyed state, until it is committed: the table itself does not change
+//! before, so that whoever looks a state up sees what is committed, and a failed batch is undone by
+//! forgetting what it did.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tidemill_kernels::HashIndex;
+
+use super::table::{ROWS, Slot, Table, Trash, place_of, slot_of};
+use super::time_index::{Links, TimeIndex};
+use crate::config::check_retained;
+use crate::error::Result;
+use crate::record::{Columns, Key, Record};
+use crate::record::{hash_of, too_many_keys};
+
+/// Keys that are hashed before the first of them is looked up.
+const HASHED_AHEAD: usize = 64;
+
+/// Keys that move out of sparse segments with a batch, beside as many as were removed before it.
+const MOVES: usize = 512;
+
+/// The bit of a time of a slot that the batch has an entry for; its number is the rest.
+const HAS_ENTRY: u64 = 1 << 63;
+
+/// The batch's own state of a key.
+pub(super) enum New<S> {
+    Same,
+    Is(S),
+    Gone,
+}
+
+/// A key that the batch has looked at.
+pub(super) struct Entry<S> {
+    pub(super) place: Place,
+    /// When it was touched before.
+    last: u64,
+    pub(super) new: New<S>,
+}
+
+#[derive(Copy, Clone)]
+pub(super) enum Place {
+    Slot(Slot),
+    /// The number of a key that is not in the table.
+    Fresh(u32),
+}
+
+/// A key that the batch has brought.
+pub(super) struct Fresh<K> {
+    pub(super) key: K,
+    hash: u64,
+    entry: u32,
+}
+
+/// A key on its way out of a sparse segment.
+struct Move<K> {
+    slot: Slot,
+    hash: u64,
+    key: K,
+}
+
+/// What is kept of each slot beside the table.
+#[derive(Default)]
+pub(super) struct SlotTimes {
+    segments: Vec<SegmentTimes>,
+    has_links: bool,
+    /// Slots that have changed since they were saved are marked.
+    is_tracking: bool,
+}
+
+struct SegmentTimes {
+    /// When keys were last touched, in milliseconds; or the number of the batch's entry.
+    last: Box<[u64]>,
+    /// The chains of the time index; empty without a timeout.
+    next: Box<[u32]>,
+    /// A bit for each slot that has changed; empty if nothing is saved.
+    changed: Box<[u64]>,
+    has_changed: bool,
+}
+
+pub(super) struct BatchState<K: Key, S> {
+    pub(super) time: u64,
+    pub(super) times: SlotTimes,
+    pub(super) entries: Vec<Entry<S>>,
+    pub(super) fresh: Vec<Fresh<K>>,
+    fresh_index: HashIndex,
+    /// Bytes of keys and states, by what they say of themselves, and by how much they change.
+    bytes: usize,
+    pub(super) bytes_added: isize,
+    /// Numbers of entries, kept for their memory.
+    pub(super) scratch: Vec<u32>,
+    removed: Vec<(u64, Slot)>,
+    removed_before: usize,
+    moves: Vec<Move<K>>,
+    /// The sparse segments that are then done, and the row at which the next one goes on.
+    cleaned: (usize, usize),
+    cleaned_to: usize,
+    time_index: Option<TimeIndex>,
+    /// Keys that were last touched before it time out in this batch.
+    pub(super) threshold: Option<u64>,
+    /// Where it was the last time that keys timed out.
+    threshold_before: u64,
+}
+
+impl SlotTimes {
+    fn reach(&mut self, segments: usize) {
+        while self.segments.len() < segments {
+            let links = if self.has_links { ROWS } else { 0 };
+            let words = if self.is_tracking { ROWS / 64 } else { 0 };
+            self.segments.push(SegmentTimes {
+                last: vec![0; ROWS].into(),
+                next: vec![0; links].into(),
+                changed: vec![0; words].into(),
+                has_changed: false,
+            });
+        }
+    }
+
+    pub(super) fn track(&mut self) {
+        self.is_tracking = true;
+        for segment in &mut self.segments {
+            segment.changed = vec![0; ROWS / 64].into();
+        }
+    }
+
+    pub(super) fn last(&self, slot: Slot) -> u64 {
+        let (segment, row) = place_of(slot);
+        self.segments[segment].last[row]
+    }
+
+    /// Sets the time of a slot of which there may be no segment yet.
+    pub(super) fn set(&mut self, slot: Slot, last: u64) {
+        let (segment, row) = place_of(slot);
+        self.reach(segment + 1);
+        self.segments[segment].last[row] = last;
+    }
+
+    fn changed(&mut self, slot: Slot) {
+        if self.is_tracking {
+            let (segment, row) = place_of(slot);
+            let segment = &mut self.segments[segment];
+            segment.changed[row / 64] |= 1 << (row % 64);
+            segment.has_changed = true;
+        }
+    }
+
+    /// Calls with each slot that has changed since the last call, in ascending order.
+    pub(super) fn take_changed(&mut self, mut each: impl FnMut(Slot, u64)) {
+        for (number, segment) in self.segments.iter_mut().enumerate() {
+            if !std::mem::take(&mut segment.has_changed) {
+                continue;
+            }
+            for (first, word) in segment.changed.iter_mut().enumerate() {
+                let mut bits = std::mem::take(word);
+                while bits != 0 {
+                    let row = first * 64 + bits.trailing_zeros() as usize;
+                    each(slot_of(number, row), segment.last[row]);
+                    bits &= bits - 1;
+                }
+            }
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let of_segment = |segment: &SegmentTimes| {
+            8 * (segment.last.len() + segment.changed.len()) + 4 * segment.next.len()
+        };
+        self.segments.iter().map(of_segment).sum()
+    }
+}
+
+impl Links for SlotTimes {
+    fn next(&mut self, slot: Slot) -> &mut u32 {
+        let (segment, row) = place_of(slot);
+        &mut self.segments[segment].next[row]
+    }
+}
+
+impl<K: Key, S: Record> BatchState<K, S> {
+    pub(super) fn new(timeout_millis: Option<u64>) -> Self {
+        let times = SlotTimes { has_links: timeout_millis.is_some(), ..SlotTimes::default() };
+        BatchState {
+            time: 0,
+            times,
+            entries: Vec::new(),
+            fresh: Vec::new(),
+            fresh_index: HashIndex::new(),
+            bytes: 0,
+            bytes_added: 0,
+            scratch: Vec::new(),
+            removed: Vec::new(),
+            removed_before: 0,
+            moves: Vec::new(),
+            cleaned: (0, 0),
+            cleaned_to: 0,
+            time_index: timeout_millis.map(TimeIndex::new),
+            threshold: None,
+            threshold_before: 0,
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.times.memory_bytes() + self.time_index.as_ref().map_or(0, TimeIndex::memory_bytes)
+    }
+
+    /// Puts a slot that was loaded where it times out.
+    pub(super) fn loaded(&mut self, slot: Slot, last: u64, bytes: usize) {
+        self.bytes += bytes;
+        self.times.set(slot, last);
+        if let Some(index) = &mut self.time_index {
+            index.link(slot, last, 0, &mut self.times);
+        }
+    }
+
+    /// Begins a batch: finds the keys that shall move out of sparse segments.
+    pub(super) fn begin(&mut self, time: u64, table: &Table<K, S>) {
+        self.time = time;
+        let budget = MOVES + self.removed_before;
+        let mut row = self.cleaned_to;
+        for (place, segment) in table.sparse().enumerate() {
+            let Some(segment) = segment else {
+                (self.cleaned, row) = ((place + 1, 0), 0);
+                continue;
+            };
+            let number = table.sparse_number(place);
+            for row in row..segment.states.len() {
+                if self.moves.len() == budget {
+                    self.cleaned = (place, row);
+                    return;
+                }
+                if segment.states[row].is_some() {
+                    let key = segment.keys.get(row);
+                    let (slot, hash) = (slot_of(number, row), hash_of::<K>(key));
+                    self.moves.push(Move { slot, hash, key: K::from_ref(key) });
+                }
+            }
+            (self.cleaned, row) = ((place + 1, 0), 0);
+        }
+    }
+
+    /// Appends the number of each key's entry.
+    pub(super) fn entries_of(
+        &mut self,
+        table: &Table<K, S>,
+        keys: &K::Columns,
+        entries: &mut Vec<u32>,
+    ) {
+        entries.reserve(keys.len());
+        let mut hashes = [0; HASHED_AHEAD];
+        let mut slots = [None; HASHED_AHEAD];
+        for first in (0..keys.len()).step_by(HASHED_AHEAD) {
+            let rows = first..keys.len().min(first + HASHED_AHEAD);
+            for (row, hash) in rows.clone().zip(&mut hashes) {
+                *hash = hash_of::<K>(keys.get(row));
+                table.prefetch(*hash);
+            }
+            // Apart from what follows, so that the misses of several keys overlap.
+            for (row, (slot, &hash)) in rows.clone().zip(slots.iter_mut().zip(&hashes)) {
+                *slot = table.find(hash, keys.get(row));
+            }
+            for (row, (slot, &hash)) in rows.zip(slots.iter().zip(&hashes)) {
+                entries.push(match *slot {
+                    Some(slot) => self.entry_of(slot),
+                    None => self.fresh_entry(hash, keys.get(row)),
+                });
+            }
+        }
+    }
+
+    /// The number of the entry of a key of the table.
+    fn entry_of(&mut self, slot: Slot) -> u32 {
+        let last = self.times.last(slot);
+        if last & HAS_ENTRY != 0 { last as u32 } else { self.enter(slot) }
+    }
+
+    /// Makes an entry for a key of the table that has none.
+    pub(super) fn enter(&mut self, slot: Slot) -> u32 {
+        let (segment, row) = place_of(slot);
+        let number = self.entries.len() as u32;
+        let last = &mut self.times.segments[segment].last[row];
+        self.entries.push(Entry { place: Place::Slot(slot), last: *last, new: New::Same });
+        *last = HAS_ENTRY | u64::from(number);
+        number
+    }
+
+    /// The number of the entry of a key of the table, if it has one.
+    pub(super) fn has_entry(&self, slot: Slot) -> Option<usize> {
+        let last = self.times.last(slot);
+        (last & HAS_ENTRY != 0).then_some(last as u32 as usize)
+    }
+
+    pub(super) fn fresh_entry(&mut self, hash: u64, key: K::Ref<'_>) -> u32 {
+        let fresh = &self.fresh;
+        let same = |number| K::same(fresh[number as usize].key.to_ref(), key);
+        if let Some(number) = self.fresh_index.find(hash, same) {
+            return self.fresh[number as usize].entry;
+        }
+        let (number, entry) = (self.fresh.len() as u32, self.entries.len() as u32);
+        self.fresh.push(Fresh { key: K::from_ref(key), hash, entry });
+        self.fresh_index.insert(hash, number);
+        self.entries.push(Entry { place: Place::Fresh(number), last: 0, new: New::Same });
+        entry
+    }
+
+    /// Sets the state of an entry, of which the committed state is given.
+    pub(super) fn set(&mut self, entry: usize, old: Option<&S>, new: Option<S>) {
+        let before = match &self.entries[entry].new {
+            New::Same => old,
+            New::Is(state) => Some(state),
+            New::Gone => None,
+        };
+        let bytes = |state: &S| S::byte_len(state.to_ref()) as isize;
+        self.bytes_added += new.as_ref().map_or(0, bytes) - before.map_or(0, bytes);
+        self.entries[entry].new = new.map_or(New::Gone, New::Is);
+    }
+
+    /// The keys that may be due, as far as they have no entry and were last touched before the
+    /// threshold; some of them twice.
+    pub(super) fn due(&self, table: &Table<K, S>) -> Vec<Slot> {
+        let (Some(index), Some(threshold)) = (&self.time_index, self.threshold) else {
+            return Vec::new();
+        };
+        let segments = &self.times.segments;
+        let next = |slot| {
+            let (segment, row) = place_of(slot);
+            segments[segment].next[row]
+        };
+        let is_due = |slot: &Slot| {
+            // An entry's mark is later than any time.
+            self.times.last(*slot) < threshold && table.state(*slot).is_some()
+        };
+        index.due(threshold, next).filter(is_due).collect()
+    }
+
+    /// Ends a turn: the last place where something of the user's runs, and where a limit is one.
+    pub(super) fn finish(
+        &mut self,
+        table: &Table<K, S>,
+        keys_max: usize,
+        bytes_max: usize,
+    ) -> Result<()> {
+        let mut created = 0;
+        for entry in &self.entries {
+            match (&entry.new, entry.place) {
+                (New::Gone, Place::Slot(slot)) => {
+                    let key = table.key(slot);
+                    self.removed.push((hash_of::<K>(key), slot));
+                    self.bytes_added -= K::byte_len(key) as isize;
+                }
+                (New::Is(_), Place::Fresh(number)) => {
+                    created += 1;
+                    let key = self.fresh[number as usize].key.to_ref();
+                    self.bytes_added += K::byte_len(key) as isize;
+                }
+                _ => {}
+            }
+        }
+        if created > self.removed.len() && table.len() + created - self.removed.len() > keys_max {
+            return Err(too_many_keys(keys_max));
+        }
+        match usize::try_from(self.bytes_added) {
+            Ok(added) if added > 0 => check_retained(self.bytes, added, bytes_max),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes what the batch did part of the table. Nothing of the user's runs.
+    pub(super) fn commit(&mut self, table: &mut Table<K, S>, is_touching: bool) -> Trash<K, S> {
+        let mut trash = Trash { states: Vec::new(), segments: Vec::new(), keys: Vec::new() };
+        let time = self.time;
+        for entry in &mut self.entries {
+            let Place::Slot(slot) = entry.place else { continue };
+            match &mut entry.new {
+                New::Is(state) => {
+                    // What it was is dropped with the entry.
+                    table.replace(slot, state);
+                    self.times.set(slot, time);
+                    self.times.changed(slot);
+                }
+                New::Same if is_touching => {
+                    self.times.set(slot, time);
+                    self.times.changed(slot);
+                }
+                New::Same | New::Gone => self.times.set(slot, entry.last),
+            }
+        }
+        let removed = self.removed.len();
+        for (hash, slot) in self.removed.drain(..) {
+            table.remove(hash, slot, &mut trash);
+            self.times.changed(slot);
+        }
+        self.removed_before = removed;
+        let threshold = self.threshold.unwrap_or(self.threshold_before);
+        self.threshold_before = threshold;
+        // Nobody may take the slot of a key that still is to move.
+        let stays = |moved: &mut Move<K>| table.state(moved.slot).is_none();
+        trash.keys.extend(self.moves.extract_if(.., stays).map(|moved| moved.key));
+        table.drop_sparse(self.cleaned.0);
+        self.cleaned_to = self.cleaned.1;
+        self.cleaned = (0, self.cleaned_to);
+        for Move { slot, hash, key } in self.moves.drain(..) {
+            let last = self.times.last(slot);
+            let to = table.move_to_end(hash, slot, key, &mut trash);
+            self.times.changed(slot);
+            self.times.set(to, last);
+            self.times.changed(to);
+            if let Some(index) = &mut self.time_index {
+                index.link_moved(to, last, threshold, &mut self.times);
+            }
+        }
+        for Fresh { key, hash, entry } in self.fresh.drain(..) {
+            let new = &mut self.entries[entry as usize].new;
+            let New::Is(state) = std::mem::replace(new, New::Same) else {
+                trash.keys.push(key);
+                continue;
+            };
+            let slot = table.insert(hash, key, state);
+            put(&mut self.times, &mut self.time_index, slot, time, threshold);
+        }
+        self.fresh_index.clear();
+        if let (Some(threshold), Some(index)) = (self.threshold.take(), &mut self.time_index) {
+            for slot in index.take_due(threshold, &mut self.times) {
+                if table.state(slot).is_some() {
+                    index.link(slot, self.times.last(slot), threshold, &mut self.times);
+                }
+            }
+        }
+        let bytes_added = std::mem::take(&mut self.bytes_added);
+        self.bytes = self.bytes.checked_add_signed(bytes_added).unwrap_or(0);
+        trash
+    }
+
+    /// Forgets what the batch did.
+    pub(super) fn roll_back(&mut self) {
+        for entry in &self.entries {
+            if let Place::Slot(slot) = entry.place {
+                self.times.set(slot, entry.last);
+            }
+        }
+        self.removed.clear();
+        self.fresh_index.clear();
+        self.cleaned = (0, self.cleaned_to);
+        self.threshold = None;
+        self.bytes_added = 0;
+        self.drop_rest();
+        drop_each(self.fresh.drain(..));
+        drop_each(self.moves.drain(..));
+    }
+
+    /// Drops what is left of a batch that is committed or rolled back.
+    pub(super) fn drop_rest(&mut self) {
+        let (entries, room) = (self.entries.len(), self.entries.capacity());
+        if std::mem::needs_drop::<S>() {
+            drop_each(self.entries.drain(..));
+        } else {
+            self.entries.clear();
+        }
+        // What one large batch needed is not kept for ever.
+        if room > ROWS && entries < room / 8 {
+            self.entries.shrink_to(room / 2);
+            self.fresh.shrink_to(room / 2);
+            self.scratch.shrink_to(room / 2);
+        }
+    }
+}
+
+/// Gives a slot its time, and a place in the chains.
+fn put(
+    times: &mut SlotTimes,
+    index: &mut Option<TimeIndex>,
+    slot: Slot,
+    last: u64,
+    threshold: u64,
+) {
+    times.set(slot, last);
+    times.changed(slot);
+    if let Some(index) = index {
+        index.link(slot, last, threshold, times);
+    }
+}
+
+/// Drops values of the user's, of which one that panics harms nobody else.
+pub(super) fn drop_each<T>(values: impl Iterator<Item = T>) {
+    for value in values {
+        if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+            tracing::error!("the drop of a key or of its state panicked");
+        }
+    }
+}

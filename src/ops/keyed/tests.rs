@@ -1,0 +1,504 @@
+//! The operators with state against a map, batch by batch, where batches fail, keys time out, come
+//! and go, and all is saved and loaded. Segments are short here, so that they are emptied often.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::table::ROWS;
+use super::{Keyed, MapWithState, SharedTable, State, Step, UpdateState};
+use crate::config::Limits;
+use crate::error::{ErrorKind, Result};
+use crate::ops::{Changes, Emitter, Stateful, Turn};
+use crate::record::batch::{AnyChunk, columns};
+use crate::record::{Batch, Columns, Key, List, Record, Row};
+use crate::time::Time;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % end
+    }
+}
+
+/// A pair of these goes through the operator under test.
+type Pairs<K, V> = Vec<(K, V)>;
+
+fn chunks<K: Record, V: Record>(pairs: Pairs<K, V>) -> Vec<AnyChunk> {
+    pairs.into_iter().collect::<Batch<(K, V)>>().into_chunks()
+}
+
+/// A batch up to its end, which is the caller's.
+fn turn<K: Key, S: Record, D: Step<K, S>>(
+    operator: &Keyed<K, S, D>,
+    now: u64,
+    chunks: Option<&[AnyChunk]>,
+) -> Result<Option<AnyChunk>> {
+    let (mut out, mut is_absent) = (Vec::new(), false);
+    let time = Time::from_millis(now * 10);
+    let is_absent = &mut is_absent;
+    let turn = Turn { now, time, chunks, out: Some(&mut out), is_absent, last: None };
+    operator.take_turn(&mut (), turn)?;
+    assert_eq!(*is_absent, out.is_empty());
+    Ok(out.pop())
+}
+
+fn snapshot<K: Key + Ord, S: Record>(table: &SharedTable<K, S>) -> BTreeMap<K, S> {
+    let chunk = table.snapshot();
+    let pairs = columns::<(K, S)>(&chunk);
+    let rows = (0..pairs.len()).map(|row| <(K, S)>::from_ref(pairs.get(row)));
+    let all: BTreeMap<K, S> = rows.collect();
+    assert_eq!(all.len(), pairs.len(), "a key is there once");
+    all
+}
+
+/// An operator made anew of what another one has saved.
+fn loaded<K: Key, S: Record, D: Step<K, S>>(
+    make: impl Fn() -> Keyed<K, S, D>,
+    saved: &Changes,
+) -> Keyed<K, S, D> {
+    let operator = make();
+    operator.state();
+    let mut whole = Changes::default();
+    let mut entries: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+    for (number, bytes) in saved.iter() {
+        match bytes {
+            Some(bytes) => drop(entries.insert(number, bytes.to_vec())),
+            None => drop(entries.remove(&number)),
+        }
+    }
+    for (number, bytes) in entries {
+        whole.put(number, |out| out.extend(bytes));
+    }
+    operator.load(&mut (), &whole).unwrap();
+    operator.track_changes(&mut ());
+    operator
+}
+
+const TIMEOUT: u64 = 70;
+
+/// What the values of the mapped stream mean.
+fn map(
+    _: Time,
+    key: &str,
+    value: Option<i64>,
+    state: &mut State<'_, i64>,
+    out: &mut Emitter<'_, (String, i64)>,
+) {
+    let old = state.get_option();
+    match value {
+        None => assert!(state.is_timing_out()),
+        Some(0) => state.remove(),
+        Some(1) => {}
+        Some(-1) => resume_unwind(Box::new("on purpose")),
+        Some(value) => state.update(old.unwrap_or(0) + value),
+    }
+    out.push((key, old.unwrap_or(-1)));
+}
+
+/// The same on a map: states, and the times at which they were touched.
+fn model(
+    states: &mut BTreeMap<String, (i64, u64)>,
+    pairs: &Pairs<String, i64>,
+    now: u64,
+    scan_every: u64,
+) -> Option<Vec<(String, i64)>> {
+    let (before, time) = (states.clone(), now * 10);
+    let mut out = Vec::new();
+    for (key, value) in pairs {
+        let old = states.get(key).map(|(state, _)| *state);
+        match value {
+            -1 => {
+                *states = before;
+                return None;
+            }
+            0 => drop(states.remove(key)),
+            1 => {
+                states.entry(key.clone()).and_modify(|(_, last)| *last = time);
+            }
+            value => drop(states.insert(key.clone(), (old.unwrap_or(0) + value, time))),
+        }
+        out.push((key.clone(), old.unwrap_or(-1)));
+    }
+    if now.is_multiple_of(scan_every) && time >= TIMEOUT {
+        let is_due = |last: u64| last < time - TIMEOUT;
+        let due = states.iter().filter(|(_, (_, last))| is_due(*last));
+        out.extend(due.map(|(key, (state, _))| (key.clone(), *state)));
+        states.retain(|_, (_, last)| !is_due(*last));
+    }
+    Some(out)
+}
+
+#[test]
+fn mapped_states_against_a_map() {
+    for seed in 0..6 {
+        let mut random = Random(seed);
+        let scan_every = [1, 1, 10][seed as usize % 3];
+        let make = || {
+            let state = Arc::new(SharedTable::new("states", &Limits::default()));
+            state.settings.timeout_millis.store(TIMEOUT, Ordering::Relaxed);
+            state.settings.scan_every.store(scan_every, Ordering::Relaxed);
+            state.add_initial([("k5".to_owned(), 7), ("first".to_owned(), 9)]);
+            Keyed { state, step: MapWithState::<i64, (String, i64), _>::new(map) }
+        };
+        let mut operator = make();
+        operator.state();
+        operator.track_changes(&mut ());
+        let mut states: BTreeMap<String, (i64, u64)> = BTreeMap::new();
+        states.insert("k5".into(), (7, 10));
+        states.insert("first".into(), (9, 10));
+        let mut saved = Changes::default();
+        for now in 1..400 {
+            // The keys move on, so that all go; in between hardly any come.
+            let (first, many) = (now * 3, if now / 60 % 2 == 0 { 200 } else { 6 });
+            let count = random.below(many);
+            let mut pairs: Pairs<String, i64> = (0..count)
+                .map(|_| (format!("k{}", first + random.below(500)), random.below(9) as i64))
+                .collect();
+            if random.below(5) == 0 && !pairs.is_empty() {
+                let at = random.below(pairs.len() as u64) as usize;
+                pairs[at].1 = -1;
+            }
+            let is_absent = random.below(7) == 0;
+            let given = if is_absent { Vec::new() } else { pairs };
+            let chunks = (!is_absent).then(|| chunks(given.clone()));
+            let expected = model(&mut states, &given, now, scan_every);
+            let before: BTreeMap<String, i64> = snapshot(&operator.state);
+            let ran = catch_unwind(AssertUnwindSafe(|| turn(&operator, now, chunks.as_deref())));
+            let all: BTreeMap<String, i64> =
+                states.iter().map(|(key, (state, _))| (key.clone(), *state)).collect();
+            // Nobody else sees what is not committed.
+            let committed = |operator: &Keyed<String, i64, _>, all: &BTreeMap<String, i64>| {
+                assert_eq!(operator.state.len(), all.len());
+                for (key, state) in all {
+                    assert_eq!(operator.state.get(key), Some(*state), "{key}");
+                }
+            };
+            if now > 1 {
+                committed(&operator, &before);
+            }
+            match (expected, ran) {
+                (None, Err(_)) => operator.roll_back(&mut ()),
+                (Some(mut expected), Ok(out)) => {
+                    let out = out.unwrap().unwrap();
+                    let out = columns::<(String, i64)>(&out);
+                    let rows = (0..out.len()).map(|row| <(String, i64)>::from_ref(out.get(row)));
+                    let mut rows: Vec<(String, i64)> = rows.collect();
+                    assert_eq!(rows[..given.len()], expected[..given.len()], "in their order");
+                    rows.sort();
+                    expected.sort();
+                    assert_eq!(rows, expected, "seed {seed}, batch {now}");
+                    assert_eq!(snapshot(&operator.state), all);
+                    // An output may still fail.
+                    if random.below(9) == 0 {
+                        operator.roll_back(&mut ());
+                        assert_eq!(snapshot(&operator.state), before);
+                        turn(&operator, now, chunks.as_deref()).unwrap();
+                    }
+                    operator.commit(&mut ());
+                }
+                (expected, ran) => panic!("{expected:?}, but it has failed: {}", ran.is_err()),
+            }
+            assert_eq!(snapshot(&operator.state), all, "seed {seed}, batch {now}");
+            committed(&operator, &all);
+            let mut changes = Changes::default();
+            operator.save(&mut (), &mut changes).unwrap();
+            saved = saved.then(&changes);
+            if random.below(20) == 0 {
+                operator = loaded(make, &saved);
+                committed(&operator, &all);
+            }
+        }
+        let slots = operator.state.read().slots_len();
+        assert!(slots < 20 * ROWS, "seed {seed}: {slots} slots of keys that went");
+        assert!(operator.state.read().is_consistent());
+    }
+}
+
+#[test]
+fn updated_states_against_a_map() {
+    for seed in 0..6u64 {
+        let mut random = Random(seed);
+        let is_touched_only = seed % 2 == 0;
+        let step = |_: Time, key: i64, values: List<'_, i64>, old: Option<i64>| {
+            if values.iter().any(|value| value == -1) {
+                resume_unwind(Box::new("on purpose"));
+            }
+            let new = old.unwrap_or(key) + values.iter().sum::<i64>() + 1;
+            (new % 11 != 0).then_some(new)
+        };
+        let make = || {
+            let state = Arc::new(SharedTable::new("states", &Limits::default()));
+            state.settings.is_touched_only.store(is_touched_only, Ordering::Relaxed);
+            state.add_initial((0..90).map(|key| (key, 3)));
+            Keyed { state, step: UpdateState::<i64, _>::new(step) }
+        };
+        let mut operator = make();
+        operator.state();
+        operator.track_changes(&mut ());
+        assert!(turn(&operator, 0, None).unwrap().is_none(), "nothing has begun");
+        operator.commit(&mut ());
+        let mut states: BTreeMap<i64, i64> = (0..90).map(|key| (key, 3)).collect();
+        let mut saved = Changes::default();
+        for now in 1..200 {
+            let keys = if now / 40 % 2 == 0 { 600 } else { 5 };
+            let mut batch: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+            for _ in 0..random.below(150) {
+                let value = random.below(10) as i64;
+                batch.entry(random.below(keys) as i64).or_default().push(value);
+            }
+            let fails = random.below(5) == 0 && !batch.is_empty();
+            if fails {
+                batch.values_mut().last().unwrap().push(-1);
+            }
+            let chunks = chunks(batch.clone().into_iter().collect());
+            let ran = catch_unwind(AssertUnwindSafe(|| turn(&operator, now, Some(&chunks))));
+            if fails {
+                assert!(ran.is_err());
+                operator.roll_back(&mut ());
+                assert_eq!(operator.state.len(), states.len());
+                continue;
+            }
+            let empty = Vec::new();
+            let mut all: Vec<i64> = batch.keys().copied().collect();
+            if !is_touched_only {
+                all.extend(states.keys());
+            }
+            all.sort();
+            all.dedup();
+            let mut expected = Vec::new();
+            for key in all {
+                let values = batch.get(&key).unwrap_or(&empty);
+                let old = states.remove(&key);
+                let new = old.unwrap_or(key) + values.iter().sum::<i64>() + 1;
+                if new % 11 != 0 {
+                    states.insert(key, new);
+                    expected.push((key, new));
+                }
+            }
+            let out = ran.unwrap().unwrap().unwrap();
+            let out = columns::<(i64, i64)>(&out);
+            let mut rows: Vec<(i64, i64)> = (0..out.len()).map(|row| out.get(row)).collect();
+            rows.sort();
+            assert_eq!(rows, expected, "seed {seed}, batch {now}");
+            operator.commit(&mut ());
+            assert_eq!(snapshot(&operator.state), states);
+            let mut changes = Changes::default();
+            operator.save(&mut (), &mut changes).unwrap();
+            saved = saved.then(&changes);
+            if random.below(20) == 0 {
+                operator = loaded(make, &saved);
+                assert_eq!(snapshot(&operator.state), states);
+            }
+        }
+        assert!(operator.state.read().is_consistent());
+    }
+}
+
+thread_local! {
+    /// How many more calls of a key's or a state's own functions succeed before one panics.
+    static CALLS_LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Panics once, when its time has come.
+fn called() {
+    let left = CALLS_LEFT.get();
+    CALLS_LEFT.set(left.and_then(|left| left.checked_sub(1)));
+    if left == Some(0) && !std::thread::panicking() {
+        resume_unwind(Box::new("on purpose"));
+    }
+}
+
+/// A value of which everything is the user's.
+#[derive(Debug)]
+struct Touchy(i64);
+
+impl Clone for Touchy {
+    fn clone(&self) -> Touchy {
+        called();
+        Touchy(self.0)
+    }
+}
+
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        called();
+    }
+}
+
+impl PartialEq for Touchy {
+    fn eq(&self, other: &Touchy) -> bool {
+        called();
+        self.0 == other.0
+    }
+}
+
+impl Eq for Touchy {}
+
+impl Hash for Touchy {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        called();
+        self.0.hash(state);
+    }
+}
+
+fn touchy_states(table: &SharedTable<Row<Touchy>, Row<Touchy>>) -> BTreeMap<i64, i64> {
+    let chunk = table.snapshot();
+    let pairs = columns::<(Row<Touchy>, Row<Touchy>)>(&chunk);
+    (0..pairs.len()).map(|row| pairs.get(row)).map(|(key, state)| (key.0, state.0)).collect()
+}
+
+/// Wherever something of the user's panics, the batch fails and all is as before, or it has
+/// succeeded and all is as after it.
+#[test]
+fn a_panic_in_every_call() {
+    type Touched = Row<Touchy>;
+    let pair = |key: i64, value: i64| (Row(Touchy(key)), value);
+    let f = |_: Time,
+             _: &Touchy,
+             value: Option<i64>,
+             state: &mut State<'_, Touched>,
+             out: &mut Emitter<'_, i64>| {
+        called();
+        let old = state.get_option().map_or(0, |old| old.0);
+        match value {
+            None => {}
+            Some(0) => state.remove(),
+            Some(value) => state.update(Row(Touchy(old + value))),
+        }
+        out.push(old);
+    };
+    let make = || {
+        let state = Arc::new(SharedTable::<Touched, Touched>::new("touchy", &Limits::default()));
+        state.settings.timeout_millis.store(10, Ordering::Relaxed);
+        state.add_initial([(Row(Touchy(1)), Row(Touchy(100))), (Row(Touchy(2)), Row(Touchy(9)))]);
+        Keyed { state, step: MapWithState::<i64, i64, _>::new(f) }
+    };
+    let rows = ROWS as i64;
+    let removals: Vec<i64> = (0..rows * 3 / 4).collect();
+    // Keys that come, are changed and removed, and a segment that is emptied; the rest times out.
+    let batches = [
+        vec![pair(1, 1), pair(2, 0), pair(3, 1), pair(3, 5)],
+        (0..2 * rows).map(|key| pair(key, 1)).collect(),
+        removals.iter().map(|&key| pair(key, 0)).collect(),
+        vec![pair(500, 1), pair(1, 1)],
+        vec![pair(500, 2)],
+        vec![],
+    ];
+    let mut failed = [0, 0];
+    for calls in (0..60).chain((60..2_000).step_by(7)) {
+        let operator = make();
+        operator.state();
+        for (now, batch) in (1..).zip(&batches) {
+            let chunks = chunks(batch.clone());
+            let before = touchy_states(&operator.state);
+            CALLS_LEFT.set(Some(calls));
+            let ran = catch_unwind(AssertUnwindSafe(|| turn(&operator, now, Some(&chunks))));
+            if ran.is_err() {
+                operator.roll_back(&mut ());
+                CALLS_LEFT.set(None);
+                let after = touchy_states(&operator.state);
+                let is_first = now == 1;
+                assert!(after == before || is_first, "batch {now} after {calls} calls");
+                turn(&operator, now, Some(&chunks)).unwrap();
+            }
+            failed[usize::from(ran.is_ok())] += 1;
+            drop(ran);
+            let left = CALLS_LEFT.take();
+            let expected = touchy_states(&operator.state);
+            CALLS_LEFT.set(left);
+            operator.commit(&mut ());
+            CALLS_LEFT.set(None);
+            assert_eq!(touchy_states(&operator.state), expected, "batch {now}, {calls} calls");
+            let table = operator.state.read();
+            assert!(table.is_consistent(), "batch {now} after {calls} calls");
+            for (&key, &state) in &expected {
+                let key = Touchy(key);
+                let slot = table.find(crate::record::hash_of::<Touched>(&key), &key);
+                assert_eq!(table.state(slot.unwrap()).unwrap().0.0, state);
+            }
+        }
+        let expected = [(500, 3)];
+        assert!(touchy_states(&operator.state).into_iter().eq(expected));
+    }
+    assert!(failed[0] > 200 && failed[1] > 200, "{failed:?}");
+}
+
+#[test]
+fn limits_hold() {
+    let sum = |_: Time, _: &str, values: List<'_, i64>, old: Option<&str>| {
+        let digits = values.iter().sum::<i64>() as usize;
+        (digits > 0).then(|| format!("{}{}", old.unwrap_or(""), "x".repeat(digits)))
+    };
+    let limits = Limits { distinct_keys: 3, retained_bytes: 700, ..Limits::default() };
+    let state = Arc::new(SharedTable::<String, String>::new("limited", &limits));
+    let operator = Keyed { state, step: UpdateState::<i64, _>::new(sum) };
+    operator.state.settings.is_touched_only.store(true, Ordering::Relaxed);
+    operator.state();
+    let run = |now: u64, pairs: &[(&str, i64)]| {
+        let pairs = pairs.iter().map(|&(key, value)| (key.to_owned(), vec![value]));
+        let ran = turn(&operator, now, Some(&chunks(pairs.collect())));
+        match &ran {
+            Ok(_) => operator.commit(&mut ()),
+            Err(_) => operator.roll_back(&mut ()),
+        }
+        ran.map(drop)
+    };
+    run(1, &[("a", 1), ("b", 1), ("c", 1)]).unwrap();
+    let error = run(2, &[("d", 1)]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(error.to_string().contains("Limits::distinct_keys"), "{error}");
+    // One for another.
+    run(3, &[("d", 1), ("a", 0)]).unwrap();
+    let error = run(4, &[("b", 600)]).unwrap_err();
+    assert!(error.to_string().contains("Limits::retained_bytes"), "{error}");
+    // What goes makes room.
+    run(5, &[("b", 400)]).unwrap();
+    run(6, &[("b", 0)]).unwrap();
+    run(7, &[("c", 400)]).unwrap();
+    assert_eq!(operator.state.get("c").unwrap().len(), 401);
+    assert_eq!((operator.state.len(), operator.state.get("b")), (2, None));
+}
+
+#[test]
+fn what_cannot_be_saved_is_named() {
+    let f = |_: Time, _: &str, _: List<'_, i64>, _: Option<&Touchy>| None;
+    let state = Arc::new(SharedTable::<String, Row<Touchy>>::new("rows", &Limits::default()));
+    let operator = Keyed { state, step: UpdateState::<i64, _>::new(f) };
+    let error = operator.saved_as().unwrap_err();
+    assert!(error.to_string().contains("its state of type"), "{error}");
+    assert!(error.to_string().contains("Touchy"), "{error}");
+}
+
+#[test]
+fn torn_entries_are_refused() {
+    let f = |_: Time, _: &str, values: List<'_, i64>, _: Option<i64>| values.iter().next();
+    let make = || {
+        let state = Arc::new(SharedTable::<String, i64>::new("torn", &Limits::default()));
+        Keyed { state, step: UpdateState::<i64, _>::new(f) }
+    };
+    let operator = make();
+    operator.state();
+    operator.track_changes(&mut ());
+    let pairs = vec![("a".to_owned(), vec![1i64]), ("b".to_owned(), vec![300])];
+    turn(&operator, 1, Some(&chunks(pairs))).unwrap();
+    operator.commit(&mut ());
+    let mut changes = Changes::default();
+    operator.save(&mut (), &mut changes).unwrap();
+    for (cut_number, bytes) in changes.iter() {
+        let bytes = bytes.unwrap();
+        for cut in 0..bytes.len() {
+            let mut torn = Changes::default();
+            torn.put(cut_number, |out| out.extend(&bytes[..cut]));
+            let other = make();
+            other.state();
+            let error = other.load(&mut (), &torn).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Checkpoint);
+        }
+    }
+}
