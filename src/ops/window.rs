@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
-use super::{Stateful, Turn};
+use super::{Changes, Stateful, Turn};
 use crate::config::check_retained;
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns, detach};
+use crate::record::saved::{form_of, push_varint, take_len, torn};
 use crate::record::{Columns, Record};
 
 /// How far a window looks back and how often it is given out, in batch times.
@@ -41,6 +43,8 @@ pub(crate) struct Rows {
     bytes: usize,
     /// The last batch is not committed yet.
     is_pending: bool,
+    /// The batches that are saved, if somebody saves.
+    saved: VecDeque<u64>,
 }
 
 struct Kept {
@@ -97,6 +101,56 @@ impl<T: Record> Stateful for Window<T> {
         if std::mem::take(&mut rows.is_pending) {
             rows.drop_batch(VecDeque::pop_back);
         }
+    }
+
+    fn saved_as(&self) -> Result<String> {
+        Ok(format!("batches of {}", form_of::<T>()?))
+    }
+
+    /// An entry for each batch: its partitions, each with its rows.
+    fn save(&self, rows: &mut Rows, changes: &mut Changes) -> Result<()> {
+        let first = rows.batches.front().map_or(u64::MAX, |kept| kept.batch);
+        let left = rows.saved.iter().take_while(|&&batch| batch < first).count();
+        rows.saved.iter().take(left).for_each(|&batch| changes.remove(batch));
+        let last = rows.saved.back().copied();
+        let is_saved = |kept: &&Kept| Some(kept.batch) <= last;
+        for kept in rows.batches.iter().skip_while(is_saved) {
+            changes.put(kept.batch, |out| {
+                push_varint(kept.chunks.len() as u64, out);
+                for rows in kept.chunks.iter().map(columns::<T>) {
+                    push_varint(rows.len() as u64, out);
+                    (0..rows.len()).for_each(|row| T::save(rows.get(row), out));
+                }
+            });
+        }
+        // What runs something of the user's has come before.
+        let new = rows.batches.iter().map(|kept| kept.batch).filter(|&batch| Some(batch) > last);
+        rows.saved.extend(new);
+        rows.saved.drain(..left);
+        Ok(())
+    }
+
+    fn load(&self, rows: &mut Rows, saved: &Changes) -> Result<()> {
+        for (batch, bytes) in saved.iter() {
+            let Some(mut bytes) = bytes else { continue };
+            let (mut chunks, mut kept_bytes): (Vec<AnyChunk>, _) = (Vec::new(), 0);
+            for _ in 0..take_len(&mut bytes)? {
+                let mut columns = T::Columns::default();
+                for _ in 0..take_len(&mut bytes)? {
+                    columns.push_owned(T::load(&mut bytes)?);
+                }
+                columns.freeze();
+                kept_bytes += columns.byte_len();
+                chunks.push(Arc::new(columns));
+            }
+            if !bytes.is_empty() {
+                return Err(torn());
+            }
+            rows.batches.push_back(Kept { batch, chunks, bytes: kept_bytes });
+            rows.bytes += kept_bytes;
+            rows.saved.push_back(batch);
+        }
+        Ok(())
     }
 }
 

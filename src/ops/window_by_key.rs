@@ -20,17 +20,25 @@
 //! move before the boundary. That is the work of a whole window at once, so the keys are dealt out
 //! to phases, each with a boundary of its own, and the boundaries move at different times.
 
+mod saved;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
+use std::hash::Hasher;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use saved::Log;
+
 use super::window::Span;
-use super::{Aggregate, Stateful, Turn, reuse};
+use super::{Aggregate, Changes, Stateful, Turn, reuse};
 use crate::config::check_retained;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::{AnyChunk, columns};
+use crate::record::saved::{form_of, name_of};
 use crate::record::{Columns, Groups, Key, Record};
 
 /// Dead keys below which nobody cleans up.
@@ -64,6 +72,8 @@ pub(crate) struct KeptKeys<K: Record, U: Record> {
     /// Whether a key without values has a result.
     pub(crate) check_nothing: Box<dyn Fn() -> Result<()> + Send + Sync>,
     pub(crate) retain: OnceLock<Retain<K, U>>,
+    /// The name under which the window is saved.
+    pub(crate) saved_name: OnceLock<String>,
 }
 
 type Retain<K, U> = Box<
@@ -98,6 +108,8 @@ pub(crate) struct Panes<K: Key, P> {
     /// How the batch that is not committed yet is undone, entry by entry.
     undo: Vec<Undo<P>>,
     bytes: usize,
+    /// What was saved and what was not, if somebody saves.
+    log: Option<Box<Log<K>>>,
     // Scratch.
     ids: Vec<u32>,
     /// While a boundary is moved: what `older` becomes again when each row leaves.
@@ -120,7 +132,7 @@ struct KeyState {
 }
 
 /// Keys whose boundaries move together.
-#[derive(Copy, Clone, Default)]
+#[derive(Copy, Clone, Default, PartialEq)]
 struct Phase {
     /// The number of the first pane after the boundary.
     boundary: u64,
@@ -170,7 +182,8 @@ impl<K: Record, U: Record> KeptKeys<K, U> {
     pub(crate) fn new(check_nothing: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
         let are_empty_kept = AtomicBool::new(false);
         let check_nothing = Box::new(check_nothing);
-        KeptKeys { are_empty_kept, check_nothing, retain: OnceLock::new() }
+        let (retain, saved_name) = (OnceLock::new(), OnceLock::new());
+        KeptKeys { are_empty_kept, check_nothing, retain, saved_name }
     }
 }
 
@@ -221,6 +234,8 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         if panes.open_number == number {
             return;
         }
+        self.log_open(panes);
+        self.drop_left(panes);
         let mut closed = panes.spare.pop().unwrap_or_default();
         closed.number = std::mem::replace(&mut panes.open_number, number);
         for rows in &mut panes.open {
@@ -299,6 +314,12 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                 let state = &mut panes.states[id];
                 state.live -= 1;
                 panes.shown -= usize::from(!state.is_shown());
+                if let Some(log) = &mut panes.log
+                    && state.live == 0
+                    && state.is_kept
+                {
+                    log.emptied(id as u32);
+                }
             }
         }
     }
@@ -328,6 +349,12 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             state.live -= 1;
             panes.shown -= usize::from(!state.is_shown());
             first.taken_out += 1;
+            if let Some(log) = &mut panes.log
+                && state.live == 0
+                && state.is_kept
+            {
+                log.emptied(id as u32);
+            }
         }
         Ok(())
     }
@@ -403,16 +430,11 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         let pairs = columns::<(K, V)>(chunk);
         self.find_ids(panes, &pairs.members.0)?;
         let is_invertible = self.aggregate.is_invertible();
-        let are_empty_kept = self.kept.are_empty_kept.load(Ordering::Relaxed);
+        let are_empty_kept = self.are_empty_kept();
         let ids = std::mem::take(&mut panes.ids);
         for (row, &id) in ids.iter().enumerate() {
             if id as usize == panes.states.len() {
-                let newer = self.aggregate.identity();
-                let older = (!is_invertible).then(|| self.aggregate.identity());
-                panes.keys.push(pairs.members.0.get(row));
-                panes.states.push(KeyState::new(id as usize % panes.phases.len()));
-                panes.newer.push(newer);
-                panes.older.extend(older);
+                self.add_key(panes, pairs.members.0.get(row));
             }
             let state = &mut panes.states[id as usize];
             let newer = &mut panes.newer[id as usize];
@@ -461,6 +483,21 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         Ok(())
     }
 
+    /// Adds a key that has the next id.
+    fn add_key(&self, panes: &mut Panes<K, A::Partial>, key: K::Ref<'_>) {
+        let newer = self.aggregate.identity();
+        let older = (!self.aggregate.is_invertible()).then(|| self.aggregate.identity());
+        let phase = if panes.phases.len() == 1 { 0 } else { phase_of::<K>(key) };
+        panes.keys.push(key);
+        panes.states.push(KeyState::new(phase));
+        panes.newer.push(newer);
+        panes.older.extend(older);
+    }
+
+    fn are_empty_kept(&self) -> bool {
+        self.kept.are_empty_kept.load(Ordering::Relaxed)
+    }
+
     fn row_bytes(&self, partial: &A::Partial) -> usize {
         self.aggregate.byte_len(partial) + size_of::<u32>()
     }
@@ -506,6 +543,9 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         for id in ids.chain(panes.undo.iter_mut().map(|undo| &mut undo.id)) {
             *id = new_ids[*id as usize];
         }
+        if let Some(log) = &mut panes.log {
+            log.renumber(&new_ids);
+        }
         Ok(())
     }
 
@@ -532,6 +572,9 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                     out.0.push(key);
                     out.1.push_owned(result);
                 } else if panes.states[id].live == 0 {
+                    if let Some(log) = &mut panes.log {
+                        log.forgotten(key);
+                    }
                     panes.states[id].is_kept = false;
                     panes.newer[id] = self.aggregate.identity();
                     panes.shown -= 1;
@@ -597,6 +640,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
             moving: None,
             undo: Vec::new(),
             bytes: 0,
+            log: None,
             ids: Vec::new(),
             saved: Vec::new(),
             fresh: Vec::new(),
@@ -609,6 +653,10 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 
     fn take_turn(&self, panes: &mut Panes<K, A::Partial>, turn: Turn<'_>) -> Result<()> {
+        if let Some(log) = &mut panes.log {
+            log.now = turn.now;
+            log.bound(panes.states.len());
+        }
         // Before the panes leave: what dies with them may come again with this batch.
         let dead = panes.states.len() - panes.shown;
         if dead > panes.shown.max(DEAD_KEYS_MIN) {
@@ -628,6 +676,11 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 
     fn commit(&self, panes: &mut Panes<K, A::Partial>) {
+        if let Some(log) = &mut panes.log {
+            let states = panes.undo.iter().map(|undo| &panes.states[undo.id as usize]);
+            let all = panes.open.iter().map(|rows| rows.ids.len()).sum();
+            log.touch(states.map(|state| (state.phase, state.slot)), all);
+        }
         panes.undo.clear();
     }
 
@@ -669,6 +722,57 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
             panes.groups = groups;
         }
     }
+
+    fn saved_name(&self) -> Option<&str> {
+        self.kept.saved_name.get().map(String::as_str)
+    }
+
+    fn saved_as(&self) -> Result<String> {
+        let partial = self.aggregate.partial_saved_as().ok_or_else(|| {
+            let name = name_of::<A::Partial>();
+            let message = format!(
+                "a checkpoint cannot hold `{name}`, what is kept for a key: an aggregate of your \
+                 own says how by `partial_saved_as`, and values are saved if they derive `Record` \
+                 or are a `Saved<T>` in the place of a `Row<T>`"
+            );
+            Error::new(ErrorKind::Checkpoint, message)
+        })?;
+        Ok(format!("panes of {} batches by {}: {partial}", self.pane, form_of::<K>()?))
+    }
+
+    fn track_changes(&self, panes: &mut Panes<K, A::Partial>) {
+        panes.log.get_or_insert_default();
+    }
+
+    fn save(&self, panes: &mut Panes<K, A::Partial>, changes: &mut Changes) -> Result<()> {
+        self.save_log(panes, changes);
+        Ok(())
+    }
+
+    fn load(&self, panes: &mut Panes<K, A::Partial>, saved: &Changes) -> Result<()> {
+        self.load_log(panes, saved)
+    }
+}
+
+/// The phase of a key: always the same, also after a restart, so that boundaries lie where they did.
+fn phase_of<K: Key>(key: K::Ref<'_>) -> usize {
+    /// FNV-1a: short, and nobody's to change.
+    struct Fnv(u64);
+    impl Hasher for Fnv {
+        fn write(&mut self, bytes: &[u8]) {
+            for &byte in bytes {
+                self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+            }
+        }
+
+        fn finish(&self) -> u64 {
+            self.0
+        }
+    }
+    let mut hasher = Fnv(0xCBF2_9CE4_8422_2325);
+    K::hash_ref(key, &mut hasher);
+    // The upper bits depend on all of the key.
+    (hasher.finish() >> 32) as usize % PHASES
 }
 
 /// The table of these keys, all different, with their positions as ids.
