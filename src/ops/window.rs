@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::{Changes, Stateful, Turn};
+use super::{Changes, StateSize, Stateful, Turn};
 use crate::config::check_retained;
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns, detach};
@@ -101,6 +101,10 @@ impl<T: Record> Stateful for Window<T> {
         if std::mem::take(&mut rows.is_pending) {
             rows.drop_batch(VecDeque::pop_back);
         }
+    }
+
+    fn size(&self, rows: &mut Rows) -> StateSize {
+        StateSize { keys: 0, bytes: rows.bytes }
     }
 
     fn saved_as(&self) -> Result<String> {

@@ -34,7 +34,7 @@ use std::sync::{Arc, OnceLock};
 use saved::Log;
 
 use super::window::Span;
-use super::{Aggregate, Changes, Stateful, Turn, reuse};
+use super::{Aggregate, Changes, StateSize, Stateful, Turn, reuse};
 use crate::config::check_retained;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::{AnyChunk, columns};
@@ -723,6 +723,10 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
         }
     }
 
+    fn size(&self, panes: &mut Panes<K, A::Partial>) -> StateSize {
+        StateSize { keys: panes.shown, bytes: panes.bytes }
+    }
+
     fn saved_name(&self) -> Option<&str> {
         self.kept.saved_name.get().map(String::as_str)
     }
@@ -754,7 +758,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 }
 
-/// The phase of a key: always the same, also after a restart, so that boundaries lie where they did.
+/// The phase of a key: always the same, so that after a restart boundaries lie where they did.
 fn phase_of<K: Key>(key: K::Ref<'_>) -> usize {
     /// FNV-1a: short, and nobody's to change.
     struct Fnv(u64);

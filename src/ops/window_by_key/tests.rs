@@ -78,7 +78,14 @@ fn turn<S: Stateful>(
     let mut out = Vec::new();
     let is_due = now.is_multiple_of(slide);
     let (chunks, time) = (Some(chunks), Time::from_millis(now));
-    let turn = Turn { now, time, chunks, out: is_due.then_some(&mut out), last: None };
+    let turn = Turn {
+        now,
+        time,
+        chunks,
+        out: is_due.then_some(&mut out),
+        last: None,
+        is_absent: &mut false,
+    };
     operator.take_turn(state, turn).unwrap();
     out.pop()
 }
@@ -391,7 +398,8 @@ fn windows_of_rows() {
                     let time = Time::from_millis(now);
                     let is_due = now % slide == 0;
                     let due = is_due.then_some(&mut out);
-                    let turn = Turn { now, time, chunks, out: due, last: None };
+                    let turn =
+                        Turn { now, time, chunks, out: due, last: None, is_absent: &mut false };
                     operator.take_turn(state, turn).unwrap();
                     let partition = |chunk| {
                         let rows = columns::<(String, f64)>(chunk);
