@@ -741,7 +741,8 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
             );
             Error::new(ErrorKind::Checkpoint, message)
         })?;
-        Ok(format!("panes of {} batches by {}: {partial}", self.pane, form_of::<K>()?))
+        let batches = if self.pane == 1 { "batch" } else { "batches" };
+        Ok(format!("panes of {} {batches} by {}: {partial}", self.pane, form_of::<K>()?))
     }
 
     fn track_changes(&self, panes: &mut Panes<K, A::Partial>) {

@@ -42,6 +42,7 @@ mod recovery;
 mod refusals;
 mod replay;
 mod saved;
+mod saved_windows;
 #[cfg(feature = "cli")]
 mod shell;
 mod sort;
