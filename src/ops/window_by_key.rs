@@ -155,6 +155,10 @@ struct Pane<P> {
 struct Rows<P> {
     ids: Vec<u32>,
     partials: Vec<P>,
+    /// Of the open pane, where more than one chunk may come for it and the order shows: what
+    /// `newer` was before it. So `newer` is merged pane by pane, and a restart, which knows nothing
+    /// else, gives the same bits.
+    bases: Vec<P>,
 }
 
 struct Undo<P> {
@@ -189,7 +193,7 @@ impl<K: Record, U: Record> KeptKeys<K, U> {
 
 impl<P> Default for Rows<P> {
     fn default() -> Self {
-        Rows { ids: Vec::new(), partials: Vec::new() }
+        Rows { ids: Vec::new(), partials: Vec::new(), bases: Vec::new() }
     }
 }
 
@@ -244,6 +248,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             }
             closed.rows.ids.append(&mut rows.ids);
             closed.rows.partials.append(&mut rows.partials);
+            rows.bases.clear();
             closed.ends.push(closed.rows.ids.len() as u32);
         }
         let own = size_of::<Pane<A::Partial>>() + closed.ends.len() * size_of::<u32>();
@@ -400,7 +405,9 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             panes.fresh.push(self.in_open(&panes.open[phase], state));
         }
         check_retained(panes.bytes - old_bytes, new_bytes, self.retained_bytes_max)?;
+        let bases = vec![self.aggregate.identity(); panes.open[phase].bases.len()];
         // Nothing below fails.
+        panes.open[phase].bases = bases;
         panes.moving = None;
         panes.older_rows += panes.saved.len();
         let mut made = panes.saved.drain(..).zip(panes.fresh.drain(..));
@@ -426,7 +433,12 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
     }
 
     /// Merges a chunk into the open pane, where each of its keys stands once.
-    fn merge_chunk(&self, panes: &mut Panes<K, A::Partial>, chunk: &AnyChunk) -> Result<()> {
+    fn merge_chunk(
+        &self,
+        panes: &mut Panes<K, A::Partial>,
+        chunk: &AnyChunk,
+        has_bases: bool,
+    ) -> Result<()> {
         let pairs = columns::<(K, V)>(chunk);
         self.find_ids(panes, &pairs.members.0)?;
         let is_invertible = self.aggregate.is_invertible();
@@ -441,24 +453,27 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             let open = &mut panes.open[usize::from(state.phase)];
             let mut partial = self.aggregate.identity();
             self.aggregate.add(&mut partial, pairs.members.1.get(row))?;
+            let before = open.partials.get(state.slot as usize);
+            let mut merged = before.cloned();
+            if let Some(merged) = &mut merged {
+                self.aggregate.merge(merged, &partial)?;
+            }
             // Totals are merged in place: after a failure they are made again.
             let is_empty_kept = state.is_kept && state.live == 0;
             let total = if is_invertible && !is_empty_kept {
                 self.aggregate.merge(newer, &partial)?;
                 None
             } else {
-                let mut total = newer.clone();
-                self.aggregate.merge(&mut total, &partial)?;
+                let (mut total, added) = match (open.bases.get(state.slot as usize), &merged) {
+                    (Some(base), Some(merged)) => (base.clone(), merged),
+                    _ => (newer.clone(), &partial),
+                };
+                self.aggregate.merge(&mut total, added)?;
                 Some(total)
             };
-            let (merged, old_bytes) = match open.partials.get(state.slot as usize) {
-                None => (partial, 0),
-                Some(before) => {
-                    let mut merged = before.clone();
-                    self.aggregate.merge(&mut merged, &partial)?;
-                    (merged, self.row_bytes(before))
-                }
-            };
+            let base = (has_bases && before.is_none()).then(|| newer.clone());
+            let old_bytes = before.map_or(0, |before| self.row_bytes(before));
+            let merged = merged.unwrap_or(partial);
             let bytes = (old_bytes, self.row_bytes(&merged));
             check_retained(panes.bytes - bytes.0, bytes.1, self.retained_bytes_max)?;
             // Nothing below fails.
@@ -470,6 +485,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                 state.live += 1;
                 open.ids.push(id);
                 open.partials.push(merged);
+                open.bases.extend(base);
                 None
             } else {
                 Some(std::mem::replace(&mut open.partials[state.slot as usize], merged))
@@ -492,6 +508,12 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         panes.states.push(KeyState::new(phase));
         panes.newer.push(newer);
         panes.older.extend(older);
+    }
+
+    /// Whether the open pane has to know what `newer` was before it, if a batch is of so many chunks.
+    fn has_bases(&self, chunks: usize) -> bool {
+        let is_once = self.pane == 1 && chunks <= 1;
+        !is_once && self.aggregate.is_ordered() && !self.aggregate.is_invertible()
     }
 
     fn are_empty_kept(&self) -> bool {
@@ -665,8 +687,10 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
         self.close_pane(panes, turn.now);
         self.take_out(panes, turn.now)?;
         if self.span.is_seen(turn.now) {
-            for chunk in turn.chunks.unwrap_or_default() {
-                self.merge_chunk(panes, chunk)?;
+            let chunks = turn.chunks.unwrap_or_default();
+            let has_bases = self.has_bases(chunks.len());
+            for chunk in chunks {
+                self.merge_chunk(panes, chunk, has_bases)?;
             }
         }
         if let Some(out) = turn.out {
@@ -712,6 +736,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
                     state.live -= 1;
                     open.ids.pop();
                     open.partials.pop();
+                    open.bases.pop();
                 }
             }
             panes.shown -= usize::from(was_shown && !state.is_shown());

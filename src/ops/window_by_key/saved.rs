@@ -396,9 +396,12 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                 }
             }
         }
-        for rows in &panes.open {
+        let has_bases = self.has_bases(1);
+        for rows in &mut panes.open {
             for (&id, partial) in rows.ids.iter().zip(&rows.partials) {
-                self.aggregate.merge(&mut panes.newer[id as usize], partial)?;
+                let newer = &mut panes.newer[id as usize];
+                rows.bases.extend(has_bases.then(|| newer.clone()));
+                self.aggregate.merge(newer, partial)?;
             }
         }
         Ok(())

@@ -99,8 +99,6 @@ struct Case<'a, V: Record, A: Aggregate<V>> {
     show: &'a dyn Fn(&A::Output) -> String,
     keeps_empty: bool,
     retain: Option<fn(i64) -> bool>,
-    /// Its bits come back where a pane is of one chunk.
-    has_rounding: bool,
 }
 
 fn case<'a, V: Record, A: Aggregate<V>>(
@@ -108,8 +106,8 @@ fn case<'a, V: Record, A: Aggregate<V>>(
     value: &'a dyn Fn(&mut Random) -> V,
     show: &'a dyn Fn(&A::Output) -> String,
 ) -> Case<'a, V, A> {
-    let (keeps_empty, retain, has_rounding) = (false, None, false);
-    Case { aggregate, value, show, keeps_empty, retain, has_rounding }
+    let (keeps_empty, retain) = (false, None);
+    Case { aggregate, value, show, keeps_empty, retain }
 }
 
 impl<V: Record, A: Aggregate<V>> Case<'_, V, A> {
@@ -132,9 +130,6 @@ impl<V: Record, A: Aggregate<V>> Case<'_, V, A> {
     fn check_seed(&self, span: Span, seed: u64) {
         let mut random = Random(seed * 0x9E37_79B9 + 1);
         let operator = self.operator(span);
-        if self.has_rounding && operator.pane > 1 {
-            return;
-        }
         let keys = [3, 30, 200][random.below(3) as usize];
         let mut expected = operator.state();
         let (mut actual, mut store) = (operator.state(), Store::default());
@@ -143,8 +138,7 @@ impl<V: Record, A: Aggregate<V>> Case<'_, V, A> {
         for _ in 0..80 {
             now += 1;
             let is_idle = random.is_one_in(4);
-            let chunks_max = if self.has_rounding { 1 } else { 2 };
-            let chunks: Vec<AnyChunk> = (0..if is_idle { 0 } else { random.below(chunks_max + 1) })
+            let chunks: Vec<AnyChunk> = (0..if is_idle { 0 } else { random.below(3) })
                 .map(|_| {
                     let first = now as i64 / 20;
                     let mut pairs = <(i64, V) as Record>::Columns::default();
@@ -242,10 +236,10 @@ fn by_two_stacks() {
 
 #[test]
 fn floats_keep_their_bits() {
-    Case { has_rounding: true, ..case(&|| Sum, &float, &bits) }.check();
-    Case { has_rounding: true, ..case(&|| Mean, &float, &bits) }.check();
-    Case { has_rounding: true, ..case(&|| Variance, &float, &bits) }.check();
-    Case { has_rounding: true, keeps_empty: true, ..case(&|| Sum, &float, &bits) }.check();
+    case(&|| Sum, &float, &bits).check();
+    case(&|| Mean, &float, &bits).check();
+    case(&|| Variance, &float, &bits).check();
+    Case { keeps_empty: true, ..case(&|| Sum, &float, &bits) }.check();
 }
 
 type Add = fn(i64, i64) -> i64;
@@ -269,7 +263,7 @@ fn keys_without_values() {
     for retain in [None, Some(odd)] {
         Case { keeps_empty: true, retain, ..case(&|| Sum, &small, &debug) }.check();
         let variances = case(&|| Variance, &small, &bits);
-        Case { keeps_empty: true, retain, has_rounding: true, ..variances }.check();
+        Case { keeps_empty: true, retain, ..variances }.check();
         let inverse: Add = |all, first| all - first;
         Case { keeps_empty: true, retain, ..case(&|| fold(Some(inverse)), &small, &debug) }.check();
         Case { retain, ..case(&|| Min, &small, &debug) }.check();
