@@ -510,7 +510,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         panes.older.extend(older);
     }
 
-    /// Whether the open pane has to know what `newer` was before it, if a batch is of so many chunks.
+    /// Whether the open pane has to know what `newer` was before it, if a batch has so many chunks.
     fn has_bases(&self, chunks: usize) -> bool {
         let is_once = self.pane == 1 && chunks <= 1;
         !is_once && self.aggregate.is_ordered() && !self.aggregate.is_invertible()
