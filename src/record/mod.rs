@@ -23,6 +23,7 @@ mod row;
 pub(crate) mod saved;
 mod saved_row;
 mod scalar;
+mod shape;
 mod show;
 mod slices;
 mod text;

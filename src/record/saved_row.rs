@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::row::whole_values;
 use super::saved::{name_of, push_len_before, take_bytes, torn};
+use super::shape::shape_of;
 use super::{Columns, HashGroups, Key, Ordered, Record, Show};
 use crate::error::Result;
 
@@ -17,9 +18,10 @@ use crate::error::Result;
 ///
 /// As [`Row`](crate::Row), for types with serde's `Serialize` and `Deserialize`: state, keys and
 /// what windows keep may be made of it. Checkpoints hold it in the format of
-/// [postcard](https://docs.rs/postcard) under the name of its type, without paths; they do not know
-/// its fields. So a type whose fields have changed gets another name: loading the old one then
-/// fails with both names, where it could otherwise be taken for the new one.
+/// [postcard](https://docs.rs/postcard), and beside it the names and types of the fields, so that a
+/// type whose fields have changed is refused with both, and not taken for the old one. Of an enum
+/// that looks at the names of all variants and into the first one; what else changes in an enum
+/// needs another name for the state.
 ///
 /// A format that is not made to be read without knowing the type cannot do what some of serde's
 /// attributes ask for: `flatten`, `untagged`, `tag` and `skip_serializing_if`.
@@ -33,7 +35,7 @@ use crate::error::Result;
 /// let mut bytes = Vec::new();
 /// Tags::save(tags.to_ref(), &mut bytes);
 /// assert_eq!(Tags::load(&mut bytes.as_slice())?, tags);
-/// assert_eq!(Tags::saved_as().unwrap(), "postcard of BTreeMap<String, u64>");
+/// assert_eq!(Tags::saved_as().unwrap(), "postcard of {text => u64}");
 /// # Ok::<(), tidemill::Error>(())
 /// ```
 ///
@@ -54,7 +56,8 @@ whole_values!(
     SavedColumn,
     (Serialize + DeserializeOwned + Clone + Send + Sync + 'static),
     fn saved_as() -> Option<String> {
-        Some(format!("postcard of {}", name_of::<T>()))
+        let shape = shape_of::<T>();
+        Some(format!("postcard of {}", if shape.is_empty() { name_of::<T>() } else { shape }))
     },
     fn save(row: &T, out: &mut Vec<u8>) {
         push_len_before(out, |out| {

@@ -150,7 +150,7 @@ fn derived_structs() {
 fn values_that_serde_knows() {
     type Tags = BTreeMap<String, Vec<Option<i64>>>;
     check(
-        "postcard of BTreeMap<String, Vec<Option<i64>>>",
+        "postcard of {text => [i64?]}",
         btree_map("[ab]{0,2}", vec(any::<Option<i64>>(), 0..3), 0..3).prop_map(Saved::<Tags>),
         Clone::clone,
     );
@@ -173,6 +173,46 @@ fn values_that_serde_knows() {
     assert_eq!(Saved::<String>::load(&mut bytes.as_slice()).unwrap(), long);
     // A byte too many is not the value that was saved.
     assert!(Saved::<i8>::load(&mut [2, 1, 1].as_slice()).is_err());
+}
+
+#[test]
+fn saved_values_tell_what_they_are() {
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Session {
+        user: String,
+        pages: Vec<(u32, f64)>,
+        device: Option<Device>,
+        parent: Option<Box<Session>>,
+    }
+
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    enum Device {
+        Phone { model: String },
+        Other(u8),
+        Unknown,
+    }
+
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Odd(std::num::NonZeroU32, i8);
+
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    enum Tree {
+        Node(Box<Tree>, Box<Tree>),
+        Leaf,
+    }
+
+    let form = |form: Option<String>| form.unwrap();
+    let device = "Device <Phone | Other | Unknown> {model: text}?";
+    let session = form(Saved::<Session>::saved_as());
+    let first = format!(
+        "postcard of Session {{user: text, pages: [(u32, f64)], device: {device}, parent: "
+    );
+    assert!(session.starts_with(&first), "{session}");
+    assert!(session.len() < 600);
+    // What cannot be zero is known as far as that.
+    assert_eq!(form(Saved::<Odd>::saved_as()), "postcard of Odd(u32)");
+    assert!(form(Saved::<Tree>::saved_as()).starts_with("postcard of Tree <Node | Leaf>"));
+    assert_eq!(form(Saved::<serde_json::Value>::saved_as()), "postcard of Value");
 }
 
 #[test]
