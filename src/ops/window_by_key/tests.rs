@@ -390,7 +390,7 @@ fn windows_of_rows() {
                     let mut out = Vec::new();
                     let chunks = Some(batch.as_slice());
                     let time = Time::from_millis(now);
-                    let is_due = now % slide == 0;
+                    let is_due = now.is_multiple_of(slide);
                     let due = is_due.then_some(&mut out);
                     let turn =
                         Turn { now, time, chunks, out: due, last: None, is_absent: &mut false };
