@@ -153,12 +153,15 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         let Some(log) = panes.log.as_deref_mut().filter(|log| !log.touched.is_empty()) else {
             return;
         };
-        log.settle();
+        let all: usize = panes.open.iter().map(|rows| rows.ids.len()).sum();
+        if log.touched.len() < all {
+            log.settle();
+        }
         let is_open = |entry: &&Entry| self.pane_of(entry.batch) == panes.open_number;
         let entries = log.entries.iter().rev().take_while(is_open);
         let (entries, rows) = entries.fold((0, 0), |(n, rows), entry| (n + 1, rows + entry.rows));
-        let all: usize = panes.open.iter().map(|rows| rows.ids.len()).sum();
-        let is_anew = rows + log.touched.len() > 2 * all + SUPERSEDED_MIN;
+        let changed = log.touched.len();
+        let is_anew = changed >= all || rows + changed > 2 * all + SUPERSEDED_MIN;
         let mut bytes = Vec::new();
         let mut save = |phase: u8, slot: u32| {
             let rows = &panes.open[usize::from(phase)];
