@@ -90,7 +90,7 @@ impl SavedParts {
             match &node.run {
                 Run::Source { input: Input::Lines(intake), .. } => {
                     let is_replayable = intake.is_replayable();
-                    let (name, intake) = (numbered(intake.name()), intake.clone());
+                    let (name, intake) = (numbered(intake.saved_name()), intake.clone());
                     sources.push(SavedSource { name, id, intake, is_replayable });
                 }
                 Run::Stateful(operator) => {
@@ -161,7 +161,7 @@ impl SavedParts {
         sections: &BTreeMap<&str, &Section>,
         forgotten: &[String],
     ) -> Result<()> {
-        let refuse = |message: String| {
+        let refuse = |message: String| -> Result<()> {
             let number = checkpoint.number;
             let message = format!("the checkpoint of batch {number}: {message}");
             Err(Error::new(ErrorKind::Checkpoint, message))
@@ -177,22 +177,48 @@ impl SavedParts {
             }
         }
         let names = self.section_names();
-        let is_known = |name: &str| names.iter().any(|known| known == name);
-        let is_given_up = |name: &str| forgotten.iter().any(|forgotten| forgotten == name);
-        let gone: Vec<&str> =
-            sections.keys().copied().filter(|name| !is_known(name) && !is_given_up(name)).collect();
-        let new = names.iter().find(|name| !sections.contains_key(name.as_str()));
+        self.check_renamed(
+            "state",
+            &names,
+            &sections.keys().copied().collect::<Vec<_>>(),
+            forgotten,
+        )
+        .and_then(|()| {
+            let replayable = self.sources.iter().filter(|source| source.is_replayable);
+            let names: Vec<String> = replayable.map(|source| source.name.clone()).collect();
+            let saved: Vec<&str> =
+                checkpoint.sources.iter().map(|(name, _)| name.as_str()).collect();
+            self.check_renamed("source", &names, &saved, forgotten)
+        })
+        .or_else(refuse)
+    }
+
+    /// Refuses something new where something is gone.
+    fn check_renamed(
+        &self,
+        what: &str,
+        names: &[String],
+        saved: &[&str],
+        forgotten: &[String],
+    ) -> Result<(), String> {
+        let is_in = |names: &[String], name: &str| names.iter().any(|known| known == name);
+        let gone: Vec<&str> = saved
+            .iter()
+            .copied()
+            .filter(|name| !is_in(names, name) && !is_in(forgotten, name))
+            .collect();
+        let new = names.iter().find(|name| !saved.contains(&name.as_str()));
         if let (Some(new), [first, ..]) = (new, gone.as_slice()) {
-            let saved: Vec<String> = sections.keys().map(|name| format!("{name:?}")).collect();
-            let saved = saved.join(", ");
-            return refuse(format!(
-                "the program has a state {new:?} that is not in it, and it has {first:?}, which \
+            let there: Vec<String> = saved.iter().map(|name| format!("{name:?}")).collect();
+            let there = there.join(", ");
+            return Err(format!(
+                "the program has a {what} {new:?} that is not in it, and it has {first:?}, which \
                  is not in the program. If it was renamed, keep the old name; if not, call \
-                 forget_state({first:?}). There is: {saved}"
+                 forget_state({first:?}). There is: {there}"
             ));
         }
         for name in gone {
-            tracing::warn!(name, "a state in the checkpoint is no longer in the program: dropped");
+            tracing::warn!(name, what, "no longer in the program, and dropped from checkpoints");
         }
         Ok(())
     }

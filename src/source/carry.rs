@@ -1,5 +1,8 @@
 //! The unfinished last line of one connection or file, kept until its end comes.
 
+use crate::error::Result;
+use crate::record::saved::{push_varint, take_varint};
+
 /// A carry lets go of more memory than this as soon as it can: there is one for each connection,
 /// and one long line should not cost its memory for as long as the connection lives.
 const CARRY_BYTES_KEPT: usize = 16 << 10;
@@ -14,6 +17,24 @@ pub struct Carry {
     pub(super) skipping: bool,
 }
 
+/// A place between two lines of an input, or in a line that was too long.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) offset: u64,
+    pub(super) is_skipping: bool,
+}
+
+impl Standing {
+    pub(super) fn save(self, out: &mut Vec<u8>) {
+        push_varint(self.offset << 1 | u64::from(self.is_skipping), out);
+    }
+
+    pub(super) fn load(from: &mut &[u8]) -> Result<Standing> {
+        let number = take_varint(from)?;
+        Ok(Standing { offset: number >> 1, is_skipping: number & 1 == 1 })
+    }
+}
+
 impl Carry {
     /// Whether no unfinished line is held.
     pub fn is_empty(&self) -> bool {
@@ -24,6 +45,19 @@ impl Carry {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.skipping = false;
+    }
+
+    /// Where the first line begins that was not given yet, after so many bytes of the input, and
+    /// whether that is in the rest of a line that was dealt with.
+    pub(super) fn standing(&self, read: u64) -> Standing {
+        let offset = read - self.bytes.len() as u64;
+        Standing { offset, is_skipping: self.skipping }
+    }
+
+    /// Goes on from there.
+    pub(super) fn resume(&mut self, standing: Standing) {
+        self.clear();
+        self.skipping = standing.is_skipping;
     }
 
     /// Holds this unfinished line in the place of the one before.

@@ -4,14 +4,16 @@
 //! line end.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::carry::Standing;
 use super::read::{Taken, read_once};
 use super::{BlockWriter, Carry, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
 /// Reads files from their starts to their ends, in the order given, and then ends.
 ///
@@ -35,6 +37,8 @@ pub struct Files {
     /// The file that is being read, or comes next.
     current: usize,
     file: Option<File>,
+    /// Bytes of it that were read.
+    offset: u64,
     carry: Carry,
 }
 
@@ -57,7 +61,7 @@ impl Files {
             })?;
         }
         let (bytes_read, carry) = (Arc::default(), Carry::default());
-        Ok(Files { paths, bytes_total, bytes_read, current: 0, file: None, carry })
+        Ok(Files { paths, bytes_total, bytes_read, current: 0, file: None, offset: 0, carry })
     }
 
     /// Bytes of all files together, as they were when opened.
@@ -68,6 +72,16 @@ impl Files {
     /// How many bytes were read so far: to be kept and looked at while the stream runs.
     pub fn progress(&self) -> Arc<AtomicU64> {
         self.bytes_read.clone()
+    }
+
+    /// Has the file with this name read next; false if it is not in the list, or was read.
+    fn put_next(&mut self, path: &[u8]) -> bool {
+        let rest = &mut self.paths[self.current..];
+        let found = rest.iter().position(|own| own.as_os_str().as_encoded_bytes() == path);
+        if let Some(found) = found {
+            rest[..=found].rotate_right(1);
+        }
+        found.is_some()
     }
 
     /// Reads once from the current file, and opens it first if need be.
@@ -89,10 +103,11 @@ impl Receiver for Files {
             match taken {
                 Taken::Bytes(count) => {
                     self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
+                    self.offset += count as u64;
                 }
                 Taken::End => {
                     into.finish(&mut self.carry);
-                    self.file = None;
+                    (self.file, self.offset) = (None, 0);
                     self.current += 1;
                 }
                 Taken::NoRoom | Taken::Nothing => return Ok(Received::More),
@@ -103,6 +118,70 @@ impl Receiver for Files {
 
     fn is_bounded(&self) -> bool {
         true
+    }
+
+    /// The files that were read, and how far the one is that is being read.
+    fn position(&self) -> Option<Vec<u8>> {
+        let mut position = Vec::new();
+        push_varint(self.current as u64, &mut position);
+        for path in self.paths.iter().take(self.current + 1) {
+            push_bytes(path.as_os_str().as_encoded_bytes(), &mut position);
+        }
+        if let Some(file) = &self.file {
+            self.carry.standing(self.offset).save(&mut position);
+            // What cannot be read now cannot be compared later.
+            push_varint(head_checksum(file, self.offset).unwrap_or(0).into(), &mut position);
+        }
+        Some(position)
+    }
+
+    /// Files that were read are not read again, also where they stand elsewhere in the list by now;
+    /// those that are new in it are.
+    fn resume(&mut self, mut position: &[u8]) -> io::Result<()> {
+        let position = &mut position;
+        let read = take_varint(position).map_err(io::Error::other)?;
+        for index in 0..read {
+            let path = take_bytes(position).map_err(io::Error::other)?;
+            if self.put_next(path) {
+                self.current += 1;
+                let bytes = byte_len(&self.paths[self.current - 1]).unwrap_or(0);
+                self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+            } else {
+                tracing::warn!(index, "a file that was read is no longer in the list");
+            }
+        }
+        if position.is_empty() {
+            return Ok(());
+        }
+        let path = take_bytes(position).map_err(io::Error::other)?;
+        if !self.put_next(path) || position.is_empty() {
+            return Ok(());
+        }
+        let standing = Standing::load(position).map_err(io::Error::other)?;
+        let checksum = take_varint(position).map_err(io::Error::other)?;
+        let path = self.paths[self.current].clone();
+        let within = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot go on in {}: {error}", path.display()))
+        };
+        let mut file = File::open(&path).map_err(within)?;
+        let len = file.metadata().map_err(within)?.len();
+        let offset = standing.offset;
+        if len < offset {
+            let message = format!("it has {len} bytes, of which {offset} were read");
+            return Err(within(io::Error::other(message)));
+        }
+        if u64::from(head_checksum(&file, offset).map_err(within)?) != checksum {
+            return Err(within(io::Error::other("it begins with other bytes than it did")));
+        }
+        file.seek(SeekFrom::Start(offset)).map_err(within)?;
+        self.carry.resume(standing);
+        self.bytes_read.fetch_add(offset, Ordering::Relaxed);
+        (self.file, self.offset) = (Some(file), offset);
+        Ok(())
+    }
+
+    fn saved_name(&self) -> String {
+        "files".to_owned()
     }
 
     fn name(&self) -> String {
@@ -128,4 +207,17 @@ fn byte_len(path: &Path) -> io::Result<u64> {
     }
     File::open(path)?;
     Ok(metadata.len())
+}
+
+/// Bytes at the beginning of a file by which it is known again.
+const HEAD_BYTES: u64 = 256;
+
+/// A checksum of the first bytes of a file, as far as they were read.
+fn head_checksum(mut file: &File, read: u64) -> io::Result<u32> {
+    let at = file.stream_position()?;
+    file.seek(SeekFrom::Start(0))?;
+    let mut head = Vec::new();
+    let taken = file.take(read.min(HEAD_BYTES)).read_to_end(&mut head);
+    file.seek(SeekFrom::Start(at))?;
+    taken.map(|_| crc32fast::hash(&head))
 }

@@ -8,9 +8,11 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::carry::Standing;
 use super::read::{Taken, read_once};
 use super::{BlockWriter, Carry, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
 /// How often files are looked at: a system call or two for each, and the latency of a line.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -142,6 +144,40 @@ impl Receiver for Follow {
         })
     }
 
+    /// Of each name the file that it led to, and how far that was read.
+    fn position(&self) -> Option<Vec<u8>> {
+        let mut position = Vec::new();
+        for tail in &self.tails {
+            if let Some(open) = &tail.open {
+                push_bytes(tail.path.as_os_str().as_encoded_bytes(), &mut position);
+                open.id.save(&mut position);
+                tail.carry.standing(open.position).save(&mut position);
+            }
+        }
+        Some(position)
+    }
+
+    /// A file that was renamed meanwhile, in its directory, is read to its end before the one that
+    /// has its name now.
+    fn resume(&mut self, mut position: &[u8]) -> io::Result<()> {
+        let position = &mut position;
+        while !position.is_empty() {
+            let path = take_bytes(position).map_err(io::Error::other)?;
+            let id = FileId::load(position)?;
+            let standing = Standing::load(position).map_err(io::Error::other)?;
+            let mut tails = self.tails.iter_mut();
+            match tails.find(|tail| tail.path.as_os_str().as_encoded_bytes() == path) {
+                Some(tail) => tail.resume(id, standing)?,
+                None => tracing::warn!("a file that was followed no longer is"),
+            }
+        }
+        Ok(())
+    }
+
+    fn saved_name(&self) -> String {
+        "follow".to_owned()
+    }
+
     fn name(&self) -> String {
         match self.tails.as_slice() {
             [] => "no files".to_owned(),
@@ -154,6 +190,29 @@ impl Receiver for Follow {
 }
 
 impl Tail {
+    /// Goes on in the file that was followed, wherever it is now.
+    fn resume(&mut self, id: FileId, standing: Standing) -> io::Result<()> {
+        let path = self.path.clone();
+        let is_named = self.open.as_ref().is_some_and(|open| open.id == id);
+        if !is_named {
+            let Some(file) = renamed(&path, id) else {
+                let path = path.display();
+                tracing::warn!(%path, "what was followed is gone: its successor is read whole");
+                return Ok(());
+            };
+            let leaving = Leaving::AtEnd;
+            self.open = Some(Open { file, id, position: 0, is_at_end: false, leaving });
+        }
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if open.file.metadata()?.len() < standing.offset {
+            tracing::warn!(path = %path.display(), "a file is shorter than it was: read again");
+            return Ok(());
+        }
+        open.position = open.file.seek(SeekFrom::Start(standing.offset))?;
+        self.carry.resume(standing);
+        Ok(())
+    }
+
     /// Finds out what has become of the file and of its name.
     fn look(&mut self, into: &mut BlockWriter) -> io::Result<()> {
         let Some(open) = &mut self.open else { return self.reopen() };
@@ -260,6 +319,32 @@ struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] Option<std::time::Syste
 
 impl FileId {
     #[cfg(unix)]
+    fn save(self, out: &mut Vec<u8>) {
+        push_varint(self.0.0, out);
+        push_varint(self.0.1, out);
+    }
+
+    #[cfg(unix)]
+    fn load(from: &mut &[u8]) -> io::Result<FileId> {
+        let mut number = || take_varint(from).map_err(io::Error::other);
+        Ok(FileId((number()?, number()?)))
+    }
+
+    /// The time of its creation, to the nanosecond.
+    #[cfg(not(unix))]
+    fn save(self, out: &mut Vec<u8>) {
+        let since = self.0.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        push_varint(since.map_or(0, |since| since.as_nanos() as u64), out);
+    }
+
+    #[cfg(not(unix))]
+    fn load(from: &mut &[u8]) -> io::Result<FileId> {
+        let nanos = take_varint(from).map_err(io::Error::other)?;
+        let since = Duration::from_nanos(nanos);
+        Ok(FileId((nanos > 0).then(|| std::time::UNIX_EPOCH + since)))
+    }
+
+    #[cfg(unix)]
     fn of(metadata: &Metadata) -> FileId {
         use std::os::unix::fs::MetadataExt;
         FileId((metadata.dev(), metadata.ino()))
@@ -269,6 +354,15 @@ impl FileId {
     fn of(metadata: &Metadata) -> FileId {
         FileId(metadata.created().ok())
     }
+}
+
+/// The file of this identity, under another name in the same directory.
+fn renamed(path: &Path, id: FileId) -> Option<File> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = std::fs::read_dir(directory.unwrap_or(Path::new("."))).ok()?;
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_it = |path: &PathBuf| named(path).is_ok_and(|metadata| FileId::of(&metadata) == id);
+    File::open(paths.find(is_it)?).ok()
 }
 
 /// Whether an open file has no name any more.

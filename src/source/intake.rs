@@ -24,6 +24,7 @@ use crate::time::Time;
 pub(crate) struct Intake {
     // Fixed.
     name: String,
+    saved_name: String,
     is_text: bool,
     is_bounded: bool,
     pool: Arc<BlockPool>,
@@ -75,6 +76,7 @@ impl Intake {
         let writer = BlockWriter::new(pool.clone(), options, is_text, limits.line_bytes);
         Intake {
             name: receiver.name(),
+            saved_name: receiver.saved_name(),
             is_text,
             is_bounded: receiver.is_bounded(),
             pool,
@@ -89,6 +91,10 @@ impl Intake {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn saved_name(&self) -> &str {
+        &self.saved_name
     }
 
     pub(crate) fn is_bounded(&self) -> bool {

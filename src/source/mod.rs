@@ -121,6 +121,12 @@ pub trait Receiver: Send + 'static {
     fn name(&self) -> String {
         "receiver".to_owned()
     }
+
+    /// The name under which its position is in checkpoints; sources of the same one are numbered.
+    /// It stays the same when what is read changes.
+    fn saved_name(&self) -> String {
+        self.name()
+    }
 }
 
 /// What a [`Receiver`] has to say after a call.

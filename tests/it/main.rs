@@ -30,6 +30,7 @@ mod model;
 mod mutations;
 mod naive;
 mod numbers;
+mod offsets;
 mod operators;
 mod output;
 mod panics;
