@@ -775,8 +775,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 
     fn save(&self, panes: &mut Panes<K, A::Partial>, changes: &mut Changes) -> Result<()> {
-        self.save_log(panes, changes);
-        Ok(())
+        self.save_log(panes, changes)
     }
 
     fn load(&self, panes: &mut Panes<K, A::Partial>, saved: &Changes) -> Result<()> {

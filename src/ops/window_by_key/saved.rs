@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{NO_SLOT, PHASES, Panes, Phase, WindowByKey};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Aggregate, Changes};
 use crate::record::saved::{push_varint, take_varint, torn};
 use crate::record::{Columns, Groups, Key, Record};
@@ -41,6 +41,10 @@ pub(super) struct Log<K: Key> {
     /// The last batch that has a saved entry.
     saved_to: u64,
     boundaries: Vec<Phase>,
+    /// The pane that is being written down, or was when something could not be saved.
+    begun: Option<u64>,
+    /// The last pane that is not there as a whole for that reason: until it has left there are no checkpoints.
+    torn: Option<u64>,
     /// Keys that have lost their last value and are kept, some of them perhaps no longer.
     emptied: Vec<u32>,
     /// Keys that were kept so, and are not.
@@ -65,6 +69,8 @@ impl<K: Key> Default for Log<K> {
             unsaved: BTreeMap::new(),
             saved_to: 0,
             boundaries: Vec::new(),
+            begun: None,
+            torn: None,
             emptied: Vec::new(),
             forgotten: K::Columns::default(),
             kept_entries: Vec::new(),
@@ -146,13 +152,20 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             let entry = log.entries.pop_front();
             entry.into_iter().for_each(|entry| log.drop_entry(entry.batch));
         }
+        log.torn = log.torn.filter(|pane| !self.span.has_left(pane * self.pane, now));
     }
 
-    /// Writes down what has changed of the open pane.
+    /// Writes down what has changed of the open pane. Where a type cannot be saved after all, that
+    /// fails one batch or checkpoint, and not each one that follows.
     pub(super) fn log_open(&self, panes: &mut Panes<K, A::Partial>) {
         let Some(log) = panes.log.as_deref_mut().filter(|log| !log.touched.is_empty()) else {
             return;
         };
+        if log.begun.replace(panes.open_number) == Some(panes.open_number) {
+            log.torn = log.begun.take();
+            log.touched.clear();
+            return;
+        }
         let all: usize = panes.open.iter().map(|rows| rows.ids.len()).sum();
         if log.touched.len() < all {
             log.settle();
@@ -181,6 +194,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             let entry = log.entries.pop_back();
             entry.into_iter().for_each(|entry| log.drop_entry(entry.batch));
         }
+        log.begun = None;
         log.touched.clear();
         log.entries.push_back(Entry { batch: log.touched_at, rows });
         log.unsaved.insert(log.touched_at, Some(bytes));
@@ -235,11 +249,19 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         }
     }
 
-    pub(super) fn save_log(&self, panes: &mut Panes<K, A::Partial>, changes: &mut Changes) {
+    pub(super) fn save_log(
+        &self,
+        panes: &mut Panes<K, A::Partial>,
+        changes: &mut Changes,
+    ) -> Result<()> {
         self.drop_left(panes);
         self.log_open(panes);
+        if panes.log.as_ref().is_some_and(|log| log.torn.is_some()) {
+            let message = "a checkpoint cannot hold something that is in a window of it";
+            return Err(Error::new(ErrorKind::Checkpoint, message));
+        }
         self.log_kept(panes);
-        let Some(log) = &mut panes.log else { return };
+        let Some(log) = &mut panes.log else { return Ok(()) };
         if log.boundaries != panes.phases && !self.aggregate.is_invertible() {
             let mut bytes = Vec::new();
             for Phase { boundary, is_stale } in &panes.phases {
@@ -255,6 +277,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             }
         }
         log.saved_to = log.entries.back().map_or(log.saved_to, |entry| entry.batch);
+        Ok(())
     }
 
     pub(super) fn load_log(&self, panes: &mut Panes<K, A::Partial>, saved: &Changes) -> Result<()> {

@@ -42,13 +42,17 @@ impl Store {
     fn take<S: Stateful>(&mut self, operator: &S, state: &mut S::State) -> usize {
         let mut changes = Changes::default();
         operator.save(state, &mut changes).unwrap();
+        self.put(&changes);
+        changes.bytes().len()
+    }
+
+    fn put(&mut self, changes: &Changes) {
         for (number, bytes) in changes.iter() {
             match bytes {
                 Some(bytes) => self.entries.insert(number, bytes.to_vec()),
                 None => self.entries.remove(&number),
             };
         }
-        changes.bytes().len()
     }
 
     fn bytes(&self) -> usize {
@@ -415,6 +419,92 @@ fn windows_of_rows() {
                     now += if random.is_one_in(3) { random.below(2 * window) } else { 0 };
                 }
             }
+        }
+    }
+}
+
+/// Cannot save one value after all.
+struct Poisoned;
+
+impl Aggregate<i64> for Poisoned {
+    type Partial = i64;
+    type Output = i64;
+
+    fn identity(&self) -> i64 {
+        0
+    }
+
+    fn add(&self, partial: &mut i64, value: i64) -> Result<()> {
+        *partial += value;
+        Ok(())
+    }
+
+    fn merge(&self, into: &mut i64, later: &i64) -> Result<()> {
+        *into += later;
+        Ok(())
+    }
+
+    fn finish(&self, partial: &i64) -> Result<i64> {
+        Ok(*partial)
+    }
+
+    fn save_partial(&self, partial: &i64, out: &mut Vec<u8>) {
+        assert_ne!(*partial, 5, "on purpose");
+        i64::save(*partial, out);
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> Result<i64> {
+        i64::load(from)
+    }
+}
+
+#[test]
+fn what_cannot_be_saved_fails_once() {
+    for is_saved_first in [true, false] {
+        let case = case(&|| Poisoned, &small, &debug);
+        let operator = case.operator(Span { window: 3, slide: 1 });
+        let (mut state, mut store) = (operator.state(), Store::default());
+        operator.track_changes(&mut state);
+        let (mut failed_batches, mut failed_saves) = (Vec::new(), Vec::new());
+        for now in 1..=5 {
+            let mut pair = <(i64, i64) as Record>::Columns::default();
+            pair.push_owned((0, if now == 2 { 5 } else { 3 }));
+            let chunk: AnyChunk = Arc::new(pair);
+            let caught = |run: &mut dyn FnMut() -> Result<()>| {
+                let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+                caught.is_ok_and(|ran| ran.is_ok())
+            };
+            let is_taken = caught(&mut || {
+                turn(&operator, &mut state, now, 1, std::slice::from_ref(&chunk));
+                Ok(())
+            });
+            if is_taken {
+                operator.commit(&mut state);
+            } else {
+                operator.roll_back(&mut state);
+                failed_batches.push(now);
+            }
+            if now != 2 || is_saved_first {
+                let mut changes = Changes::default();
+                if caught(&mut || operator.save(&mut state, &mut changes)) {
+                    store.put(&changes);
+                } else {
+                    failed_saves.push(now);
+                }
+            }
+        }
+        let batches: &[u64] = if is_saved_first { &[] } else { &[3] };
+        assert_eq!(failed_batches, batches);
+        // Once what it was in has left, all is as if nothing had been.
+        assert_eq!(failed_saves, if is_saved_first { vec![2, 3, 4] } else { vec![3, 4] });
+        let mut loaded = store.load(&operator);
+        for now in 6..9 {
+            let [left, right] = [&mut state, &mut loaded].map(|state| {
+                let out = turn(&operator, state, now, 1, &[pairs(0..1)]).unwrap();
+                operator.commit(state);
+                case.shown(&out)
+            });
+            assert_eq!(left, right);
         }
     }
 }
