@@ -43,7 +43,8 @@ pub(super) struct Log<K: Key> {
     boundaries: Vec<Phase>,
     /// The pane that is being written down, or was when something could not be saved.
     begun: Option<u64>,
-    /// The last pane that is not there as a whole for that reason: until it has left there are no checkpoints.
+    /// The last pane that is not there as a whole for that reason: until it has left there are no
+    /// checkpoints.
     torn: Option<u64>,
     /// Keys that have lost their last value and are kept, some of them perhaps no longer.
     emptied: Vec<u32>,
