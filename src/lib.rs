@@ -60,7 +60,9 @@ pub use decode::{
 };
 pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState};
 pub use engine::{
-    ContextBuilder, ContextState, StreamingContext, TestContext, TestInput, TestOutput,
+    BackPressure, BatchInfo, CheckpointMetrics, ContextBuilder, ContextState, Delays, ListenerId,
+    Metrics, OutputOperationInfo, PidRateEstimator, ReceiverInfo, SourceMetrics, StateMetrics,
+    StreamingContext, StreamingListener, TestClock, TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{

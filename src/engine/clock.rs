@@ -38,6 +38,17 @@ impl Clock {
         }
     }
 
+    /// As [`now`](Self::now), since the epoch, and as exact as there is.
+    pub(crate) fn exact(&self) -> Duration {
+        match self {
+            Clock::System { started, since_epoch, ahead } => {
+                let ahead = Duration::from_millis(ahead.load(Ordering::Relaxed));
+                *since_epoch + started.elapsed() + ahead
+            }
+            Clock::Manual(now) => Duration::from_millis(lock(now).millis()),
+        }
+    }
+
     pub(crate) fn advance(&self, duration: Duration) {
         let Clock::Manual(now) = self else { return };
         let mut now = lock(now);

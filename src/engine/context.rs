@@ -9,11 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::bus::Bus;
 use super::checkpoint::{Checkpoint, Store};
 use super::checkpointer::{CheckpointPlan, Checkpointer};
 use super::clock::Clock;
 use super::control::{Control, Stop};
 use super::executor::Executor;
+use super::listener::{ListenerId, StreamingListener};
+use super::metrics::Metrics;
+use super::monitor::{Meter, Monitor, source_metrics};
+use super::rate::{BackPressure, RateSettings, Rates};
 use super::recovery::{Beginning, SavedParts, check_names};
 use super::scheduler::{self, Schedule, Work};
 use crate::config::Limits;
@@ -47,6 +52,10 @@ struct Shared {
     limits: Limits,
     clock: Clock,
     control: Arc<Control>,
+    rates: RateSettings,
+    counts_rows: bool,
+    bus: Arc<Bus>,
+    meter: Arc<Meter>,
     building: Mutex<Building>,
 }
 
@@ -113,6 +122,8 @@ pub struct ContextBuilder {
     interval: Duration,
     threads: Option<usize>,
     limits: Limits,
+    rates: RateSettings,
+    counts_rows: bool,
     is_manual: bool,
 }
 
@@ -132,6 +143,37 @@ impl ContextBuilder {
     /// The maxima of everything that outside data can grow.
     pub fn limits(mut self, limits: Limits) -> ContextBuilder {
         self.limits = limits;
+        self
+    }
+
+    /// Rows a second that each source of lines may bring (default: no limit), over any time but for
+    /// what one read brings, and after a silence what it saved up in one interval.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// let ssc = StreamingContext::builder("gentle").max_rate(50_000.0).build()?;
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    #[doc(alias = "spark.streaming.receiver.maxRate")]
+    pub fn max_rate(mut self, rows_a_second: f64) -> ContextBuilder {
+        self.rates.max_rate = Some(rows_a_second);
+        self
+    }
+
+    /// Lets each source of lines bring as many rows a second as the batches before could process,
+    /// and never more than [`max_rate`](Self::max_rate). Off by default: then only the pool of
+    /// blocks holds a source back.
+    #[doc(alias = "spark.streaming.backpressure.enabled")]
+    pub fn back_pressure(mut self, settings: BackPressure) -> ContextBuilder {
+        self.rates.back_pressure = Some(settings);
+        self
+    }
+
+    /// Counts the rows of sources of lines for the [metrics](StreamingContext::metrics), also where
+    /// nothing else needs them.
+    pub fn count_rows(mut self) -> ContextBuilder {
+        self.counts_rows = true;
         self
     }
 
@@ -155,6 +197,7 @@ impl ContextBuilder {
             ));
         }
         self.limits.check()?;
+        self.rates.check(interval)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(1024);
         let threads = self.threads.unwrap_or_else(cores);
         if !(1..=1024).contains(&threads) {
@@ -168,6 +211,10 @@ impl ContextBuilder {
             limits: self.limits,
             clock,
             control: Arc::new(Control::new(self.limits.queued_batches)),
+            rates: self.rates,
+            counts_rows: self.counts_rows,
+            bus: Arc::default(),
+            meter: Arc::default(),
             building: Mutex::new(Building::new()),
         };
         Ok(StreamingContext { shared: Arc::new(shared) })
@@ -181,7 +228,15 @@ impl StreamingContext {
     /// Starts the building of a context; the name stands in its messages.
     pub fn builder(name: impl Into<String>) -> ContextBuilder {
         let (interval, limits) = (Duration::from_secs(1), Limits::default());
-        ContextBuilder { name: name.into(), interval, threads: None, limits, is_manual: false }
+        ContextBuilder {
+            name: name.into(),
+            interval,
+            threads: None,
+            limits,
+            rates: RateSettings::default(),
+            counts_rows: false,
+            is_manual: false,
+        }
     }
 
     /// A stream of the lines that a server sends: connects to `"host:port"`, and connects again
@@ -413,6 +468,36 @@ impl StreamingContext {
         self.building().intakes.iter().map(|intake| intake.counts()).collect()
     }
 
+    /// What the context has done so far, and what it holds now.
+    #[doc(alias = "StreamingMetrics")]
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = self.shared.meter.lock().clone();
+        metrics.batches_queued = self.shared.control.queued();
+        metrics.sources =
+            self.building().intakes.iter().map(|intake| source_metrics(intake)).collect();
+        (metrics.listener_events_dropped, metrics.listener_panics) = self.shared.bus.losses();
+        metrics
+    }
+
+    /// Tells a listener what happens from now on. Rows are counted from then on, if they were not.
+    #[doc(alias = "addStreamingListener")]
+    pub fn add_listener(&self, listener: impl StreamingListener) -> ListenerId {
+        let id = self.shared.bus.add(Box::new(listener));
+        self.building().intakes.iter().for_each(|intake| intake.count_rows());
+        if self.state() == ContextState::Active
+            && let Err(error) = self.shared.bus.start(&self.shared.control)
+        {
+            tracing::error!(%error, "listeners hear nothing");
+        }
+        id
+    }
+
+    /// Tells the listener nothing more, but for what it is being told just now.
+    #[doc(alias = "removeStreamingListener")]
+    pub fn remove_listener(&self, listener: ListenerId) {
+        self.shared.bus.remove(listener);
+    }
+
     /// The plan as text: each stream, where it comes from, and the way it runs (`fused`,
     /// `vectorised`, `row closure`).
     pub fn explain(&self) -> String {
@@ -517,7 +602,17 @@ impl StreamingContext {
         };
         // Before anything runs: a test's clock may move as soon as this returns.
         self.building().zero = Some(beginning.zero);
-        scheduler::start(schedule, Work { inputs, executor, outputs, checkpointer })?;
+        let intakes = self.building().intakes.clone();
+        let Shared { bus, meter, rates, .. } = &*self.shared;
+        let rates = Rates::start(*rates, &intakes, clock, *interval)?;
+        if self.shared.counts_rows || bus.is_heard() {
+            intakes.iter().for_each(|intake| intake.count_rows());
+        }
+        bus.start(control)?;
+        let monitor = Monitor::new(clock.clone(), bus.clone(), meter.clone(), intakes, rates);
+        monitor.streaming_started();
+        let work = Work { inputs, executor, outputs, checkpointer, monitor };
+        scheduler::start(schedule, work)?;
         Ok(())
     }
 
@@ -586,7 +681,11 @@ impl StreamingContext {
     pub(super) fn advance_clock(&self) -> Time {
         self.shared.clock.advance(self.shared.interval);
         self.shared.control.notify_all();
-        self.shared.clock.now()
+        self.shared.clock.now().floor(self.shared.interval)
+    }
+
+    pub(super) fn clock(&self) -> (Clock, Arc<Control>) {
+        (self.shared.clock.clone(), self.shared.control.clone())
     }
 
     /// Adds a stream; a misuse surfaces from `start` or, after the start, from `await_termination`.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::context::ContextState;
+use crate::config::WAIT_MAX;
 use crate::error::Error;
 use crate::time::Time;
 
@@ -30,7 +31,8 @@ pub(super) struct Control {
 
 struct State {
     context: ContextState,
-    due: VecDeque<Time>,
+    /// With the time since the epoch when each was cut.
+    due: VecDeque<(Time, Duration)>,
     stop: Option<Stop>,
     /// No batch will be cut any more.
     has_cut_last: bool,
@@ -57,7 +59,8 @@ pub(super) enum Stop {
 
 /// What the batch loop shall do next.
 pub(super) enum Next {
-    Batch(Time),
+    /// Which was cut so long after the epoch.
+    Batch(Time, Duration),
     /// Blocks may have arrived.
     Blocks,
     Stop,
@@ -221,6 +224,11 @@ impl Control {
         }
     }
 
+    /// Batches that were cut and wait.
+    pub(super) fn queued(&self) -> usize {
+        self.lock().due.len()
+    }
+
     /// Waits until another batch may be queued; false when none shall be.
     pub(super) fn wait_for_room(&self, queued_max: usize) -> bool {
         let is_full =
@@ -231,9 +239,9 @@ impl Control {
     }
 
     /// The batch at `time` was cut.
-    pub(super) fn push_due(&self, time: Time) {
+    pub(super) fn push_due(&self, time: Time, now: Duration) {
         let mut state = self.lock();
-        state.due.push_back(time);
+        state.due.push_back((time, now));
         self.is_due.store(true, Ordering::Relaxed);
         self.work.notify_one();
     }
@@ -243,24 +251,30 @@ impl Control {
         self.work.notify_one();
     }
 
-    /// Waits for something to do; with `is_busy`, finds it at once.
-    pub(super) fn next(&self, is_busy: bool) -> Next {
+    /// Waits for something to do; with `is_busy`, finds it at once, or after a `pause`.
+    pub(super) fn next(&self, is_busy: bool, mut pause: Option<Duration>) -> Next {
         let mut state = self.lock();
         loop {
             if state.stop == Some(Stop::Now) {
                 return Next::Stop;
             }
-            if let Some(time) = state.due.pop_front() {
+            if let Some((time, cut)) = state.due.pop_front() {
                 self.is_due.store(!state.due.is_empty(), Ordering::Relaxed);
                 self.tick.notify_all();
-                return Next::Batch(time);
+                return Next::Batch(time, cut);
             }
             if state.has_cut_last {
                 return Next::Stop;
             }
             // Without blocks a busy source has to wait for the cut.
-            if std::mem::take(&mut state.has_blocks) || (is_busy && !state.wants_cut) {
+            let is_busy = is_busy && !state.wants_cut;
+            if std::mem::take(&mut state.has_blocks) || (is_busy && pause.is_none()) {
                 return Next::Blocks;
+            }
+            if let Some(pause) = pause.take_if(|_| is_busy) {
+                let waited = self.work.wait_timeout(state, pause.min(WAIT_MAX));
+                state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+                continue;
             }
             state = self.work.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner());
         }

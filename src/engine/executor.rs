@@ -6,8 +6,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::fan_out::fan_out;
+use super::metrics::StateMetrics;
+use super::monitor::Monitor;
 use crate::config::PARALLEL_BYTES_MIN;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{AnyOperator, AnyPartial, AnyState, AnyStateful, Changes, Turn};
@@ -208,14 +211,44 @@ impl Executor {
         all.any(|intake| !intake.has_ended())
     }
 
+    /// How long the rates of all bounded sources that have not ended forbid reading them, if they do.
+    pub(super) fn limited_for(&self) -> Option<Duration> {
+        let eager = self.eager.iter().map(|&id| self.intake(id));
+        let bounded = eager.filter(|intake| intake.is_bounded()).chain(&self.bounded);
+        let mut shortest: Option<Duration> = None;
+        for intake in bounded.filter(|intake| !intake.has_ended()) {
+            let limited = intake.limited_for()?;
+            shortest = Some(shortest.map_or(limited, |shortest| shortest.min(limited)));
+        }
+        shortest
+    }
+
+    /// How much the operators remember, each at its place.
+    pub(super) fn measure_states(&mut self, into: &mut Vec<StateMetrics>) {
+        let mut measured = 0;
+        for (node, slot) in self.physical.nodes.iter().zip(&mut self.slots) {
+            let (Run::Stateful(operator), Some(memory)) = (&node.run, &mut slot.memory) else {
+                continue;
+            };
+            let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let size = operator.0.size(memory);
+            if into.len() == measured {
+                let name = operator.0.saved_name().unwrap_or(&node.name).to_owned();
+                into.push(StateMetrics { name, ..StateMetrics::default() });
+            }
+            (into[measured].keys, into[measured].bytes) = (size.keys, size.bytes);
+            measured += 1;
+        }
+    }
+
     /// Why bounded sources have ended, where that was an error.
-    pub(super) fn take_errors(&self, record: &mut impl FnMut(Error)) {
+    pub(super) fn take_errors(&self, record: &mut impl FnMut(Error, &Intake)) {
         for id in 0..self.physical.nodes.len() {
             if let Run::Source { input: Input::Lines(intake), .. } = &self.physical.nodes[id].run
                 && intake.is_bounded()
                 && let Some(error) = intake.take_error()
             {
-                record(error);
+                record(error, intake);
             }
         }
     }
@@ -241,7 +274,7 @@ impl Executor {
             while !is_due() {
                 match intake.step() {
                     Step::Sealed | Step::More => {}
-                    Step::Later(_) | Step::Ended => break,
+                    Step::Later(_) | Step::Limited(_) | Step::Ended => break,
                     Step::NoBlock if intake.has_sealed() => {
                         is_out_of_blocks = true;
                         break;
@@ -324,6 +357,7 @@ impl Executor {
         &mut self,
         time: Time,
         outputs: &mut [Output],
+        monitor: &mut Monitor,
         record: &mut impl FnMut(Error),
     ) {
         self.now += 1;
@@ -336,8 +370,11 @@ impl Executor {
             }
             self.slots[id].state = state;
         }
-        for output in outputs {
-            if let Err(error) = self.run_output(output, time) {
+        for (id, output) in outputs.iter_mut().enumerate() {
+            let started = monitor.output_started(id, &output.name);
+            let ran = self.run_output(output, time);
+            monitor.output_ended(id, &output.name, started, ran.as_ref().err());
+            if let Err(error) = ran {
                 record(error);
                 self.slots[output.parent].has_failed_below = true;
             }

@@ -3,6 +3,7 @@
 //! Nothing below knows it. Threads: one a receiver, one that cuts at ticks, one that runs the
 //! batches, and the helpers of the pool that the last one enters.
 
+mod bus;
 mod checkpoint;
 mod checkpointer;
 mod clock;
@@ -10,6 +11,11 @@ mod context;
 mod control;
 mod executor;
 mod fan_out;
+mod listener;
+mod metrics;
+mod monitor;
+mod pid;
+mod rate;
 mod recovery;
 mod scheduler;
 #[cfg(test)]
@@ -17,4 +23,8 @@ mod simulation;
 mod test_context;
 
 pub use context::{ContextBuilder, ContextState, StreamingContext};
-pub use test_context::{TestContext, TestInput, TestOutput};
+pub use listener::{BatchInfo, ListenerId, OutputOperationInfo, ReceiverInfo, StreamingListener};
+pub use metrics::{CheckpointMetrics, Delays, Metrics, SourceMetrics, StateMetrics};
+pub use pid::PidRateEstimator;
+pub use rate::BackPressure;
+pub use test_context::{TestClock, TestContext, TestInput, TestOutput};

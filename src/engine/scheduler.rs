@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::bus::{Bus, Event};
 use super::checkpointer::Checkpointer;
 use super::clock::{Clock, wake_this_thread_on_time};
 use super::context::ContextState;
 use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
+use super::listener::BatchInfo;
+use super::monitor::{Monitor, receiver_failed};
 use crate::config::{Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Output};
@@ -35,6 +38,7 @@ pub(super) struct Work {
     pub(super) executor: Executor,
     pub(super) outputs: Vec<Output>,
     pub(super) checkpointer: Option<Checkpointer>,
+    pub(super) monitor: Monitor,
 }
 
 /// Starts all threads; they end by themselves after a stop or the end of all input.
@@ -56,12 +60,21 @@ fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> 
         {
             let (intake, control) = (intake.clone(), control.clone());
             let receiving = receiving.clone();
+            let (bus, clock) = (work.monitor.bus.clone(), clock.clone());
+            let intakes = work.monitor.intakes.clone();
+            let failed = move |of: &Intake, error: &Error| {
+                receiver_failed(&bus, &clock, &intakes, of, error);
+            };
             let name = format!("receiver {}", intake.name());
-            receivers.push(spawn(&name, move || receive(&intake, &control, &receiving))?);
+            receivers.push(spawn(&name, move || {
+                receive(&intake, &control, &receiving, &failed);
+            })?);
         }
     }
     let queued_batches_max = limits.queued_batches;
-    let ticker = Ticker { control: control.clone(), clock, first, interval, queued_batches_max };
+    let bus = work.monitor.bus.clone();
+    let ticker =
+        Ticker { control: control.clone(), clock, bus, first, interval, queued_batches_max };
     spawn("ticker", move || ticker.run(&inputs, receivers, &receiving))?;
     spawn("batches", move || run_batches(&control, work, threads))?;
     Ok(())
@@ -74,7 +87,12 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<(
 }
 
 /// A receiver's thread: reads until told to stop, and waits where nothing is to be read.
-fn receive(intake: &Intake, control: &Control, receiving: &AtomicBool) {
+fn receive(
+    intake: &Intake,
+    control: &Control,
+    receiving: &AtomicBool,
+    failed: &dyn Fn(&Intake, &Error),
+) {
     wake_this_thread_on_time();
     control.own_this_thread();
     let mut waiter = intake.waiter();
@@ -83,6 +101,8 @@ fn receive(intake: &Intake, control: &Control, receiving: &AtomicBool) {
             Step::Sealed => control.notify_blocks(),
             Step::More => {}
             Step::NoBlock => intake.wait_for_block(),
+            // Not by the waiter, which would find at once what must not be read yet.
+            Step::Limited(duration) => std::thread::sleep(duration.min(WAIT_MAX)),
             Step::Later(duration) => {
                 let duration = duration.min(WAIT_MAX);
                 match &mut waiter {
@@ -97,6 +117,7 @@ fn receive(intake: &Intake, control: &Control, receiving: &AtomicBool) {
             }
             Step::Ended => {
                 if let Some(error) = intake.take_error() {
+                    failed(intake, &error);
                     control.record(error);
                 }
                 control.notify_all();
@@ -109,6 +130,7 @@ fn receive(intake: &Intake, control: &Control, receiving: &AtomicBool) {
 struct Ticker {
     control: Arc<Control>,
     clock: Clock,
+    bus: Arc<Bus>,
     first: Time,
     interval: Duration,
     queued_batches_max: usize,
@@ -164,7 +186,9 @@ impl Ticker {
         for input in inputs {
             input.cut(time, &|| self.control.notify_blocks());
         }
-        self.control.push_due(time);
+        let now = self.clock.exact();
+        self.bus.tell(|| Event::BatchSubmitted(BatchInfo::submitted(time, now)));
+        self.control.push_due(time, now);
     }
 }
 
@@ -197,21 +221,28 @@ fn run_batches(control: &Arc<Control>, mut work: Work, threads: usize) {
     }
     // Whoever waits at the other end of a channel sees its end; tables may be freed after that.
     drop(work.outputs);
+    work.monitor.streaming_ended();
     control.enter(ContextState::Stopped);
     drop(work.executor);
 }
 
 /// Runs what is due until nothing more will be.
 fn run_loop(control: &Arc<Control>, work: &mut Work) {
-    let Work { executor, outputs, checkpointer, .. } = work;
+    let Work { executor, outputs, checkpointer, monitor, .. } = work;
     let mut last = None;
     loop {
-        match control.next(executor.has_bounded_input()) {
-            Next::Batch(time) => {
-                executor.run_batch(time, outputs, &mut |error| {
+        match control.next(executor.has_bounded_input(), executor.limited_for()) {
+            Next::Batch(time, cut) => {
+                let span = monitor.batch_started(time, cut);
+                let entered = span.enter();
+                let mut has_failed = false;
+                executor.run_batch(time, outputs, monitor, &mut |error| {
                     tracing::error!(%error, "a batch has failed");
                     control.record_failed(error);
+                    has_failed = true;
                 });
+                monitor.batch_ended(has_failed, |states| executor.measure_states(states));
+                drop(entered);
                 if let Some(checkpointer) = checkpointer
                     && !control.has_failed()
                     && let Err(error) = checkpointer.after_batch(executor, time)
@@ -223,8 +254,11 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 control.complete_batch(time);
             }
             Next::Blocks => {
-                let is_out_of_blocks = executor.take_in(&|| control.is_due());
-                executor.take_errors(&mut |error| control.record(error));
+                let is_out_of_blocks = monitor.take_in(|| executor.take_in(&|| control.is_due()));
+                executor.take_errors(&mut |error, intake| {
+                    receiver_failed(&monitor.bus, &monitor.clock, &monitor.intakes, intake, &error);
+                    control.record(error);
+                });
                 if is_out_of_blocks {
                     control.request_cut();
                 } else if !executor.has_bounded_input() {

@@ -3,12 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::context::{ContextState, StreamingContext};
+use super::control::Control;
 use crate::dstream::DStream;
 use crate::error::Result;
 use crate::record::{Batch, Record};
 use crate::source::QueueHandle;
 use crate::source::queue::Take;
+use crate::time::Time;
 
 /// A streaming context whose batches run when the test says so.
 ///
@@ -28,6 +31,32 @@ use crate::source::queue::Take;
 #[derive(Debug)]
 pub struct TestContext {
     context: StreamingContext,
+}
+
+/// The clock of a [`TestContext`], which stands still until it is moved.
+#[derive(Clone)]
+pub struct TestClock {
+    context: (Clock, Arc<Control>),
+}
+
+impl TestClock {
+    /// Moves the clock on.
+    pub fn advance(&self, duration: Duration) {
+        let (clock, control) = &self.context;
+        clock.advance(duration);
+        control.notify_all();
+    }
+
+    /// What it shows.
+    pub fn now(&self) -> Time {
+        self.context.0.now()
+    }
+}
+
+impl std::fmt::Debug for TestClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TestClock({})", self.now())
+    }
 }
 
 /// The test's end of an input stream. An interval without a push has an empty batch.
@@ -56,6 +85,27 @@ impl TestContext {
     /// The context itself, to add other sources and outputs.
     pub fn context(&self) -> &StreamingContext {
         &self.context
+    }
+
+    /// The test's clock, to be moved also while a batch runs: by a closure, as if that took its
+    /// time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill::prelude::*;
+    ///
+    /// let mut t = TestContext::new()?;
+    /// let (lines, clock) = (t.input::<String>(), t.clock());
+    /// lines.stream().foreach_batch(move |_, _| {
+    ///     clock.advance(Duration::from_millis(300));
+    ///     Ok(())
+    /// });
+    /// t.tick()?;
+    /// assert_eq!(t.context().metrics().processing.last, Duration::from_millis(300));
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn clock(&self) -> TestClock {
+        TestClock { context: self.context.clock() }
     }
 
     /// An input stream, to be pushed to.

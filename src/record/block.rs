@@ -57,6 +57,13 @@ impl BlockPool {
         self.take_locked(&mut self.lock())
     }
 
+    /// How many blocks there may be, and how many of them are being read or filled.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let blocks = self.lock();
+        let free = blocks.idle.iter().filter(|block| Arc::strong_count(block) == 1).count();
+        (self.blocks_max.load(Ordering::Relaxed), blocks.made - free)
+    }
+
     /// Waits until a block may be free, or the time has passed.
     pub(crate) fn wait(&self, timeout: Duration) {
         let mut blocks = self.lock();

@@ -6,10 +6,13 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use tidemill_kernels::count_newlines;
+
+use super::pace::{Now, Pace};
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{BLOCK_BYTES, EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
@@ -36,11 +39,36 @@ pub(crate) struct Intake {
     is_eager: AtomicBool,
     has_ended: AtomicBool,
     error: Mutex<Option<Error>>,
+    /// Rows a second that may be read, as bits; infinite without a limit.
+    rate: AtomicU64,
+    taken: Taken,
+}
+
+/// What the batches took of the source so far.
+#[derive(Default)]
+struct Taken {
+    /// Lines are counted only where somebody wants to know: that takes a look at each byte.
+    counts_rows: AtomicBool,
+    rows: AtomicU64,
+    bytes: AtomicU64,
+    /// Rows up to the last cut, and so those of the batch before.
+    rows_before: AtomicU64,
+    blocks_queued: AtomicUsize,
+}
+
+/// How it stands with a source's blocks.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BlockCounts {
+    pub(crate) max: usize,
+    pub(crate) in_use: usize,
+    pub(crate) queued: usize,
 }
 
 struct Filling {
     receiver: Box<dyn Receiver>,
     writer: BlockWriter,
+    /// Only where the rate is limited.
+    pace: Option<Pace>,
     /// The receiver is at its end, and its last lines wait for a block.
     is_ending: bool,
 }
@@ -60,6 +88,8 @@ pub(crate) enum Step {
     /// Something may have been read.
     More,
     Later(Duration),
+    /// The source's rate allows no more before this.
+    Limited(Duration),
     /// All blocks are in use.
     NoBlock,
     Ended,
@@ -81,12 +111,65 @@ impl Intake {
             is_bounded: receiver.is_bounded(),
             pool,
             counters: writer.counters(),
-            filling: Mutex::new(Filling { receiver, writer, is_ending: false }),
+            filling: Mutex::new(Filling { receiver, writer, pace: None, is_ending: false }),
             sealed: Mutex::new(VecDeque::with_capacity(limits.blocks + limits.queued_batches + 1)),
             is_eager: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             error: Mutex::new(None),
+            rate: AtomicU64::new(f64::INFINITY.to_bits()),
+            taken: Taken::default(),
         }
+    }
+
+    /// Limits the source to so many rows a second. To be called before the first step.
+    pub(crate) fn limit(&self, rate: f64, now: Now, interval: Duration) {
+        self.set_rate(rate);
+        self.count_rows();
+        lock(&self.filling).pace = Some(Pace::new(now, interval));
+    }
+
+    /// Changes the rate of a source that is limited.
+    pub(crate) fn set_rate(&self, rate: f64) {
+        self.rate.store(rate.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Rows a second that may be read; infinite without a limit.
+    pub(crate) fn rate(&self) -> f64 {
+        f64::from_bits(self.rate.load(Ordering::Relaxed))
+    }
+
+    /// How long its rate forbids reading it, if it does.
+    pub(crate) fn limited_for(&self) -> Option<Duration> {
+        let rate = self.rate();
+        if rate.is_infinite() {
+            return None;
+        }
+        lock(&self.filling).pace.as_mut().and_then(|pace| pace.allowance(rate).err())
+    }
+
+    /// Counts rows from now on.
+    pub(crate) fn count_rows(&self) {
+        self.taken.counts_rows.store(true, Ordering::Relaxed);
+    }
+
+    /// Rows that batches took since they are counted, and bytes.
+    pub(crate) fn taken(&self) -> (Option<u64>, u64) {
+        let rows = self.taken.rows.load(Ordering::Relaxed);
+        let counts_rows = self.taken.counts_rows.load(Ordering::Relaxed);
+        (counts_rows.then_some(rows), self.taken.bytes.load(Ordering::Relaxed))
+    }
+
+    /// Rows that came since the last call; to be called after [`pass_cut`](Self::pass_cut), when
+    /// they are those of the batch.
+    pub(crate) fn rows_of_batch(&self) -> u64 {
+        let rows = self.taken.rows.load(Ordering::Relaxed);
+        rows - self.taken.rows_before.swap(rows, Ordering::Relaxed)
+    }
+
+    pub(crate) fn blocks(&self) -> BlockCounts {
+        let queued = self.taken.blocks_queued.load(Ordering::Relaxed);
+        let (max, in_use) = self.pool.counts();
+        BlockCounts { max, in_use, queued }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -133,7 +216,7 @@ impl Intake {
         if self.has_ended() {
             return Step::Ended;
         }
-        let Filling { receiver, writer, is_ending } = &mut *filling;
+        let Filling { receiver, writer, pace, is_ending } = &mut *filling;
         if !writer.open() {
             return Step::NoBlock;
         }
@@ -141,13 +224,23 @@ impl Intake {
             return self.end(writer);
         }
         // Lines without room in the last block may have filled this one, too.
-        if writer.is_full() {
+        if writer.is_block_full() {
             self.seal(writer);
             return Step::Sealed;
         }
-        match self.guarded(|| receiver.receive(writer)) {
+        let mark = match pace.as_mut().map(|pace| pace.allowance(self.rate())) {
+            None => None,
+            Some(Ok(bytes)) => Some(writer.limit(bytes)),
+            Some(Err(wait)) => return Step::Limited(wait),
+        };
+        let received = self.guarded(|| receiver.receive(writer));
+        if let (Some(pace), Some(mark)) = (pace, mark) {
+            let (bytes, lines) = writer.taken_since(mark);
+            pace.took(bytes, lines);
+        }
+        match received {
             Ok(received) => {
-                let is_due = writer.is_full() || self.is_worth_sealing(writer);
+                let is_due = writer.is_block_full() || self.is_worth_sealing(writer);
                 let is_sealed = is_due && self.seal(writer);
                 match received {
                     Received::End => {
@@ -200,7 +293,7 @@ impl Intake {
                         self.wait_for_block();
                     }
                     // The rest belongs to the next batch.
-                    Step::NoBlock | Step::Later(_) | Step::Ended => break,
+                    Step::NoBlock | Step::Later(_) | Step::Limited(_) | Step::Ended => break,
                 }
             }
         }
@@ -236,7 +329,7 @@ impl Intake {
         if self.has_ended() {
             return false;
         }
-        let Filling { receiver, writer, is_ending } = &mut *filling;
+        let Filling { receiver, writer, is_ending, .. } = &mut *filling;
         match self.guarded(|| receiver.tick(time)) {
             Ok(has_more) => has_more,
             Err(error) => {
@@ -262,7 +355,11 @@ impl Intake {
         let mut sealed = lock(&self.sealed);
         match sealed.front() {
             Some(Sealed::Block(_)) => match sealed.pop_front() {
-                Some(Sealed::Block(block)) => Some(block),
+                Some(Sealed::Block(block)) => {
+                    drop(sealed);
+                    self.take_in(&block);
+                    Some(block)
+                }
                 _ => unreachable!("it was in front"),
             },
             _ => None,
@@ -275,6 +372,16 @@ impl Intake {
         match lock(&self.sealed).pop_front() {
             Some(Sealed::Cut(position)) => position,
             _ => panic!("a batch ends with its cut"),
+        }
+    }
+
+    fn take_in(&self, block: &SharedText) {
+        let taken = &self.taken;
+        taken.blocks_queued.fetch_sub(1, Ordering::Relaxed);
+        taken.bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
+        if taken.counts_rows.load(Ordering::Relaxed) {
+            let rows = count_newlines(block.bytes());
+            taken.rows.fetch_add(rows as u64, Ordering::Relaxed);
         }
     }
 
@@ -300,6 +407,7 @@ impl Intake {
 
     fn seal(&self, writer: &mut BlockWriter) -> bool {
         let Some(block) = writer.seal() else { return false };
+        self.taken.blocks_queued.fetch_add(1, Ordering::Relaxed);
         lock(&self.sealed).push_back(Sealed::Block(block));
         true
     }

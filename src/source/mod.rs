@@ -9,6 +9,7 @@ mod files;
 mod follow;
 pub(crate) mod intake;
 mod listen;
+pub(crate) mod pace;
 pub(crate) mod queue;
 mod read;
 mod readiness;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::{memchr, memrchr};
-use tidemill_kernels::TextBuffer;
+use tidemill_kernels::{TextBuffer, count_newlines};
 
 use super::Carry;
 use crate::config::{BLOCK_BYTES, READ_BYTES, ROOM_BYTES_MIN};
@@ -83,6 +83,13 @@ fn add(counter: &AtomicU64, n: usize) {
     counter.fetch_add(n as u64, Ordering::Relaxed);
 }
 
+/// Where a writer stood.
+pub(crate) struct Mark {
+    bytes: usize,
+    filled: usize,
+    excess: usize,
+}
+
 /// Room in a block for a [`Receiver`](super::Receiver) to write lines to.
 pub struct BlockWriter {
     // Fixed.
@@ -101,6 +108,8 @@ pub struct BlockWriter {
     /// Bytes that this call of the receiver may still read: an endless line never fills a block,
     /// and the tick has to come through all the same.
     bytes_left: usize,
+    /// The source's rate is limited: when `bytes_left` are used up the block counts as full.
+    is_limited: bool,
 }
 
 impl BlockWriter {
@@ -120,6 +129,7 @@ impl BlockWriter {
             excess: Vec::new(),
             is_closed: false,
             bytes_left: 0,
+            is_limited: false,
         }
     }
 
@@ -132,6 +142,11 @@ impl BlockWriter {
     /// Lines that are pushed nevertheless are kept, but nothing except the receiver's looking here
     /// bounds how many.
     pub fn is_full(&self) -> bool {
+        self.is_block_full() || (self.is_limited && self.bytes_left == 0)
+    }
+
+    /// As [`is_full`](Self::is_full), where that is for want of room.
+    pub(crate) fn is_block_full(&self) -> bool {
         match &self.block {
             Some(block) => {
                 self.is_closed
@@ -157,7 +172,7 @@ impl BlockWriter {
         if self.bytes_left == 0 {
             return Ok(None);
         }
-        if self.is_full() || !self.has_room_after(carry) {
+        if self.is_block_full() || !self.has_room_after(carry) {
             // Were the block not given up here, the receiver would be called with it for ever.
             self.is_closed = self.block.is_some();
             return Ok(None);
@@ -165,7 +180,8 @@ impl BlockWriter {
         let block = writable(&mut self.block);
         let (from, head) = (block.len(), carry.bytes.len());
         let room = block.spare();
-        let end = room.len().min(head + READ_BYTES);
+        let read_max = if self.is_limited { READ_BYTES.min(self.bytes_left) } else { READ_BYTES };
+        let end = room.len().min(head + read_max);
         room[..head].copy_from_slice(&carry.bytes);
         let count = read(&mut room[head..end])?;
         assert!(count <= end - head, "a read filled more than it was given");
@@ -203,6 +219,9 @@ impl BlockWriter {
     /// Appends one line, given without its end. A line end inside of it makes it several lines, and
     /// a `\r` at its end counts as part of that end.
     pub fn push_line(&mut self, line: &[u8]) {
+        if self.is_limited {
+            self.bytes_left = self.bytes_left.saturating_sub(line.len() + 1);
+        }
         let is_short = line.len() <= self.line_bytes_max;
         if is_short && let Some(block) = &mut self.block {
             let block = Arc::get_mut(block).expect("a block that is filled is not shared");
@@ -227,6 +246,7 @@ impl BlockWriter {
     /// free. Returns whether it has one.
     pub(crate) fn open(&mut self) -> bool {
         self.bytes_left = BLOCK_BYTES;
+        self.is_limited = false;
         if self.block.is_none() {
             self.block = self.pool.take();
             self.is_closed = false;
@@ -237,6 +257,21 @@ impl BlockWriter {
             self.append(&excess);
         }
         has_block
+    }
+
+    /// Has the next call of the receiver bring about so many bytes, and says where it starts.
+    pub(crate) fn limit(&mut self, bytes: usize) -> Mark {
+        self.bytes_left = bytes.min(BLOCK_BYTES);
+        self.is_limited = true;
+        Mark { bytes: self.bytes_left, filled: self.filled(), excess: self.excess.len() }
+    }
+
+    /// Bytes and lines that have come since.
+    pub(crate) fn taken_since(&self, mark: Mark) -> (usize, usize) {
+        let lines =
+            self.block.as_ref().map_or(0, |block| count_newlines(&block.bytes()[mark.filled..]));
+        let excess = count_newlines(&self.excess[mark.excess..]);
+        (mark.bytes - self.bytes_left, lines + excess)
     }
 
     /// The filled block, if there is anything in it.

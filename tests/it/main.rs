@@ -25,6 +25,7 @@ mod history;
 mod joins;
 mod laws;
 mod lifecycle;
+mod listeners;
 mod model;
 #[cfg(all(feature = "json", feature = "regex"))]
 mod mutations;
@@ -38,6 +39,7 @@ mod plan;
 mod pressure;
 mod properties;
 mod random;
+mod rate;
 mod records;
 mod recovery;
 mod refusals;

@@ -10,6 +10,7 @@ mod fields;
 mod functions;
 mod lifecycle;
 mod operator;
+mod pid;
 mod proof;
 mod rows;
 mod run;
@@ -140,7 +141,8 @@ fn examine(case: &Json) -> Checked<Verdict> {
         kind @ ("recovery" | "recovery_files" | "table") => {
             waiting(&format!("checkpoints ({kind})"))
         }
-        kind @ ("pid" | "pid_invalid") => waiting(&format!("rate control ({kind})")),
+        "pid" => pid::pid(&case),
+        "pid_invalid" => pid::pid_invalid(&case),
         kind @ ("file_stream" | "binary_records") => {
             waiting(&format!("a directory source ({kind})"))
         }

@@ -275,7 +275,6 @@ fn what_waits() {
         (with(&mapped(), json!({ "pipeline": side })), "keyed state (updateStateByKey)"),
         (json!({ "kind": "stream_weak" }), "keyed state (stream_weak)"),
         (json!({ "kind": "recovery" }), "checkpoints (recovery)"),
-        (json!({ "kind": "pid" }), "rate control (pid)"),
         (json!({ "kind": "file_stream" }), "a directory source (file_stream)"),
     ] {
         assert_eq!(judge(&case), Verdict::Waiting(waits.to_owned()), "{case}");
@@ -321,7 +320,10 @@ fn changes(case: &Json) -> Vec<Json> {
                 }
                 let index = emissions.len() / 2;
                 let mut other = emissions.clone();
-                other[index].as_array_mut().unwrap().push(json!("surplus"));
+                match other[index].as_array_mut() {
+                    Some(emission) => emission.push(json!("surplus")),
+                    None => other[index] = json!("surplus"),
+                }
                 change(compared, json!(other));
             }
         }
