@@ -29,8 +29,9 @@ struct Shared {
     random: u64,
     /// Of a thousand operations so many fail.
     faults: u64,
-    /// The operation after so many fails, and all after it with it.
+    /// The operation after so many fails, and maybe all after it.
     fails_at: Option<u64>,
+    fails_after: bool,
     operations: u64,
     has_failed: bool,
 }
@@ -83,6 +84,7 @@ impl FaultyDisk {
             random: seed | 1,
             faults: 0,
             fails_at: None,
+            fails_after: false,
             operations: 0,
             has_failed: false,
         };
@@ -93,6 +95,22 @@ impl FaultyDisk {
     pub(crate) fn fail(&self, of_a_thousand: u64) {
         let mut shared = self.lock();
         (shared.faults, shared.has_failed) = (of_a_thousand, false);
+        shared.fails_at = None;
+    }
+
+    /// From now on the operation after so many fails, alone or with all after it.
+    pub(crate) fn fail_at(&self, operation: u64, and_after: bool) {
+        let mut shared = self.lock();
+        (shared.fails_at, shared.fails_after) = (Some(operation), and_after);
+        (shared.operations, shared.has_failed) = (0, false);
+    }
+
+    /// Damages a file: from now on it has these bytes, and a crash leaves them.
+    pub(crate) fn overwrite(&self, path: &Path, bytes: Vec<u8>) {
+        let mut shared = self.lock();
+        let number = shared.number(path).expect("there is such a file");
+        let safe = bytes.len();
+        shared.files.insert(number, FileBytes { bytes, safe });
     }
 
     /// Whether an operation has failed since [`fail`](Self::fail) was called.
@@ -139,9 +157,10 @@ impl Shared {
 
     /// Fails if it is this operation's turn.
     fn begin(&mut self) -> io::Result<()> {
+        let operation = self.operations;
         self.operations += 1;
-        let is_turn = self.fails_at.is_some_and(|at| self.operations > at)
-            || self.random() % 1000 < self.faults;
+        let is_late = |at: u64| operation == at || (self.fails_after && operation > at);
+        let is_turn = self.fails_at.is_some_and(is_late) || self.random() % 1000 < self.faults;
         if !is_turn {
             return Ok(());
         }

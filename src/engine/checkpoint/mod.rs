@@ -5,6 +5,8 @@
 
 mod format;
 mod store;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::time::Duration;

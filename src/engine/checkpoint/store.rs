@@ -242,7 +242,9 @@ fn then(earlier: Checkpoint, mut later: Checkpoint) -> Checkpoint {
     let mut before: BTreeMap<String, Section> =
         earlier.sections.into_iter().map(|section| (section.name.clone(), section)).collect();
     for section in &mut later.sections {
-        if let Some(before) = before.remove(&section.name) {
+        if let Some(before) = before.remove(&section.name)
+            && before.form == section.form
+        {
             section.changes = before.changes.then(&section.changes);
         }
     }

@@ -1,0 +1,295 @@
+//! Checkpoints held against a model: disks that fail, files that are damaged, and long courses of
+//! writes, merges and restarts. `TIDEMILL_SEEDS=n` runs more of each.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::format::HEADER_BYTES;
+use super::{Checkpoint, Section, Store};
+use crate::error::{ErrorKind, Result};
+use crate::ops::Changes;
+use crate::storage::Storage;
+use crate::storage::faulty::FaultyDisk;
+use crate::time::Time;
+
+const DIRECTORY: &str = "/checkpoints";
+
+/// What is remembered: entries by section and number.
+type Remembered = BTreeMap<String, BTreeMap<u64, Vec<u8>>>;
+
+/// A program that remembers, and what it remembered after each of its batches.
+struct Course {
+    random: u64,
+    number: u64,
+    remembered: Remembered,
+    history: BTreeMap<u64, Remembered>,
+    /// The last batch whose checkpoint was said to be on disk.
+    acknowledged: u64,
+}
+
+impl Course {
+    fn new(seed: u64) -> Course {
+        let random = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let (remembered, history) = Default::default();
+        Course { random, number: 0, remembered, history, acknowledged: 0 }
+    }
+
+    fn random(&mut self, end: u64) -> u64 {
+        // Xorshift64 (Marsaglia 2003).
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % end
+    }
+
+    /// The next batch, and what of it is to be written.
+    fn next(&mut self) -> Checkpoint {
+        self.number += 1;
+        let mut sections = Vec::new();
+        for name in ["a", "b", "c"] {
+            if self.random(7) == 0 {
+                // Gone, whether or not it was there.
+                self.remembered.remove(name);
+            } else {
+                let mut entries = self.remembered.remove(name).unwrap_or_default();
+                let changes = self.change(&mut entries);
+                self.remembered.insert(name.to_owned(), entries);
+                sections.push(Section { name: name.to_owned(), form: "bytes".to_owned(), changes });
+            }
+        }
+        self.history.insert(self.number, self.remembered.clone());
+        Checkpoint {
+            number: self.number,
+            time: Time::from_millis(1_000 * self.number),
+            zero: Time::from_millis(1_000),
+            interval: Duration::from_secs(1),
+            sources: vec![("lines".to_owned(), self.number.to_le_bytes().to_vec())],
+            sections,
+        }
+    }
+
+    fn change(&mut self, entries: &mut BTreeMap<u64, Vec<u8>>) -> Changes {
+        let mut changes = Changes::default();
+        if self.random(8) == 0 {
+            changes.forget_all();
+            entries.clear();
+        }
+        let mut number = self.random(5);
+        while number < 40 {
+            if self.random(3) == 0 {
+                changes.remove(number);
+                entries.remove(&number);
+            } else {
+                let len = if self.random(20) == 0 { 200 } else { self.random(6) };
+                let bytes = vec![self.random(256) as u8; len as usize];
+                changes.put(number, |out| out.extend_from_slice(&bytes));
+                entries.insert(number, bytes);
+            }
+            number += 1 + self.random(12);
+        }
+        changes
+    }
+
+    /// Goes on from what a restart found, of which it checks that it is what was there.
+    #[track_caller]
+    fn go_on_from(&mut self, found: Option<Checkpoint>) {
+        let number = found.as_ref().map_or(0, |found| found.number);
+        self.remembered = self.history.get(&number).cloned().unwrap_or_default();
+        if let Some(found) = found {
+            assert_eq!(found.time, Time::from_millis(1_000 * number));
+            assert_eq!(found.sources[0].1, number.to_le_bytes());
+            assert_eq!(content(found), self.remembered, "checkpoint {number}");
+        }
+        (self.number, self.acknowledged) = (number, number);
+    }
+
+    /// Batches, merges and restarts. Stops at the first error unless it is to try again.
+    fn run(&mut self, disk: &FaultyDisk, steps: u64, is_tried_again: bool) -> Result<()> {
+        let mut store = open(disk)?;
+        let found = store.latest()?;
+        self.go_on_from(found);
+        for _ in 0..steps {
+            let checkpoint = self.next();
+            match store.write(&checkpoint) {
+                Err(_) if is_tried_again => store.write(&checkpoint)?,
+                written => written?,
+            }
+            self.acknowledged = self.number;
+            if self.random(5) == 0 {
+                match store.merge() {
+                    // One that failed is tried again after the next checkpoint.
+                    Err(_) if is_tried_again => {}
+                    merged => merged?,
+                }
+            }
+            if self.random(9) == 0 {
+                drop(store);
+                store = open(disk)?;
+                let found = store.latest()?;
+                assert_eq!(found.as_ref().map(|found| found.number), Some(self.acknowledged));
+                self.go_on_from(found);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn content(checkpoint: Checkpoint) -> Remembered {
+    let entries = |changes: &Changes| {
+        let put = changes.iter().map(|(number, bytes)| (number, bytes.expect("put").to_vec()));
+        put.collect()
+    };
+    let sections = checkpoint.sections.into_iter();
+    sections.map(|section| (section.name, entries(&section.changes))).collect()
+}
+
+fn open(disk: &FaultyDisk) -> Result<Store> {
+    Store::open(Arc::new(disk.clone()), Path::new(DIRECTORY))
+}
+
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    let seeds = std::env::var("TIDEMILL_SEEDS").ok();
+    0..seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn every_operation_fails_in_turn() {
+    for seed in seeds(4) {
+        for at in 0.. {
+            let (mut course, disk) = (Course::new(seed), FaultyDisk::new(seed));
+            let is_alone = at % 2 == 0;
+            disk.fail_at(at / 2, !is_alone);
+            let ran = course.run(&disk, 12, is_alone);
+            let has_failed = disk.has_failed();
+            assert!(has_failed || ran.is_ok(), "seed {seed}: {ran:?}");
+            let acknowledged = course.acknowledged;
+            disk.fail(0);
+            disk.crash();
+            let found = open(&disk).unwrap().latest().unwrap();
+            let number = found.as_ref().map_or(0, |found| found.number);
+            assert!(number >= acknowledged, "seed {seed}, {at}: {number}, not {acknowledged}");
+            course.go_on_from(found);
+            // What comes after stands on what was found, and on nothing else.
+            course.run(&disk, 3, false).unwrap();
+            course.go_on_from(open(&disk).unwrap().latest().unwrap());
+            if !has_failed {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn long_courses_come_back() {
+    for seed in seeds(8) {
+        let (mut course, disk) = (Course::new(seed), FaultyDisk::new(seed));
+        for _ in 0..5 {
+            course.run(&disk, 60, false).unwrap();
+            disk.crash();
+        }
+        let found = open(&disk).unwrap().latest().unwrap();
+        assert_eq!(found.as_ref().map(|found| found.number), Some(300));
+        course.go_on_from(found);
+        let files = disk.list(Path::new(DIRECTORY)).unwrap().len();
+        assert!(files < 100, "seed {seed}: {files} files are left");
+    }
+}
+
+/// Six checkpoints in a chain, which may be merged on its way.
+fn chain(seed: u64, merged_at: &[u64]) -> (Course, FaultyDisk, Vec<PathBuf>) {
+    let (mut course, disk) = (Course::new(seed), FaultyDisk::new(seed));
+    let mut store = open(&disk).unwrap();
+    for _ in 0..6 {
+        let checkpoint = course.next();
+        store.write(&checkpoint).unwrap();
+        if merged_at.contains(&checkpoint.number) {
+            store.merge().unwrap();
+        }
+    }
+    let paths = disk.list(Path::new(DIRECTORY)).unwrap();
+    (course, disk, paths)
+}
+
+#[test]
+fn what_is_damaged_is_never_taken_for_whole() {
+    for seed in seeds(1) {
+        for merged_at in [&[][..], &[3], &[2, 5], &[6]] {
+            let (mut course, disk, paths) = chain(seed, merged_at);
+            for (index, path) in paths.iter().enumerate() {
+                let good = disk.read(path).unwrap();
+                let is_newest = index + 1 == paths.len();
+                let mut check = |bytes: Vec<u8>| {
+                    disk.overwrite(path, bytes);
+                    match open(&disk).unwrap().latest() {
+                        Ok(found) => {
+                            let number = found.as_ref().expect("a checkpoint").number;
+                            assert!(!is_newest || number < 6, "damaged {}", path.display());
+                            course.go_on_from(found);
+                        }
+                        Err(error) => {
+                            assert_eq!(error.kind(), ErrorKind::Checkpoint);
+                            // Another one is whole unless all stand on this one.
+                            assert_eq!(index, 0, "{error}");
+                        }
+                    }
+                };
+                for len in 0..good.len() {
+                    check(good[..len].to_vec());
+                }
+                let bits = good.len() * 8;
+                let sample = (HEADER_BYTES * 8..bits).step_by(13 + seed as usize % 7);
+                for bit in (0..HEADER_BYTES * 8).chain(sample) {
+                    let mut bytes = good.clone();
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    check(bytes);
+                }
+                check([&good[..], &[0]].concat());
+                disk.overwrite(path, good);
+            }
+            course.go_on_from(open(&disk).unwrap().latest().unwrap());
+            assert_eq!(course.number, 6);
+        }
+    }
+}
+
+#[test]
+fn what_follows_damage_is_one_history() {
+    for seed in seeds(10) {
+        for merged_at in [&[][..], &[3], &[2, 5], &[6]] {
+            let (_, _, paths) = chain(seed, merged_at);
+            for index in 1..paths.len() {
+                let (mut course, disk, _) = chain(seed, merged_at);
+                let mut bytes = disk.read(&paths[index]).unwrap();
+                bytes[HEADER_BYTES - 1] ^= 1;
+                disk.overwrite(&paths[index], bytes);
+                let mut store = open(&disk).unwrap();
+                course.go_on_from(store.latest().unwrap());
+                drop(store);
+                // Another course from here, with the same numbers as the one before.
+                course.random = seed.wrapping_mul(77) | 1;
+                course.run(&disk, 8, false).unwrap();
+                disk.crash();
+                let found = open(&disk).unwrap().latest().unwrap();
+                assert_eq!(found.as_ref().map(|found| found.number), Some(course.acknowledged));
+                course.go_on_from(found);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_section_of_another_form_begins_anew() {
+    let (mut course, disk) = (Course::new(1), FaultyDisk::new(1));
+    let mut store = open(&disk).unwrap();
+    for form in ["old", "new"] {
+        let mut changes = Changes::default();
+        changes.put(u64::from(form == "new"), |out| out.push(1));
+        let section = Section { name: "a".to_owned(), form: form.to_owned(), changes };
+        store.write(&Checkpoint { sections: vec![section], ..course.next() }).unwrap();
+    }
+    let found = store.latest().unwrap().unwrap();
+    assert_eq!(found.sections[0].form, "new");
+    assert_eq!(content(found)["a"].keys().copied().collect::<Vec<_>>(), [1]);
+}
