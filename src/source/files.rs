@@ -213,7 +213,7 @@ fn byte_len(path: &Path) -> io::Result<u64> {
 const HEAD_BYTES: u64 = 256;
 
 /// A checksum of the first bytes of a file, as far as they were read.
-fn head_checksum(mut file: &File, read: u64) -> io::Result<u32> {
+pub(super) fn head_checksum(mut file: &File, read: u64) -> io::Result<u32> {
     let at = file.stream_position()?;
     file.seek(SeekFrom::Start(0))?;
     let mut head = Vec::new();

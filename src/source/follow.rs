@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::carry::Standing;
+use super::files::head_checksum;
 use super::read::{Taken, read_once};
 use super::{BlockWriter, Carry, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
@@ -152,6 +153,8 @@ impl Receiver for Follow {
                 push_bytes(tail.path.as_os_str().as_encoded_bytes(), &mut position);
                 open.id.save(&mut position);
                 tail.carry.standing(open.position).save(&mut position);
+                let head = head_checksum(&open.file, open.position).unwrap_or(0);
+                push_varint(head.into(), &mut position);
             }
         }
         Some(position)
@@ -165,9 +168,10 @@ impl Receiver for Follow {
             let path = take_bytes(position).map_err(io::Error::other)?;
             let id = FileId::load(position)?;
             let standing = Standing::load(position).map_err(io::Error::other)?;
+            let head = take_varint(position).map_err(io::Error::other)?;
             let mut tails = self.tails.iter_mut();
             match tails.find(|tail| tail.path.as_os_str().as_encoded_bytes() == path) {
-                Some(tail) => tail.resume(id, standing)?,
+                Some(tail) => tail.resume(id, standing, head)?,
                 None => tracing::warn!("a file that was followed no longer is"),
             }
         }
@@ -191,7 +195,7 @@ impl Receiver for Follow {
 
 impl Tail {
     /// Goes on in the file that was followed, wherever it is now.
-    fn resume(&mut self, id: FileId, standing: Standing) -> io::Result<()> {
+    fn resume(&mut self, id: FileId, standing: Standing, head: u64) -> io::Result<()> {
         let path = self.path.clone();
         let is_named = self.open.as_ref().is_some_and(|open| open.id == id);
         if !is_named {
@@ -204,8 +208,10 @@ impl Tail {
             self.open = Some(Open { file, id, position: 0, is_at_end: false, leaving });
         }
         let Some(open) = &mut self.open else { return Ok(()) };
-        if open.file.metadata()?.len() < standing.offset {
-            tracing::warn!(path = %path.display(), "a file is shorter than it was: read again");
+        // What has its number may be another file by now, or the same one written anew.
+        let is_shorter = open.file.metadata()?.len() < standing.offset;
+        if is_shorter || u64::from(head_checksum(&open.file, standing.offset)?) != head {
+            tracing::warn!(path = %path.display(), "a file is not what it was, and is read whole");
             return Ok(());
         }
         open.position = open.file.seek(SeekFrom::Start(standing.offset))?;

@@ -155,6 +155,10 @@ impl Job for Average {
         values
     }
 
+    fn state_name(&self) -> String {
+        format!("average.v1 of fields {:?}, {:?}", self.layout.fields, self.cut)
+    }
+
     fn merge(_: &str, total: &mut Saved<Tally>, value: Saved<Tally>) -> Result<(), Error> {
         Aggregate::<Number>::merge(&Stats, &mut total.0, &value.0)
     }

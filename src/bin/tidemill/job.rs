@@ -3,13 +3,14 @@
 //! What ends by itself gives one total at its end; a stream gives one result for each batch. A
 //! total is printed only if all of the input is in it, or the exit code says that it is not.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tidemill::{DStream, Error, Limits, Record, StreamingContext};
 
 use crate::failure::Failure;
-use crate::input::{Input, Window};
+use crate::input::{Input, Source, Window};
 use crate::log;
 use crate::output::{Format, Output, Report};
 use crate::parse;
@@ -38,10 +39,18 @@ pub(crate) struct Args {
     #[arg(long)]
     running: bool,
 
+    /// Keep totals, and how far files were read, in DIR, and go on from there when started again
+    /// with the same arguments
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+
     /// The shape of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
 }
+
+/// The batch interval of whole files with --checkpoint, and the least time between two checkpoints.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 impl Args {
     fn rows_max(&self) -> Option<usize> {
@@ -69,6 +78,9 @@ pub(crate) trait Job: Send + Sync + 'static {
         lines: &DStream<String>,
         window: Option<Window>,
     ) -> DStream<(String, Self::Value)>;
+
+    /// The name under which totals are kept: another one for settings that give others.
+    fn state_name(&self) -> String;
 
     /// Adds to a key's value another one.
     fn merge(key: &str, total: &mut Self::Value, value: Self::Value) -> Result<(), Error>;
@@ -102,18 +114,54 @@ pub(crate) fn run<J: Job>(
     args: &Args,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
-    let mut builder = StreamingContext::builder(J::NAME).batch_interval(input.interval);
+    let mut interval = input.interval;
+    if args.checkpoint.is_some() {
+        if input.source == Source::Stdin {
+            let message = "--checkpoint needs FILEs or a socket: a pipe cannot be read again";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        // What ends by itself is cut by time, too, so that there is something to keep before.
+        interval = if input.is_stream { interval } else { CHECKPOINT_EVERY };
+    }
+    let mut builder = StreamingContext::builder(J::NAME).batch_interval(interval);
     if let Some(threads) = args.threads {
         builder = builder.threads(usize::from(threads));
     }
     let ssc = builder.build()?;
     let (lines, size) = input.source.open(&ssc)?;
-    let values = job.values(&lines, input.window);
+    let mut values = job.values(&lines, input.window);
+    if let Some(directory) = &args.checkpoint {
+        let every = CHECKPOINT_EVERY.as_millis() / interval.as_millis();
+        ssc.checkpoint(directory, u32::try_from(every).unwrap_or(u32::MAX));
+        if args.running || !input.is_stream {
+            values = totals_of::<J>(&values, &job.state_name());
+        }
+    }
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
     let run = Run { job: Arc::new(job), ssc, values, args, interrupt };
     if input.is_stream { run.stream(output) } else { run.whole(output, size) }
+}
+
+/// What is known of each key since the beginning, in this process and those before it.
+fn totals_of<J: Job>(
+    values: &DStream<(String, J::Value)>,
+    name: &str,
+) -> DStream<(String, J::Value)> {
+    let totals = values.update_state_by_key_with(name, |_, key, values, total| {
+        let mut total: Option<J::Value> = total.map(J::Value::from_ref);
+        for value in values.iter() {
+            let value = J::Value::from_ref(value);
+            match &mut total {
+                None => total = Some(value),
+                // An error fails the batch, as any of a function that cannot give one.
+                Some(total) => J::merge(key, total, value).unwrap_or_else(|e| panic!("{e}")),
+            }
+        }
+        total
+    });
+    totals.clone()
 }
 
 /// A job that is about to start.
@@ -132,12 +180,13 @@ impl<J: Job> Run<'_, J> {
         let failed = Arc::new(Mutex::new(None));
         let (job, fail, handle) = (self.job.clone(), failed.clone(), self.ssc.clone());
         let (rows_max, is_running) = (self.args.rows_max(), self.args.running);
+        let are_totals = self.args.checkpoint.is_some();
         let mut totals = Totals::<J>::default();
         self.values.foreach_batch(move |batch, time| {
             if batch.is_empty() && !output.shows_empty() {
                 return Ok(());
             }
-            let written = if is_running {
+            let written = if is_running && !are_totals {
                 totals.add(batch)?;
                 output.write(Some(time), &job.report(totals.iter(), rows_max))
             } else {
@@ -163,7 +212,14 @@ impl<J: Job> Run<'_, J> {
     fn whole(self, mut output: Output, size: Option<u64>) -> Result<(), Failure> {
         let whole = Arc::new(Mutex::new(Whole::<J>::Nothing));
         let sink = whole.clone();
-        self.values.foreach_batch(move |batch, _| lock(&sink).add(batch));
+        let are_totals = self.args.checkpoint.is_some();
+        self.values.foreach_batch(move |batch, _| {
+            if are_totals {
+                *lock(&sink) = Whole::One(batch.clone());
+                return Ok(());
+            }
+            lock(&sink).add(batch)
+        });
         self.ssc.start()?;
         let mut progress = Progress::new(size.unwrap_or(0));
         let ended = self.await_end(&mut progress);

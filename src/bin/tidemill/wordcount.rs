@@ -42,6 +42,7 @@ Examples:
   tidemill wordcount server.log
   tidemill wordcount --all --format csv *.txt > words.csv
   tidemill wordcount --follow /var/log/syslog --interval 5s --running
+  tidemill wordcount --follow /var/log/syslog --running --checkpoint ~/syslog.counts
   tidemill wordcount --follow /var/log/syslog --window 5m --slide 10s
   tail -f access.log | cut -d' ' -f1 | tidemill wordcount --interval 1s
   tidemill wordcount --listen 127.0.0.1:9999 --interval 500ms --format json | jq .word";
@@ -77,6 +78,10 @@ impl Job for WordCount {
             Some(Window { length, slide }) => words.count_by_value_and_window(length, slide),
             None => words.count_by_value(),
         }
+    }
+
+    fn state_name(&self) -> String {
+        format!("wordcount.v1, split by {:?}", self.split)
     }
 
     fn merge(word: &str, total: &mut i64, count: i64) -> Result<(), Error> {
