@@ -632,14 +632,31 @@ impl StreamingContext {
 
     fn stop_with(&self, stop: Stop) {
         let control = &self.shared.control;
-        if control.stop_before_start() {
-            self.drop_outputs();
-            return;
-        }
-        control.stop(stop);
-        if !control.owns_this_thread() {
+        if self.begin_stop(stop) && !control.owns_this_thread() {
             control.wait_over();
         }
+    }
+
+    /// Says that the context shall stop, and waits for nothing; false if it never started.
+    pub(super) fn begin_stop(&self, stop: Stop) -> bool {
+        if self.shared.control.stop_before_start() {
+            self.drop_outputs();
+            return false;
+        }
+        self.shared.control.stop(stop);
+        true
+    }
+
+    /// Gives the context for as long as the program or the engine has it.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(super) fn weak(&self) -> impl Fn() -> Option<StreamingContext> + Send + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move || shared.upgrade().map(|shared| StreamingContext { shared })
+    }
+
+    #[cfg(all(unix, feature = "signals"))]
+    pub(super) fn shared_control(&self) -> Arc<Control> {
+        self.shared.control.clone()
     }
 
     /// Blocks until the context has stopped: by `stop`, or because all input has ended.

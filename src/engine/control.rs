@@ -149,6 +149,16 @@ impl Control {
         drop(self.news.wait_while(self.lock(), is_running));
     }
 
+    /// As [`wait_over`](Self::wait_over), for a while: whether the context has stopped.
+    #[cfg(all(unix, feature = "signals"))]
+    pub(super) fn is_over_within(&self, timeout: Duration) -> bool {
+        let is_running = |state: &mut State| state.context != ContextState::Stopped;
+        match self.news.wait_timeout_while(self.lock(), timeout, is_running) {
+            Ok((state, _)) => state.context == ContextState::Stopped,
+            Err(poisoned) => poisoned.into_inner().0.context == ContextState::Stopped,
+        }
+    }
+
     pub(super) fn stop(&self, stop: Stop) {
         let mut state = self.lock();
         // A stop at once overtakes a graceful one, not the other way.

@@ -18,6 +18,8 @@ mod pid;
 mod rate;
 mod recovery;
 mod scheduler;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
 #[cfg(test)]
 mod simulation;
 mod test_context;

@@ -48,6 +48,8 @@ mod saved;
 mod saved_windows;
 #[cfg(feature = "cli")]
 mod shell;
+#[cfg(all(unix, feature = "signals"))]
+mod signals;
 mod sort;
 mod stats;
 mod tables;
