@@ -24,6 +24,7 @@ mod signals;
 mod simulation;
 mod test_context;
 
+pub use checkpoint::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
 pub use context::{ContextBuilder, ContextState, StreamingContext};
 pub use listener::{BatchInfo, ListenerId, OutputOperationInfo, ReceiverInfo, StreamingListener};
 pub use metrics::{CheckpointMetrics, Delays, Metrics, SourceMetrics, StateMetrics};

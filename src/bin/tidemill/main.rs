@@ -7,6 +7,7 @@
 mod average;
 mod averages;
 mod cells;
+mod checkpoint;
 mod corpus;
 mod demo;
 mod failure;
@@ -42,6 +43,7 @@ enum Command {
     Wordcount(wordcount::Args),
     Average(average::Args),
     Generate(generate::Args),
+    Checkpoint(checkpoint::Args),
 }
 
 const AFTER_HELP: &str = "\
@@ -51,12 +53,13 @@ Examples:
   tidemill wordcount --listen 127.0.0.1:9999 --interval 500ms
   tidemill average --all --format csv measurements.txt > averages.csv
   tidemill generate words --connect 127.0.0.1:9999 --rate 10k
+  tidemill checkpoint verify /var/lib/words
 
 Exit codes:
   0    all went well, or the reader of the output had enough
-  1    a batch failed, or the output could not be written
+  1    a batch failed, the output could not be written, or a checkpoint is damaged
   2    the command line is wrong
-  3    an input or an address could not be opened or read
+  3    an input, an address or a directory of checkpoints could not be opened or read
   130  interrupted before the end of a file, or a second Ctrl-C (143 for a second SIGTERM)";
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Wordcount(args) => wordcount::run(&args),
         Command::Average(args) => average::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Checkpoint(args) => checkpoint::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 //! before, and stand on it; now and then one is written that stands by itself.
 
 mod format;
+mod inspect;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use crate::ops::Changes;
 use crate::time::Time;
 
+pub use inspect::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
 pub(super) use store::Store;
 pub(super) use writer::Writer;
 

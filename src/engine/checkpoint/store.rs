@@ -38,6 +38,9 @@ enum Unread {
     Disk(Error),
 }
 
+/// What is in a file.
+pub(super) type Decoded = Result<(Header, Checkpoint)>;
+
 /// One file of a chain.
 #[derive(Clone, Debug)]
 struct Link {
@@ -50,8 +53,7 @@ impl Store {
     /// The checkpoints of this directory, which is made if it is not there. What was begun and not
     /// finished is removed.
     pub(in crate::engine) fn open(storage: Arc<dyn Storage>, directory: &Path) -> Result<Store> {
-        let directory = directory.to_owned();
-        let store = Store { storage, directory, chain: Vec::new(), is_clean: false };
+        let store = Store::at(storage, directory);
         store
             .storage
             .create_directory(&store.directory)
@@ -62,6 +64,11 @@ impl Store {
             }
         }
         Ok(store)
+    }
+
+    /// The same, to look at what is there and leave it as it is.
+    pub(super) fn at(storage: Arc<dyn Storage>, directory: &Path) -> Store {
+        Store { storage, directory: directory.to_owned(), chain: Vec::new(), is_clean: false }
     }
 
     /// The newest checkpoint that is whole, if there is any, put together from all that it stands
@@ -202,6 +209,20 @@ impl Store {
         Ok((header, checkpoint))
     }
 
+    /// A checkpoint's length, and it or what is wrong with its file; `None` if there is no such.
+    pub(super) fn look_at(&self, number: u64) -> Result<Option<(u64, Decoded)>> {
+        let bytes = match self.storage.read(&self.path(number)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.cannot("read a checkpoint in", error)),
+        };
+        let decoded = format::decode(&bytes).and_then(|decoded| match decoded.0.number == number {
+            true => Ok(decoded),
+            false => Err(Error::new(ErrorKind::Checkpoint, "it is another one")),
+        });
+        Ok(Some((bytes.len() as u64, decoded)))
+    }
+
     fn damaged(&self, number: u64, what: &str) -> Error {
         let path = self.path(number);
         Error::new(ErrorKind::Checkpoint, format!("checkpoint {}: {what}", path.display()))
@@ -212,7 +233,7 @@ impl Store {
         Error::caused(ErrorKind::Checkpoint, message, error)
     }
 
-    fn numbers(&self) -> Result<BTreeSet<u64>> {
+    pub(super) fn numbers(&self) -> Result<BTreeSet<u64>> {
         let number = |path: &PathBuf| {
             let name = path.file_name()?.to_str()?;
             name.strip_prefix(PREFIX)?.parse().ok()

@@ -1,0 +1,115 @@
+//! `tidemill checkpoint`: what is in a directory of checkpoints, and whether it is whole.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use tidemill::checkpoint::{self, CheckpointInfo};
+
+use crate::cells::push_cell;
+use crate::failure::Failure;
+
+/// The widest name that is shown.
+const NAME_COLUMNS_MAX: usize = 60;
+
+/// Looks at the checkpoints in a directory, without changing it; a program may be using it.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Lists the checkpoints, and what the newest whole one holds.
+    Inspect {
+        /// The directory that a program was given for its checkpoints.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Reads and checks them all, and says which one a start would use.
+    Verify {
+        /// The directory that a program was given for its checkpoints.
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let (Action::Inspect { directory } | Action::Verify { directory }) = &args.action;
+    let checkpoints =
+        checkpoint::inspect(directory).map_err(|error| Failure::Input(error.to_string()))?;
+    if checkpoints.is_empty() {
+        let message = format!("there are no checkpoints in {}", directory.display());
+        return Err(Failure::Input(message));
+    }
+    let start = checkpoints.iter().rfind(|info| info.damage.is_none());
+    let mut out = Vec::new();
+    if matches!(args.action, Action::Inspect { .. }) {
+        push_list(&checkpoints, &mut out);
+        if let Some(start) = start {
+            push_parts(start, &mut out);
+        }
+    } else {
+        let count = checkpoints.len();
+        let line = match start {
+            Some(start) => format!("{count} read; a start would use {}\n", start.number),
+            None => format!("{count} read; none is whole\n"),
+        };
+        out.extend_from_slice(line.as_bytes());
+    }
+    io::stdout().lock().write_all(&out).map_err(|error| Failure::of_output(&error))?;
+    let damaged = checkpoints.iter().filter_map(|info| {
+        let what = info.damage.as_ref()?;
+        Some(format!("checkpoint {} is damaged: {what}", info.number))
+    });
+    let damaged: Vec<String> = damaged.collect();
+    if damaged.is_empty() { Ok(()) } else { Err(Failure::Run(damaged.join("\n"))) }
+}
+
+fn push_list(checkpoints: &[CheckpointInfo], out: &mut Vec<u8>) {
+    let mut rows = vec![["number", "batch", "bytes", "stands on", "state"].map(String::from)];
+    rows.extend(checkpoints.iter().map(|info| {
+        let (time, stands_on) = match (info.time, info.stands_on) {
+            (None, _) => ("?".to_owned(), "?".to_owned()),
+            (Some(time), None) => (time.to_string(), "itself".to_owned()),
+            (Some(time), Some(number)) => (time.to_string(), number.to_string()),
+        };
+        let state = if info.damage.is_none() { "whole" } else { "damaged" };
+        [info.number.to_string(), time, info.bytes.to_string(), stands_on, state.to_owned()]
+    }));
+    push_table(&rows, out);
+}
+
+/// The sources and sections of a checkpoint.
+fn push_parts(info: &CheckpointInfo, out: &mut Vec<u8>) {
+    let cell = |text: &str| {
+        let mut cell = Vec::new();
+        push_cell(text, NAME_COLUMNS_MAX, &mut cell);
+        String::from_utf8_lossy(&cell).into_owned()
+    };
+    out.extend_from_slice(format!("\nin checkpoint {}\n", info.number).as_bytes());
+    let mut rows = vec![["entries", "bytes", "holds", "form", "name"].map(String::from)];
+    rows.extend(info.sources.iter().map(|source| {
+        let bytes = source.position_bytes.to_string();
+        ["1".to_owned(), bytes, "position".to_owned(), "source".to_owned(), cell(&source.name)]
+    }));
+    rows.extend(info.sections.iter().map(|section| {
+        let holds = if section.is_whole { "all" } else { "changes" };
+        let (entries, bytes) = (section.entries.to_string(), section.bytes.to_string());
+        [entries, bytes, holds.to_owned(), cell(&section.form), cell(&section.name)]
+    }));
+    push_table(&rows, out);
+}
+
+/// Columns as wide as what is in them, numbers to the right, and the last one as it is.
+fn push_table(rows: &[[String; 5]], out: &mut Vec<u8>) {
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths = [0, 1, 2, 3].map(width);
+    for [a, b, c, d, last] in rows {
+        let [w, x, y, z] = widths;
+        out.extend_from_slice(format!("{a:>w$}  {b:>x$}  {c:>y$}  {d:>z$}  {last}\n").as_bytes());
+    }
+}

@@ -1,0 +1,159 @@
+//! What is in a directory of checkpoints, for whoever wants to know, without changing it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Store;
+use crate::error::Result;
+use crate::storage::Disk;
+use crate::time::Time;
+
+/// A checkpoint in its directory.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CheckpointInfo {
+    /// The number of its batch, from 1.
+    pub number: u64,
+    /// The time of its batch; `None` if it cannot be read.
+    pub time: Option<Time>,
+    /// The checkpoint whose changes it has; `None` if it stands by itself, or cannot be read.
+    pub stands_on: Option<u64>,
+    /// The length of its file.
+    pub bytes: u64,
+    /// What keeps a program from starting from it; `None` if it is whole, and so is all that it
+    /// stands on.
+    pub damage: Option<String>,
+    /// What is remembered, or how that has changed.
+    pub sections: Vec<SectionInfo>,
+    /// Where sources stand.
+    pub sources: Vec<SourceInfo>,
+}
+
+/// What a checkpoint has of one operator or sink.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SectionInfo {
+    /// The name under which the program finds it again.
+    pub name: String,
+    /// What its entries look like, in words.
+    pub form: String,
+    /// Whether it is all that is remembered, rather than what has changed.
+    pub is_whole: bool,
+    /// Entries, those among them that say that one is gone.
+    pub entries: u64,
+    /// The length of the entries.
+    pub bytes: u64,
+}
+
+/// What a checkpoint has of a source.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SourceInfo {
+    /// The name of the source.
+    pub name: String,
+    /// The length of its position.
+    pub position_bytes: u64,
+}
+
+/// What [`verify`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Checkpoints in the directory.
+    pub checkpoints: u64,
+    /// How many of them no program can start from.
+    pub damaged: u64,
+    /// The one that a program would start from: the newest that is whole.
+    pub start: Option<u64>,
+}
+
+/// The checkpoints of a directory, from the oldest to the newest. All of each is read and checked,
+/// and nothing is changed: a program may be using the directory.
+///
+/// # Errors
+///
+/// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if the directory or a file in it cannot
+/// be read. A file that can be read and is damaged is no error: its
+/// [`damage`](CheckpointInfo::damage) says so.
+pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
+    let store = Store::at(Arc::new(Disk), directory.as_ref());
+    let mut checkpoints: Vec<CheckpointInfo> = Vec::new();
+    // Header's checksums of those that are whole, unless they stand by themselves: such a one may
+    // be in the place of another with the same content.
+    let mut whole = BTreeMap::new();
+    for number in store.numbers()? {
+        // A program that uses the directory may have removed it by now.
+        let Some((bytes, decoded)) = store.look_at(number)? else { continue };
+        let mut info = CheckpointInfo {
+            number,
+            time: None,
+            stands_on: None,
+            bytes,
+            damage: None,
+            sections: Vec::new(),
+            sources: Vec::new(),
+        };
+        match decoded {
+            Err(error) => info.damage = Some(error.to_string()),
+            Ok((header, checkpoint)) => {
+                info.time = Some(header.time);
+                info.stands_on = header.predecessor.map(|(number, _)| number);
+                info.damage = match header.predecessor {
+                    None => None,
+                    Some((number, checksum)) => match whole.get(&number) {
+                        None => {
+                            Some(format!("checkpoint {number}, on which it stands, is not whole"))
+                        }
+                        Some(&Some(found)) if found != checksum => {
+                            Some(format!("checkpoint {number} is not the one on which it stands"))
+                        }
+                        Some(_) => None,
+                    },
+                };
+                if info.damage.is_none() {
+                    let checksum = header.predecessor.is_some().then_some(header.checksum);
+                    whole.insert(number, checksum);
+                }
+                info.sections = checkpoint
+                    .sections
+                    .into_iter()
+                    .map(|section| SectionInfo {
+                        is_whole: info.stands_on.is_none() || section.changes.is_whole(),
+                        entries: section.changes.len(),
+                        bytes: section.changes.bytes().len() as u64,
+                        name: section.name,
+                        form: section.form,
+                    })
+                    .collect();
+                info.sources = checkpoint
+                    .sources
+                    .into_iter()
+                    .map(|(name, position)| SourceInfo {
+                        name,
+                        position_bytes: position.len() as u64,
+                    })
+                    .collect();
+            }
+        }
+        checkpoints.push(info);
+    }
+    Ok(checkpoints)
+}
+
+/// Reads and checks all checkpoints of a directory, changes nothing, and says which one a program
+/// would start from.
+///
+/// # Errors
+///
+/// As with [`inspect`].
+pub fn verify(directory: impl AsRef<Path>) -> Result<Verified> {
+    let checkpoints = inspect(directory)?;
+    let is_whole = |info: &&CheckpointInfo| info.damage.is_none();
+    let whole = checkpoints.iter().filter(is_whole).count();
+    Ok(Verified {
+        checkpoints: checkpoints.len() as u64,
+        damaged: (checkpoints.len() - whole) as u64,
+        start: checkpoints.iter().rfind(is_whole).map(|info| info.number),
+    })
+}
