@@ -85,9 +85,7 @@ pub use time::Time;
 
 /// What is in a directory of checkpoints.
 pub mod checkpoint {
-    pub use crate::engine::{
-        CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify,
-    };
+    pub use crate::engine::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
 }
 
 /// What the code of `#[derive(Record)]` needs, and no program.

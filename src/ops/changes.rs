@@ -115,7 +115,11 @@ impl Changes {
 
     fn push(&mut self, number: u64, bytes: Option<&[u8]>) {
         match bytes {
-            Some(bytes) => self.put(number, |out| out.extend_from_slice(bytes)),
+            Some(bytes) => {
+                self.push_number(number);
+                push_varint(bytes.len() as u64 + 1, &mut self.bytes);
+                self.bytes.extend_from_slice(bytes);
+            }
             None => self.remove(number),
         }
     }

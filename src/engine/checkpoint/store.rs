@@ -89,7 +89,7 @@ impl Store {
                 }
                 Err(Unread::Disk(error)) => return Err(error),
                 Err(Unread::Damaged(error)) => {
-                    tracing::warn!(%error, number, "a checkpoint is damaged: an earlier one is used");
+                    tracing::warn!(%error, number, "a checkpoint is damaged: one before is used");
                     damage.push(error.to_string());
                 }
             }
