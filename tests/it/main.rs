@@ -7,6 +7,8 @@ mod arrow;
 mod average_command;
 mod batches;
 mod check;
+#[cfg(feature = "cli")]
+mod checkpoint_command;
 mod child;
 mod closures;
 mod collect;

@@ -1,0 +1,111 @@
+//! `tidemill checkpoint`, as scripts meet it: what it says of checkpoints, and its exit codes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tidemill::checkpoint::{inspect, verify};
+use tidemill::prelude::*;
+
+use crate::replay::Tape;
+use crate::shell::{assert_fails, assert_success, run, text};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A directory with the checkpoints of four batches, and their files.
+fn checkpoints() -> (TempDir, Vec<PathBuf>) {
+    let directory = tempfile::tempdir().expect("a directory of ours");
+    let mut t = TestContext::new().unwrap();
+    t.context().checkpoint(directory.path(), 1);
+    let tape = Tape::new([["a"], ["b"], ["c"], ["d"]]);
+    let words = t.context().receiver_stream(tape.player()).unwrap();
+    let counts = words.count_by_value_and_window(3 * SECOND, SECOND);
+    let _counts = t.output(&counts);
+    for _ in 0..4 {
+        t.tick().unwrap();
+    }
+    drop(t);
+    let files = files(directory.path());
+    assert!(files.len() >= 4, "{files:?}");
+    (directory, files)
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("a directory of ours");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_string_lossy().contains("checkpoint-"));
+    files.sort();
+    files
+}
+
+fn checkpoint(action: &str, directory: &Path) -> std::process::Output {
+    run(&["checkpoint", action, directory.to_str().expect("a path of ours")])
+}
+
+#[test]
+fn whole_ones() {
+    let (directory, paths) = checkpoints();
+    let found = inspect(directory.path()).unwrap();
+    assert_eq!(found.len(), paths.len());
+    assert_eq!((found[0].stands_on, found[1].stands_on), (None, Some(found[0].number)));
+    for (info, path) in found.iter().zip(&paths) {
+        assert_eq!(info.bytes, fs::metadata(path).unwrap().len());
+        assert!(info.damage.is_none() && info.time.is_some(), "{info:?}");
+        assert_eq!((info.sources.len(), info.sections.len()), (1, 1), "{info:?}");
+    }
+    let newest = found[found.len() - 1].number;
+    let verified = verify(directory.path()).unwrap();
+    assert_eq!((verified.checkpoints, verified.damaged), (found.len() as u64, 0));
+    assert_eq!(verified.start, Some(newest));
+
+    let output = checkpoint("verify", directory.path());
+    assert_success(&output);
+    let expected = format!("{} read; a start would use {newest}\n", found.len());
+    assert_eq!(text(&output.stdout), expected);
+    let output = checkpoint("inspect", directory.path());
+    assert_success(&output);
+    let printed = text(&output.stdout);
+    assert!(printed.contains(&format!("\nin checkpoint {newest}\n")), "{printed}");
+    assert!(printed.contains(&found[0].sections[0].name), "{printed}");
+    assert_eq!(printed.matches("whole\n").count(), found.len(), "{printed}");
+    // Nothing was changed.
+    assert_eq!(files(directory.path()), paths);
+}
+
+#[test]
+fn damaged_ones() {
+    let (directory, paths) = checkpoints();
+    let found = inspect(directory.path()).unwrap();
+    let at = paths.len() - 2;
+    let mut bytes = fs::read(&paths[at]).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&paths[at], bytes).unwrap();
+    let verified = verify(directory.path()).unwrap();
+    assert_eq!((verified.damaged, verified.start), (2, Some(found[at - 1].number)));
+    let damaged = found[at].number;
+    for action in ["verify", "inspect"] {
+        let output = checkpoint(action, directory.path());
+        let checksum = format!("checkpoint {damaged} is damaged: its checksum is wrong");
+        let stands = format!("checkpoint {damaged}, on which it stands, is not whole");
+        assert_fails(&output, 1, &[&checksum, &stands]);
+        assert!(!output.stdout.is_empty());
+    }
+    for path in &paths {
+        fs::write(path, "tide").unwrap();
+    }
+    assert_eq!(verify(directory.path()).unwrap().start, None);
+    let output = checkpoint("verify", directory.path());
+    assert_fails(&output, 1, &["is damaged"]);
+    assert!(text(&output.stdout).contains("none is whole"));
+}
+
+#[test]
+fn what_cannot_be_read() {
+    let directory = tempfile::tempdir().expect("a directory of ours");
+    assert_fails(&checkpoint("verify", directory.path()), 3, &["there are no checkpoints in"]);
+    let missing = directory.path().join("missing");
+    assert_fails(&checkpoint("inspect", &missing), 3, &["missing"]);
+    assert!(!missing.exists());
+    assert_fails(&run(&["checkpoint", "verify"]), 2, &["DIR"]);
+}
