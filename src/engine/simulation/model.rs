@@ -52,7 +52,7 @@ impl Model {
                 let start = Time::from_millis(time.millis().saturating_sub(WINDOW * 1000));
                 let last = self.batches.range(start..=time).filter(|(batch, _)| **batch > start);
                 let window = by_key(last.flat_map(|(_, rows)| rows.iter().copied()), |_| 1);
-                let _ = window;
+                assert_eq!(seen.window.get(&time), Some(&window), "{time}: window");
             }
         }
     }

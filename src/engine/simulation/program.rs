@@ -46,7 +46,7 @@ impl Life {
         let seen = Arc::<Mutex<Seen>>::default();
         // Another version of the program has its operators in another order.
         let mut parts: Vec<fn(&DStream<String>, &Arc<Mutex<Seen>>, &Arc<FaultyDisk>)> =
-            vec![rows, sums, counts];
+            vec![rows, sums, counts, window];
         for index in (1..parts.len()).rev() {
             parts.swap(index, random.below(index as u64 + 1) as usize);
         }
