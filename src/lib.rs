@@ -62,7 +62,8 @@ pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState};
 pub use engine::{
     BackPressure, BatchInfo, CheckpointMetrics, ContextBuilder, ContextState, Delays, ListenerId,
     Metrics, OutputOperationInfo, PidRateEstimator, ReceiverInfo, SourceMetrics, StateMetrics,
-    StreamingContext, StreamingListener, TestClock, TestContext, TestInput, TestOutput,
+    StatsReport, StreamingContext, StreamingListener, TestClock, TestContext, TestInput,
+    TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{

@@ -109,3 +109,44 @@ pub(crate) fn wake_this_thread_on_time() {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// A clock that was started when the wall clock showed so much.
+    fn started_at(since_epoch: Duration) -> Clock {
+        Clock::System { started: Instant::now(), since_epoch, ahead: Arc::default() }
+    }
+
+    /// After a start nothing reads the wall clock; between two runs it may have jumped.
+    #[test]
+    fn a_wall_clock_that_jumps_repeats_no_batch() {
+        let interval = Duration::from_millis(100);
+        let mut last = started_at(10 * HOUR).now().floor(interval);
+        for wall in [9 * HOUR, 10 * HOUR, 8 * HOUR] {
+            let clock = started_at(wall);
+            clock.not_before(last);
+            let first = clock.now().floor(interval) + interval;
+            // An hour back: it goes on right after the last batch.
+            assert_eq!(first, last + interval, "{wall:?}");
+            last = first;
+        }
+        let clock = started_at(12 * HOUR);
+        clock.not_before(last);
+        assert_eq!(clock.now().floor(interval), Time::from_millis(12 * 3_600_000));
+    }
+
+    #[test]
+    fn a_running_clock_never_goes_back() {
+        let clock = started_at(10 * HOUR);
+        let mut last = (clock.now(), clock.exact());
+        for _ in 0..10_000 {
+            let now = (clock.now(), clock.exact());
+            assert!(now >= last);
+            last = now;
+        }
+    }
+}

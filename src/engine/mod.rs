@@ -22,6 +22,7 @@ mod scheduler;
 mod signals;
 #[cfg(test)]
 mod simulation;
+mod stats_report;
 mod test_context;
 
 pub use checkpoint::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
@@ -30,4 +31,5 @@ pub use listener::{BatchInfo, ListenerId, OutputOperationInfo, ReceiverInfo, Str
 pub use metrics::{CheckpointMetrics, Delays, Metrics, SourceMetrics, StateMetrics};
 pub use pid::PidRateEstimator;
 pub use rate::BackPressure;
+pub use stats_report::StatsReport;
 pub use test_context::{TestClock, TestContext, TestInput, TestOutput};

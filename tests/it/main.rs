@@ -5,6 +5,7 @@ mod aggregates;
 mod arrow;
 #[cfg(feature = "cli")]
 mod average_command;
+mod backlog;
 mod batches;
 mod check;
 #[cfg(feature = "cli")]
