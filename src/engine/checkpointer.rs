@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::checkpoint::{Checkpoint, Section, Store, Writer};
 use super::control::Control;
 use super::executor::Executor;
+use super::monitor::Meter;
 use super::recovery::{SavedParts, lock, section_of_sink};
 use crate::config::CHECKPOINT_WAIT_MAX;
 use crate::error::Result;
@@ -54,11 +55,20 @@ impl Checkpointer {
         plan: CheckpointPlan,
         last: u64,
         control: Arc<Control>,
+        meter: Arc<Meter>,
     ) -> Result<Checkpointer> {
         let CheckpointPlan { store, parts, zero, interval, every, waits } = plan;
         let written = Arc::<Mutex<WhenWritten>>::default();
         let tell = written.clone();
         let writer = Writer::start(store, move |number| {
+            let mut metrics = meter.lock();
+            let Some(number) = number else {
+                metrics.checkpoints.failed += 1;
+                return;
+            };
+            metrics.checkpoints.written += 1;
+            metrics.checkpoints.last_batch = number;
+            drop(metrics);
             let told = std::mem::take(&mut *lock(&tell));
             for (intake, position) in told.positions {
                 intake.acknowledge(&position);

@@ -435,9 +435,9 @@ impl StreamingContext {
         Ok(context)
     }
 
-    /// As [`get_or_create`](Self::get_or_create), but where all that is in the directory is damaged,
-    /// or of another version of this crate, it is put aside under another name and the context
-    /// begins anew.
+    /// As [`get_or_create`](Self::get_or_create), but where all that is in the directory is
+    /// damaged, or of another version of this crate, it is put aside under another name and the
+    /// context begins anew.
     #[doc(alias = "createOnError")]
     pub fn get_or_create_on_error(
         directory: impl Into<PathBuf>,
@@ -578,7 +578,8 @@ impl StreamingContext {
             executor.go_on_after(last);
             let (zero, waits) = (began.zero, clock.is_manual());
             let plan = CheckpointPlan { store, parts, zero, interval: *interval, every, waits };
-            checkpointer = Some(Checkpointer::start(plan, last, control.clone())?);
+            checkpointer =
+                Some(Checkpointer::start(plan, last, control.clone(), self.shared.meter.clone())?);
             beginning = Some(began);
         } else if let Some(sink) = outputs.iter().find(|output| output.transaction().is_some()) {
             let message = format!(
@@ -772,12 +773,23 @@ impl StreamingContext {
         self.building().graph.nodes[node].checkpoint_millis = Some(millis);
     }
 
-    pub(crate) fn checkpoint_interval(&self, node: NodeId) -> Option<Duration> {
+    pub(crate) fn checkpoint_interval(&self, mut node: NodeId) -> Option<Duration> {
         let interval = self.shared.interval;
-        let every = self.building().graph.nodes[node].checkpoint_every(interval);
-        every.ok().flatten().map(|batches| {
-            Duration::from_millis(batches.saturating_mul(interval.as_millis() as u64))
-        })
+        let building = self.building();
+        let nodes = &building.graph.nodes;
+        loop {
+            match nodes[node].checkpoint_every(interval) {
+                Ok(Some(batches)) => {
+                    let millis = batches.saturating_mul(interval.as_millis() as u64);
+                    return Some(Duration::from_millis(millis));
+                }
+                // A step after what remembers asks for what that does.
+                Ok(None) if matches!(nodes[node].kind, Kind::Narrow(_)) => {
+                    node = nodes[node].parents[0];
+                }
+                _ => return None,
+            }
+        }
     }
 
     pub(crate) fn slide_of(&self, node: NodeId) -> Duration {

@@ -211,7 +211,7 @@ impl Executor {
         all.any(|intake| !intake.has_ended())
     }
 
-    /// How long the rates of all bounded sources that have not ended forbid reading them, if they do.
+    /// How long the rates of all bounded sources that have not ended forbid reading them, if so.
     pub(super) fn limited_for(&self) -> Option<Duration> {
         let eager = self.eager.iter().map(|&id| self.intake(id));
         let bounded = eager.filter(|intake| intake.is_bounded()).chain(&self.bounded);

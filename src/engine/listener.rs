@@ -7,9 +7,9 @@ use crate::time::Time;
 /// Is told what a context does: starts, receivers, batches and output operations.
 ///
 /// Listeners have a thread of their own, so that a slow one holds up no batch; events that it is
-/// too slow for are dropped once 1 024 wait, and [counted](crate::Metrics). A panic in a listener is
-/// logged and counted, and the next event comes. To stop the context in here only says so, and does
-/// not wait.
+/// too slow for are dropped once 1,024 wait, and [counted](crate::Metrics). A panic in a listener
+/// is logged and counted, and the next event comes. To stop the context in here only says so, and
+/// does not wait.
 ///
 /// ```
 /// use std::sync::mpsc::{SyncSender, sync_channel};

@@ -1,5 +1,5 @@
-//! What the batch loop says of itself as it goes: to the metrics, to listeners, to `tracing`, and to
-//! the rates of the sources.
+//! What the batch loop says of itself as it goes: to the metrics, to listeners, to `tracing`, and
+//! to the rates of the sources.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

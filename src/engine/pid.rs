@@ -8,7 +8,7 @@ use crate::time::Time;
 
 /// Estimates the rate at which a source may be read, from what became of its last batches.
 ///
-/// The formula is Spark's (SPARK.md, section 9). With the rate of processing, which is the rows of a
+/// The formula is Spark's (`PIDRateEstimator`). With the rate of processing, which is the rows of a
 /// batch by the time that it took, in rows a second:
 ///
 /// * the error is the last rate minus the rate of processing;

@@ -128,9 +128,10 @@ impl Receiver for Files {
             push_bytes(path.as_os_str().as_encoded_bytes(), &mut position);
         }
         if let Some(file) = &self.file {
-            self.carry.standing(self.offset).save(&mut position);
+            let standing = self.carry.standing(self.offset);
+            standing.save(&mut position);
             // What cannot be read now cannot be compared later.
-            push_varint(head_checksum(file, self.offset).unwrap_or(0).into(), &mut position);
+            push_varint(head_checksum(file, standing.offset).unwrap_or(0).into(), &mut position);
         }
         Some(position)
     }

@@ -152,8 +152,9 @@ impl Receiver for Follow {
             if let Some(open) = &tail.open {
                 push_bytes(tail.path.as_os_str().as_encoded_bytes(), &mut position);
                 open.id.save(&mut position);
-                tail.carry.standing(open.position).save(&mut position);
-                let head = head_checksum(&open.file, open.position).unwrap_or(0);
+                let standing = tail.carry.standing(open.position);
+                standing.save(&mut position);
+                let head = head_checksum(&open.file, standing.offset).unwrap_or(0);
                 push_varint(head.into(), &mut position);
             }
         }

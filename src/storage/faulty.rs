@@ -134,7 +134,7 @@ impl FaultyDisk {
             let unsafe_len = file.bytes.len() - file.safe;
             let kept = file.safe + (random % (unsafe_len as u64 + 1)) as usize;
             file.bytes.truncate(kept);
-            if random % 3 == 0 && kept > file.safe {
+            if random.is_multiple_of(3) && kept > file.safe {
                 file.bytes[kept - 1] ^= 0x55;
             }
             file.safe = file.bytes.len();
@@ -165,7 +165,7 @@ impl Shared {
             return Ok(());
         }
         self.has_failed = true;
-        let is_full = self.random() % 2 == 0;
+        let is_full = self.random().is_multiple_of(2);
         Err(if is_full { io::ErrorKind::StorageFull.into() } else { io::Error::other("EIO") })
     }
 
@@ -249,7 +249,7 @@ impl StorageFile for Open {
         let random = shared.random();
         let file = shared.files.get_mut(&self.number).expect("an open file is one of the files");
         // A failed write may have written something, and one that succeeds not all.
-        let is_short = failed.is_err() || random % 8 == 0;
+        let is_short = failed.is_err() || random.is_multiple_of(8);
         let least = usize::from(failed.is_ok() && !bytes.is_empty());
         let len = bytes.len().max(1) as u64;
         let count = if is_short { ((random % len) as usize).max(least) } else { bytes.len() };

@@ -15,7 +15,7 @@ use crate::random::Random;
 fn text(random: &mut Random, lines: usize) -> Vec<u8> {
     let mut text = Vec::new();
     for number in 0..lines {
-        let long = [0, 0, 0, 3, 50, 700][random.below(6) as usize];
+        let long = [0, 0, 0, 3, 50, 700][random.below(6)];
         text.extend_from_slice(format!("{number} {}", "x".repeat(long)).as_bytes());
         text.extend_from_slice(if random.below(4) == 0 { b"\r\n" } else { b"\n" });
     }

@@ -58,6 +58,8 @@ fn a_crash() {
     }
     let before = counted.take_batches();
     assert_eq!(tape.acknowledged(), 4);
+    let checkpoints = t.context().metrics().checkpoints;
+    assert_eq!((checkpoints.written, checkpoints.failed, checkpoints.last_batch), (2, 0, 4));
     drop(t);
     let (mut t, counted) = counts(&tape, directory.path(), 2);
     t.tick().unwrap();

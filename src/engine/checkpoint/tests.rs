@@ -259,11 +259,11 @@ fn what_follows_damage_is_one_history() {
     for seed in seeds(10) {
         for merged_at in [&[][..], &[3], &[2, 5], &[6]] {
             let (_, _, paths) = chain(seed, merged_at);
-            for index in 1..paths.len() {
+            for path in &paths[1..] {
                 let (mut course, disk, _) = chain(seed, merged_at);
-                let mut bytes = disk.read(&paths[index]).unwrap();
+                let mut bytes = disk.read(path).unwrap();
                 bytes[HEADER_BYTES - 1] ^= 1;
-                disk.overwrite(&paths[index], bytes);
+                disk.overwrite(path, bytes);
                 let mut store = open(&disk).unwrap();
                 course.go_on_from(store.latest().unwrap());
                 drop(store);

@@ -31,10 +31,10 @@ struct State {
 
 impl Writer {
     /// Starts the thread; `on_written` is called there with the number of each checkpoint that is
-    /// on disk.
+    /// on disk, and with `None` for an attempt that failed.
     pub(in crate::engine) fn start(
         store: Store,
-        on_written: impl FnMut(u64) + Send + 'static,
+        on_written: impl FnMut(Option<u64>) + Send + 'static,
     ) -> Result<Writer> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let thread = shared.clone();
@@ -103,7 +103,7 @@ impl Drop for Writer {
 }
 
 impl Shared {
-    fn run(&self, mut store: Store, mut on_written: impl FnMut(u64)) {
+    fn run(&self, mut store: Store, mut on_written: impl FnMut(Option<u64>)) {
         let is_waiting = |state: &mut State| state.checkpoint.is_none() && !state.is_ending;
         loop {
             let waited = self.changed.wait_while(self.lock(), is_waiting);
@@ -114,6 +114,7 @@ impl Shared {
             let written = store.write(&checkpoint);
             if let Err(error) = written {
                 tracing::error!(%error, number = checkpoint.number, "a checkpoint was not written");
+                on_written(None);
                 let mut state = self.lock();
                 (state.checkpoint, state.error) = (Some(checkpoint), Some(error));
                 state.is_writing = false;
@@ -125,7 +126,7 @@ impl Shared {
                 drop(waited.unwrap_or_else(|poisoned| poisoned.into_inner()));
                 continue;
             }
-            on_written(checkpoint.number);
+            on_written(Some(checkpoint.number));
             if store.is_long()
                 && let Err(error) = store.merge()
             {

@@ -3,7 +3,8 @@
 //! only counts.
 //!
 //! Everything is drawn from the seed but the threads' turns, so that a seed that fails can be run
-//! again: `TIDEMILL_SEED=17 cargo test --lib simulation`. `TIDEMILL_SEEDS` sets how many are run.
+//! again: `TIDEMILL_SEED=17 cargo test --lib simulation`. `TIDEMILL_SIMULATIONS` sets how many are
+//! run.
 
 mod model;
 mod program;
@@ -27,7 +28,7 @@ fn simulation() {
     for (_, seed) in NAMED {
         run(seed);
     }
-    for seed in 0..number("TIDEMILL_SEEDS").unwrap_or(20) {
+    for seed in 0..number("TIDEMILL_SIMULATIONS").unwrap_or(20) {
         run(seed);
     }
 }
