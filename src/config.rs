@@ -80,6 +80,10 @@ pub struct Limits {
     /// Batches whose times passed while the program did not run that are run after a restart
     /// (default 1,000): the first of them has all that came; times before them have no batch.
     pub missed_batches: usize,
+    /// Bytes on disk of each source's intake log (default 4 GiB, at least 64 MiB); with as many,
+    /// the source is not read until a checkpoint makes some of them needless. Blocks that are in
+    /// flight may pass it.
+    pub intake_log_bytes: u64,
     /// Rows that a queue stream holds before its pushes are refused (default 16 Mi).
     pub queued_rows: usize,
 }
@@ -94,6 +98,7 @@ impl Default for Limits {
             retained_bytes: 2 << 30,
             queued_batches: 8,
             missed_batches: 1_000,
+            intake_log_bytes: 4 << 30,
             queued_rows: 16 << 20,
         }
     }
@@ -111,6 +116,13 @@ impl Limits {
         range("retained_bytes", self.retained_bytes, 0, isize::MAX as usize)?;
         range("queued_batches", self.queued_batches, 1, 1 << 16)?;
         range("missed_batches", self.missed_batches, 0, 1 << 24)?;
+        // Files of the log are removed as wholes, and the newest ones stay.
+        range(
+            "intake_log_bytes",
+            usize::try_from(self.intake_log_bytes).unwrap_or(usize::MAX),
+            64 << 20,
+            isize::MAX as usize,
+        )?;
         range("queued_rows", self.queued_rows, 1, u32::MAX as usize)
     }
 }

@@ -60,10 +60,10 @@ pub use decode::{
 };
 pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState};
 pub use engine::{
-    BackPressure, BatchInfo, CheckpointMetrics, ContextBuilder, ContextState, Delays, ListenerId,
-    Metrics, OutputOperationInfo, PidRateEstimator, ReceiverInfo, SourceMetrics, StateMetrics,
-    StatsReport, StreamingContext, StreamingListener, TestClock, TestContext, TestInput,
-    TestOutput,
+    BackPressure, BatchInfo, CheckpointMetrics, ContextBuilder, ContextState, Delays,
+    IntakeLogMetrics, ListenerId, Metrics, OutputOperationInfo, PidRateEstimator, ReceiverInfo,
+    SourceMetrics, StateMetrics, StatsReport, StreamingContext, StreamingListener, TestClock,
+    TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{
@@ -79,8 +79,8 @@ pub use record::{
 };
 pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
-    BadUtf8, BlockWriter, Carry, Files, Follow, LineOptions, Listen, LongLine, QueueHandle,
-    Received, Receiver, Socket, SourceCounts, Stdin, Waiter,
+    BadUtf8, BlockWriter, Carry, Files, Follow, IntakeLog, LineOptions, Listen, LongLine,
+    QueueHandle, Received, Receiver, Socket, SourceCounts, Stdin, Waiter,
 };
 pub use time::Time;
 

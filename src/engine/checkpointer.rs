@@ -71,7 +71,7 @@ impl Checkpointer {
             drop(metrics);
             let told = std::mem::take(&mut *lock(&tell));
             for (intake, position) in told.positions {
-                intake.acknowledge(&position);
+                intake.saved(&position);
             }
             for sink in told.sinks {
                 if let Err(error) = lock(&sink).commit() {
@@ -113,11 +113,13 @@ impl Checkpointer {
         for source in &self.parts.sources {
             match executor.position(source.id) {
                 Some(position) => {
-                    sources.push((source.name.clone(), position.to_vec()));
+                    if source.is_saved() {
+                        sources.push((source.name.clone(), position.to_vec()));
+                    }
                     positions.push((source.intake.clone(), position.to_vec()));
                 }
                 // Some of its lines are in no batch yet: the next one will do.
-                None if source.is_replayable => return Ok(()),
+                None if source.is_saved() => return Ok(()),
                 None => {}
             }
         }

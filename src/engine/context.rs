@@ -33,7 +33,7 @@ use crate::record::batch::{AnyChunk, detach};
 use crate::record::{Batch, Key, Record};
 use crate::source::intake::Intake;
 use crate::source::queue::{Queue, QueueHandle, Take};
-use crate::source::{LineOptions, Receiver, Socket, SourceCounts};
+use crate::source::{IntakeLog, LineOptions, Receiver, Socket, SourceCounts};
 use crate::storage::{Disk, Storage};
 use crate::time::Time;
 
@@ -70,6 +70,8 @@ struct Building {
     histories: Vec<Option<Arc<History>>>,
     zero: Option<Time>,
     checkpoints: Option<Checkpoints>,
+    /// How what is received is logged, if it is.
+    intake_log: Option<IntakeLog>,
     /// Where they are written.
     storage: Arc<dyn Storage>,
     /// States that the program gives up.
@@ -88,6 +90,7 @@ impl Building {
             histories: Vec::new(),
             zero: None,
             checkpoints: None,
+            intake_log: None,
             storage: Arc::new(Disk),
             forgotten: Vec::new(),
             states: BTreeMap::new(),
@@ -393,6 +396,50 @@ impl StreamingContext {
         self.building().checkpoints = Some(Checkpoints { directory, every, opened: None });
     }
 
+    /// Writes what sources that cannot go back receive to a log in the checkpoint directory, and
+    /// tells those who sent it only then: sockets are then at-least-once.
+    ///
+    /// After a crash what is in the log and not in the checkpoint is given again, before anything
+    /// new; state has it exactly once. What a source has not acknowledged is its senders' to send
+    /// again: [`Listen::acknowledging`](crate::Listen::acknowledging), or
+    /// [`Receiver::acknowledge`] of one of your own. Sources that go back by themselves, such as
+    /// files, have no log.
+    ///
+    /// Each source has up to [`Limits::intake_log_bytes`] on disk; what the last two checkpoints
+    /// have is removed. A disk that fails holds the source up, and surfaces from
+    /// [`await_termination`](Self::await_termination).
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    /// use tidemill::{IntakeLog, Listen};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let ssc = StreamingContext::builder("safe").build()?;
+    /// let lines = ssc.receiver_stream(Listen::bind(":0")?.acknowledging())?;
+    /// lines.count().print(1);
+    /// ssc.checkpoint(directory, 10);
+    /// ssc.intake_log(IntakeLog::synced());
+    /// ssc.start()?;
+    /// # ssc.stop();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `start` fails with [`ErrorKind::State`] without a checkpoint directory, and with
+    /// [`ErrorKind::Checkpoint`] if what the checkpoint needs of a log is gone, or if a log has
+    /// what is in no checkpoint and the program has no log any more. Blocks that are damaged are
+    /// passed over, and reported by `await_termination`.
+    #[doc(alias = "WriteAheadLog")]
+    pub fn intake_log(&self, settings: IntakeLog) {
+        self.check_misuse("set an intake log");
+        match settings.check() {
+            Ok(()) => self.building().intake_log = Some(settings),
+            Err(error) => self.misused(error),
+        }
+    }
+
     /// Gives up a state that is in the checkpoint and no longer in the program, so that a new one
     /// is not taken for the same under another name.
     pub fn forget_state(&self, name: impl Into<String>) {
@@ -556,7 +603,7 @@ impl StreamingContext {
         let outputs = std::mem::take(&mut building.graph.outputs);
         let (checkpoints, forgotten) =
             (building.checkpoints.take(), std::mem::take(&mut building.forgotten));
-        let storage = building.storage.clone();
+        let (storage, intake_log) = (building.storage.clone(), building.intake_log);
         drop(building);
         let inputs = physical.inputs();
         check_names(&physical.nodes, &outputs)?;
@@ -569,10 +616,11 @@ impl StreamingContext {
             let Checkpoints { directory, opened, .. } = checkpoints;
             let (store, checkpoint) = match opened {
                 Some(opened) => opened,
-                None => open(storage, &directory)?,
+                None => open(storage.clone(), &directory)?,
             };
             let checkpoint = checkpoint.as_ref();
             let began = Beginning::of(checkpoint, clock, *interval, limits.missed_batches)?;
+            parts.open_logs(checkpoint, &storage, &directory, intake_log, limits)?;
             parts.restore(checkpoint, &forgotten, &mut executor)?;
             let last = began.number_before(*interval);
             executor.go_on_after(last);
@@ -587,6 +635,11 @@ impl StreamingContext {
                  call checkpoint(directory, every)",
                 sink.name
             );
+            return Err(Error::new(ErrorKind::State, message));
+        }
+        if beginning.is_none() && intake_log.is_some() {
+            let message = "the intake log is in the directory of checkpoints, and there is none: \
+                           call checkpoint(directory, every)";
             return Err(Error::new(ErrorKind::State, message));
         }
         let beginning = match beginning {

@@ -129,8 +129,25 @@ pub struct SourceMetrics {
     pub blocks_in_use: usize,
     /// Blocks that are full and wait for their batch.
     pub blocks_queued: usize,
+    /// Of its intake log, if it has one.
+    pub log: Option<IntakeLogMetrics>,
     /// Whether it has come to its end.
     pub has_ended: bool,
+}
+
+/// What a source's intake log has and did.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IntakeLogMetrics {
+    /// Bytes on disk: at most [`Limits::intake_log_bytes`](crate::Limits::intake_log_bytes), and
+    /// the blocks that were in flight then.
+    pub bytes: u64,
+    /// Blocks of an earlier process that were given again at the start.
+    pub blocks_replayed: u64,
+    /// Blocks that should have been, and were damaged.
+    pub blocks_lost: u64,
+    /// Attempts to write that failed; each is made again.
+    pub failures: u64,
 }
 
 impl SourceMetrics {

@@ -28,7 +28,9 @@ mod test_context;
 pub use checkpoint::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
 pub use context::{ContextBuilder, ContextState, StreamingContext};
 pub use listener::{BatchInfo, ListenerId, OutputOperationInfo, ReceiverInfo, StreamingListener};
-pub use metrics::{CheckpointMetrics, Delays, Metrics, SourceMetrics, StateMetrics};
+pub use metrics::{
+    CheckpointMetrics, Delays, IntakeLogMetrics, Metrics, SourceMetrics, StateMetrics,
+};
 pub use pid::PidRateEstimator;
 pub use rate::BackPressure;
 pub use stats_report::StatsReport;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bus::{Bus, Event};
 use super::clock::Clock;
 use super::listener::{BatchInfo, OutputOperationInfo, ReceiverInfo, time_of};
-use super::metrics::{Metrics, SourceMetrics, StateMetrics};
+use super::metrics::{IntakeLogMetrics, Metrics, SourceMetrics, StateMetrics};
 use super::rate::Rates;
 use crate::error::Error;
 use crate::source::intake::Intake;
@@ -37,6 +37,12 @@ pub(super) fn source_metrics(intake: &Intake) -> SourceMetrics {
         blocks_max: blocks.max,
         blocks_in_use: blocks.in_use,
         blocks_queued: blocks.queued,
+        log: intake.log_counts().map(|counts| IntakeLogMetrics {
+            bytes: counts.bytes,
+            blocks_replayed: counts.blocks_replayed,
+            blocks_lost: counts.blocks_lost,
+            failures: counts.failures,
+        }),
         has_ended: intake.has_ended(),
     }
 }

@@ -2,21 +2,29 @@
 //! another process, perhaps of another version of it, has left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, Section};
 use super::clock::Clock;
 use super::executor::Executor;
+use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Changes;
 use crate::plan::{Input, NodeId, Output, PhysicalNode, Run};
 use crate::sink::Transaction;
+use crate::source::IntakeLog;
 use crate::source::intake::Intake;
+use crate::source::log::{Log, LogFiles, number_at};
+use crate::storage::Storage;
 use crate::time::Time;
 
 /// The form of what a transactional sink has prepared.
 const PREPARED: &str = "prepared";
+
+/// The folder of the intake log, in that of the checkpoints.
+const LOG_DIRECTORY: &str = "intake";
 
 /// What of a program is saved, by name.
 pub(super) struct SavedParts {
@@ -32,6 +40,13 @@ pub(super) struct SavedSource {
     pub(super) intake: Arc<Intake>,
     /// It can go back to where it was.
     pub(super) is_replayable: bool,
+}
+
+impl SavedSource {
+    /// Whether where it stands is in checkpoints.
+    pub(super) fn is_saved(&self) -> bool {
+        self.is_replayable || self.intake.log().is_some()
+    }
 }
 
 /// An operator that remembers.
@@ -115,6 +130,42 @@ impl SavedParts {
         states.chain(self.sinks.iter().map(|sink| lock(sink).name().to_owned())).collect()
     }
 
+    /// Gives each source that cannot go back its log, with what is in it and not in the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] if a log cannot be read, or the program has none and would lose
+    /// what is in it.
+    pub(super) fn open_logs(
+        &self,
+        checkpoint: Option<&Checkpoint>,
+        storage: &Arc<dyn Storage>,
+        directory: &Path,
+        settings: Option<IntakeLog>,
+        limits: &Limits,
+    ) -> Result<()> {
+        let directory = directory.join(LOG_DIRECTORY);
+        for source in self.sources.iter().filter(|source| !source.is_replayable) {
+            let position = checkpoint.and_then(|checkpoint| position_in(checkpoint, &source.name));
+            let saved = position.map_or(0, number_at);
+            let files = LogFiles::open(storage.clone(), &directory, &source.name)?;
+            let mut replay = files.replay_after(saved)?;
+            if let Some(settings) = settings {
+                let log = Log::new(settings, limits.intake_log_bytes, files);
+                source.intake.log_to(Arc::new(log), replay);
+            } else if replay.next()?.is_some() {
+                let message = format!(
+                    "the intake log of source {:?} has what is in no checkpoint: call intake_log, \
+                     or remove its files in {} to give that up",
+                    source.name,
+                    directory.display()
+                );
+                return Err(Error::new(ErrorKind::Checkpoint, message));
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the program's states, sources and sinks what the checkpoint says, or as new without
     /// one. `forgotten` are the names of states that the program gives up.
     pub(super) fn restore(
@@ -136,9 +187,9 @@ impl SavedParts {
                 .load(state.id, &section.changes)
                 .map_err(|error| error.within(&format!("state {:?}", state.name)))?;
         }
-        let positions = checkpoint.map_or(&[][..], |checkpoint| &checkpoint.sources);
         for source in &self.sources {
-            if let Some((_, position)) = positions.iter().find(|(name, _)| *name == source.name) {
+            let position = checkpoint.and_then(|checkpoint| position_in(checkpoint, &source.name));
+            if let Some(position) = position {
                 source.intake.resume(position)?;
             }
         }
@@ -184,8 +235,8 @@ impl SavedParts {
             forgotten,
         )
         .and_then(|()| {
-            let replayable = self.sources.iter().filter(|source| source.is_replayable);
-            let names: Vec<String> = replayable.map(|source| source.name.clone()).collect();
+            let saved = self.sources.iter().filter(|source| source.is_saved());
+            let names: Vec<String> = saved.map(|source| source.name.clone()).collect();
             let saved: Vec<&str> =
                 checkpoint.sources.iter().map(|(name, _)| name.as_str()).collect();
             self.check_renamed("source", &names, &saved, forgotten)
@@ -265,6 +316,11 @@ impl Beginning {
     pub(super) fn number_before(&self, interval: Duration) -> u64 {
         ((self.first - self.zero).as_millis() / interval.as_millis()) as u64 - 1
     }
+}
+
+fn position_in<'a>(checkpoint: &'a Checkpoint, source: &str) -> Option<&'a [u8]> {
+    let mut sources = checkpoint.sources.iter();
+    sources.find(|(name, _)| name == source).map(|(_, position)| position.as_slice())
 }
 
 /// What a sink has prepared, as a section.

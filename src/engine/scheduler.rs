@@ -15,7 +15,7 @@ use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
 use super::listener::BatchInfo;
 use super::monitor::{Monitor, receiver_failed};
-use crate::config::{Limits, WAIT_MAX};
+use crate::config::{CHECKPOINT_WAIT_MAX, Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Output};
 use crate::source::intake::{Intake, Step, panic_text};
@@ -44,15 +44,28 @@ pub(super) struct Work {
 /// Starts all threads; they end by themselves after a stop or the end of all input.
 pub(super) fn start(schedule: Schedule, work: Work) -> Result<()> {
     let receiving = Arc::new(AtomicBool::new(true));
+    let intakes = work.monitor.intakes.clone();
     start_all(schedule, work, receiving.clone()).inspect_err(|_| {
         // Those that have started have nobody to work for.
         receiving.store(false, Ordering::Relaxed);
+        intakes.iter().filter_map(|intake| intake.log()).for_each(|log| log.end());
     })
 }
 
 fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> Result<()> {
     let inputs = std::mem::take(&mut work.inputs);
     let Schedule { control, clock, interval, first, threads, limits } = schedule;
+    for intake in &work.monitor.intakes {
+        if let Some(log) = intake.log() {
+            let (intake, control) = (intake.clone(), control.clone());
+            spawn(&format!("log of {}", intake.name()), move || {
+                let report = |error: Error| {
+                    control.record(error.within(&format!("source {}", intake.name())));
+                };
+                log.run(&|position| intake.acknowledge(position), &report);
+            })?;
+        }
+    }
     let mut receivers = Vec::new();
     for input in &inputs {
         if let Input::Lines(intake) = input
@@ -218,6 +231,15 @@ fn run_batches(control: &Arc<Control>, mut work: Work, threads: usize) {
         let message = format!("the batch loop panicked: {}", panic_text(&*panic));
         control.record(Error::new(ErrorKind::State, message));
         control.stop(Stop::Now);
+    }
+    for intake in &work.monitor.intakes {
+        if let Some(log) = intake.log()
+            && !log.finish(CHECKPOINT_WAIT_MAX)
+        {
+            let message =
+                format!("the intake log of {} was not written within its time", intake.name());
+            control.record(Error::new(ErrorKind::Source, message));
+        }
     }
     // Whoever waits at the other end of a channel sees its end; tables may be freed after that.
     drop(work.outputs);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tidemill_kernels::count_newlines;
 
+use super::log::{Log, LogCounts, Replay, number_at, position_of};
 use super::pace::{Now, Pace};
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
@@ -67,10 +68,23 @@ pub(crate) struct BlockCounts {
 struct Filling {
     receiver: Box<dyn Receiver>,
     writer: BlockWriter,
+    /// Only of sources with a log.
+    logging: Option<Logging>,
     /// Only where the rate is limited.
     pace: Option<Pace>,
     /// The receiver is at its end, and its last lines wait for a block.
     is_ending: bool,
+}
+
+/// What is sealed goes to a log, too.
+struct Logging {
+    log: Arc<Log>,
+    /// The number of the last block that was sealed.
+    last: u64,
+    /// The number of the last block that went to the log.
+    logged: u64,
+    /// Blocks of an earlier process that come before anything new.
+    replay: Option<Replay>,
 }
 
 enum Sealed {
@@ -95,6 +109,40 @@ pub(crate) enum Step {
     Ended,
 }
 
+impl Logging {
+    /// Writes the next block that an earlier process left; false if there is none any more.
+    fn replay(&mut self, writer: &mut BlockWriter) -> Result<bool> {
+        let Some(replay) = &mut self.replay else { return Ok(false) };
+        // The rest of the one before.
+        if writer.filled() > 0 {
+            return Ok(true);
+        }
+        match replay.next()? {
+            Some(block) => {
+                self.log.replayed(block.number, block.lost);
+                self.last = block.number;
+                writer.take_again(block.bytes);
+                Ok(true)
+            }
+            None => {
+                self.logged = replay.greatest();
+                self.replay = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// A block was sealed; what comes from the log does not go there again.
+    fn sealed(&mut self, block: &SharedText, position: Option<Vec<u8>>) {
+        if self.replay.is_none() {
+            // Numbers that the log has are not given again.
+            self.last = self.last.max(self.logged) + 1;
+            self.log.push(self.last, self.logged, block.clone(), position);
+            self.logged = self.last;
+        }
+    }
+}
+
 impl Intake {
     pub(crate) fn new(
         receiver: Box<dyn Receiver>,
@@ -111,7 +159,13 @@ impl Intake {
             is_bounded: receiver.is_bounded(),
             pool,
             counters: writer.counters(),
-            filling: Mutex::new(Filling { receiver, writer, pace: None, is_ending: false }),
+            filling: Mutex::new(Filling {
+                receiver,
+                writer,
+                logging: None,
+                pace: None,
+                is_ending: false,
+            }),
             sealed: Mutex::new(VecDeque::with_capacity(limits.blocks + limits.queued_batches + 1)),
             is_eager: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
@@ -205,29 +259,43 @@ impl Intake {
         lock(&self.filling).receiver.waiter()
     }
 
-    /// Waits for a free block, for a while.
+    /// Waits for a free block and for room in the log, for a while.
     pub(crate) fn wait_for_block(&self) {
-        self.pool.wait(WAIT_MAX);
+        match self.log() {
+            Some(log) if log.is_full() => log.wait_for_room(WAIT_MAX),
+            _ => self.pool.wait(WAIT_MAX),
+        }
     }
 
     /// Lets the receiver read once.
     pub(crate) fn step(&self) -> Step {
-        let mut filling = lock(&self.filling);
+        let filling = &mut *lock(&self.filling);
         if self.has_ended() {
             return Step::Ended;
         }
-        let Filling { receiver, writer, pace, is_ending } = &mut *filling;
-        if !writer.open() {
+        if !filling.writer.open() {
             return Step::NoBlock;
         }
-        if *is_ending {
-            return self.end(writer);
+        if filling.is_ending {
+            return self.end(filling);
         }
         // Lines without room in the last block may have filled this one, too.
-        if writer.is_block_full() {
-            self.seal(writer);
+        if filling.writer.is_block_full() {
+            self.seal(filling);
             return Step::Sealed;
         }
+        if let Some(logging) = &mut filling.logging {
+            match logging.replay(&mut filling.writer) {
+                Ok(true) => {
+                    self.seal(filling);
+                    return Step::Sealed;
+                }
+                Ok(false) if logging.log.is_full() => return Step::NoBlock,
+                Ok(false) => {}
+                Err(error) => return self.fail(filling, error),
+            }
+        }
+        let Filling { receiver, writer, pace, .. } = filling;
         let mark = match pace.as_mut().map(|pace| pace.allowance(self.rate())) {
             None => None,
             Some(Ok(bytes)) => Some(writer.limit(bytes)),
@@ -241,21 +309,15 @@ impl Intake {
         match received {
             Ok(received) => {
                 let is_due = writer.is_block_full() || self.is_worth_sealing(writer);
-                let is_sealed = is_due && self.seal(writer);
+                let is_sealed = is_due && self.seal(filling);
                 match received {
-                    Received::End => {
-                        *is_ending = true;
-                        self.end(writer)
-                    }
+                    Received::End => self.end(filling),
                     _ if is_sealed => Step::Sealed,
                     Received::More => Step::More,
                     Received::Later(duration) => Step::Later(duration),
                 }
             }
-            Err(error) => {
-                *is_ending = true;
-                self.fail(writer, error)
-            }
+            Err(error) => self.fail(filling, error),
         }
     }
 
@@ -274,10 +336,16 @@ impl Intake {
     }
 
     /// Ends the source with an error.
-    fn fail(&self, writer: &mut BlockWriter, error: Error) -> Step {
+    fn fail(&self, filling: &mut Filling, error: Error) -> Step {
+        self.give_up(filling, error);
+        self.end(filling)
+    }
+
+    /// Has the source end, with an error, at its next step.
+    fn give_up(&self, filling: &mut Filling, error: Error) {
         tracing::error!(%error, "a source has ended");
         *lock(&self.error) = Some(error);
-        self.end(writer)
+        filling.is_ending = true;
     }
 
     /// Ends the batch of this time here: what was received so far belongs to it, and what the
@@ -289,7 +357,9 @@ impl Intake {
                     Step::Sealed => notify(),
                     Step::More => {}
                     // Blocks that are worked on as they come are soon there again.
-                    Step::NoBlock if self.is_eager.load(Ordering::Relaxed) => {
+                    Step::NoBlock
+                        if self.is_eager.load(Ordering::Relaxed) && !self.is_log_full() =>
+                    {
                         self.wait_for_block();
                     }
                     // The rest belongs to the next batch.
@@ -297,44 +367,96 @@ impl Intake {
                 }
             }
         }
-        let mut filling = lock(&self.filling);
-        let Filling { receiver, writer, .. } = &mut *filling;
-        self.flush(writer);
-        // Lines that found no block belong to the next batch, but not to what is received later.
-        let position = if writer.has_excess() { None } else { receiver.position() };
+        let filling = &mut *lock(&self.filling);
+        self.flush(filling);
+        let position = match &filling.logging {
+            // Lines that found no block belong to the next batch, but not to what is received
+            // later.
+            _ if filling.writer.has_excess() => None,
+            Some(logging) => Some(position_of(logging.last)),
+            None => self.position(filling),
+        };
         lock(&self.sealed).push_back(Sealed::Cut(position));
+    }
+
+    /// Where the receiver stands, if it can say.
+    fn position(&self, filling: &mut Filling) -> Option<Vec<u8>> {
+        match self.guarded(|| Ok(filling.receiver.position())) {
+            Ok(position) => position,
+            Err(error) => {
+                self.give_up(filling, error);
+                None
+            }
+        }
     }
 
     /// Whether the receiver can go back to where it was.
     pub(crate) fn is_replayable(&self) -> bool {
-        lock(&self.filling).receiver.position().is_some()
+        lock(&self.filling).receiver.can_resume()
     }
 
-    /// Goes to where an earlier receiver stood. To be called before the first step.
+    /// Has all that is sealed go to a log, after all that another process left there. To be called
+    /// before the first step.
+    pub(crate) fn log_to(&self, log: Arc<Log>, replay: Replay) {
+        let last = replay.last();
+        lock(&self.filling).logging = Some(Logging { log, last, logged: 0, replay: Some(replay) });
+    }
+
+    pub(crate) fn log(&self) -> Option<Arc<Log>> {
+        lock(&self.filling).logging.as_ref().map(|logging| logging.log.clone())
+    }
+
+    pub(crate) fn log_counts(&self) -> Option<LogCounts> {
+        self.log().map(|log| log.counts())
+    }
+
+    fn is_log_full(&self) -> bool {
+        self.log().is_some_and(|log| log.is_full())
+    }
+
+    /// Goes to where an earlier receiver stood, if it can. To be called before the first step.
     pub(crate) fn resume(&self, position: &[u8]) -> Result<()> {
-        lock(&self.filling).receiver.resume(position).map_err(|error| {
+        let receiver = &mut lock(&self.filling).receiver;
+        if !receiver.can_resume() {
+            return Ok(());
+        }
+        receiver.resume(position).map_err(|error| {
             let message = format!("source {} cannot go back to where it was", self.name);
             Error::caused(ErrorKind::Source, message, error)
         })
     }
 
     /// What was received up to here is in a checkpoint.
+    pub(crate) fn saved(&self, position: &[u8]) {
+        match self.log() {
+            // Who sent it was told when it was in the log.
+            Some(log) => log.saved(number_at(position)),
+            None => self.acknowledge(position),
+        }
+    }
+
+    /// What was received up to here need not be sent again.
     pub(crate) fn acknowledge(&self, position: &[u8]) {
-        lock(&self.filling).receiver.acknowledge(Some(position));
+        let filling = &mut *lock(&self.filling);
+        let told = self.guarded(|| {
+            filling.receiver.acknowledge(position);
+            Ok(())
+        });
+        if let Err(error) = told {
+            self.give_up(filling, error);
+        }
     }
 
     /// Whether the receiver has more for the batch of this time.
     fn tick(&self, time: Time) -> bool {
-        let mut filling = lock(&self.filling);
+        let filling = &mut *lock(&self.filling);
         if self.has_ended() {
             return false;
         }
-        let Filling { receiver, writer, is_ending, .. } = &mut *filling;
-        match self.guarded(|| receiver.tick(time)) {
+        match self.guarded(|| filling.receiver.tick(time)) {
             Ok(has_more) => has_more,
             Err(error) => {
-                *is_ending = true;
-                self.fail(writer, error);
+                self.fail(filling, error);
                 false
             }
         }
@@ -405,24 +527,33 @@ impl Intake {
             && lock(&self.sealed).is_empty()
     }
 
-    fn seal(&self, writer: &mut BlockWriter) -> bool {
-        let Some(block) = writer.seal() else { return false };
+    fn seal(&self, filling: &mut Filling) -> bool {
+        let Some(block) = filling.writer.seal() else { return false };
+        if filling.logging.is_some() {
+            // Where the receiver stands, there are lines that are in no block.
+            let has_excess = filling.writer.has_excess();
+            let position = if has_excess { None } else { self.position(filling) };
+            if let Some(logging) = &mut filling.logging {
+                logging.sealed(&block, position);
+            }
+        }
         self.taken.blocks_queued.fetch_add(1, Ordering::Relaxed);
         lock(&self.sealed).push_back(Sealed::Block(block));
         true
     }
 
     /// Seals all that was received, as far as there are blocks for it.
-    fn flush(&self, writer: &mut BlockWriter) {
-        self.seal(writer);
-        while writer.has_excess() && writer.open() {
-            self.seal(writer);
+    fn flush(&self, filling: &mut Filling) {
+        self.seal(filling);
+        while filling.writer.has_excess() && filling.writer.open() {
+            self.seal(filling);
         }
     }
 
-    fn end(&self, writer: &mut BlockWriter) -> Step {
-        self.flush(writer);
-        if writer.has_excess() {
+    fn end(&self, filling: &mut Filling) -> Step {
+        filling.is_ending = true;
+        self.flush(filling);
+        if filling.writer.has_excess() {
             return Step::NoBlock;
         }
         self.has_ended.store(true, Ordering::Release);

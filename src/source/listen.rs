@@ -16,6 +16,7 @@ use mio::{Interest, Token};
 
 use super::read::{Taken, read_once};
 use super::readiness::{Readiness, UNTIL_EVENT, keep_alive};
+use super::receipt::{Receipt, Receipts};
 use super::{BlockWriter, Carry, Received, Receiver, Waiter};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -30,6 +31,9 @@ const ACCEPT_AFTER: Duration = Duration::from_millis(100);
 
 /// Trouble with clients is said to the log no more often than this: the log is not theirs to fill.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// A pause after a client had no room for what it was to be told.
+const TELL_AGAIN: Duration = Duration::from_millis(20);
 
 /// Connection `n` has token `n`.
 const LISTENER: Token = Token(usize::MAX);
@@ -48,9 +52,12 @@ const LISTENER: Token = Token(usize::MAX);
 /// ```
 pub struct Listen {
     // Fixed.
+    /// As it was asked for.
+    address: String,
     local: SocketAddr,
     connections_max: usize,
     ends_with_last: bool,
+    acknowledges: bool,
     refused: Arc<AtomicU64>,
     readiness: Readiness,
     // Changing.
@@ -64,6 +71,10 @@ pub struct Listen {
     /// Connections that may have something to read, each once, in the order of their turns.
     ready: VecDeque<usize>,
     events: Vec<Token>,
+    /// Connections so far.
+    connected: u64,
+    /// Whether some connection could not be told yet how far it is.
+    is_telling: bool,
 }
 
 struct Connection {
@@ -72,6 +83,7 @@ struct Connection {
     carry: Carry,
     /// Whether it is among the ready ones.
     is_ready: bool,
+    receipt: Receipt,
 }
 
 impl Listen {
@@ -100,9 +112,11 @@ impl Listen {
         registry.register(&mut listener, LISTENER, Interest::READABLE).map_err(cannot)?;
         let now = Instant::now();
         Ok(Listen {
+            address: address.to_owned(),
             local,
             connections_max: CONNECTIONS_MAX,
             ends_with_last: false,
+            acknowledges: false,
             refused: Arc::default(),
             readiness,
             listener,
@@ -112,7 +126,27 @@ impl Listen {
             free: Vec::new(),
             ready: VecDeque::new(),
             events: Vec::new(),
+            connected: 0,
+            is_telling: false,
         })
+    }
+
+    /// Tells each client how much of what it sent is safe: it may read lines with a number, and of
+    /// the bytes that it has sent over this connection so many have arrived for good, in whole
+    /// lines. One that keeps what comes after them and sends that again, when it connects again,
+    /// loses nothing: at-least-once.
+    ///
+    /// Safe is what is in the [intake log](crate::StreamingContext::intake_log) or, without one, in
+    /// a checkpoint; without either there are no such lines. A client that has ended its own side
+    /// hears the rest before it is disconnected.
+    ///
+    /// ```text
+    /// client: 1 a⏎ 2 b⏎ 3         server: 8⏎
+    /// client: ␣c⏎                 server: 12⏎
+    /// ```
+    pub fn acknowledging(mut self) -> Listen {
+        self.acknowledges = true;
+        self
     }
 
     /// Takes at most so many connections at a time (default 1024, at least 1). Whoever comes beyond
@@ -198,7 +232,10 @@ impl Listen {
             return self.complain(&format!("cannot poll {peer}: {error}"));
         }
         tracing::debug!(%peer, "connected");
-        let connection = Connection { stream, peer, carry: Carry::default(), is_ready: true };
+        self.connected += 1;
+        let receipt = Receipt::new(self.connected);
+        let carry = Carry::default();
+        let connection = Connection { stream, peer, carry, is_ready: true, receipt };
         if place == self.connections.len() {
             self.connections.push(None);
         }
@@ -210,7 +247,10 @@ impl Listen {
     fn read(&mut self, place: usize, into: &mut BlockWriter) -> bool {
         let Some(connection) = &mut self.connections[place] else { return true };
         match read_once(&mut connection.stream, &mut connection.carry, into) {
-            Ok(Taken::Bytes(_)) => self.ready.push_back(place),
+            Ok(Taken::Bytes(count)) => {
+                connection.receipt.took(count);
+                self.ready.push_back(place);
+            }
             Ok(Taken::Nothing) => connection.is_ready = false,
             Ok(Taken::NoRoom) => {
                 // It has not had its turn.
@@ -220,7 +260,10 @@ impl Listen {
             Ok(Taken::End) => {
                 into.finish(&mut connection.carry);
                 tracing::debug!(peer = %connection.peer, "disconnected");
-                self.remove(place);
+                connection.receipt.end();
+                if !self.acknowledges || connection.receipt.is_done() {
+                    self.remove(place);
+                }
             }
             Err(error) => {
                 let message = format!("the connection of {} broke: {error}", connection.peer);
@@ -244,12 +287,35 @@ impl Listen {
         }
     }
 
-    /// Whether nobody is left of those who came.
+    /// Whether nobody is left of those who came, but for some that wait for their last receipt.
     fn is_over(&self) -> bool {
+        let mut connections = self.connections.iter().flatten();
         self.ends_with_last
             && self.accept_at.is_none()
-            && !self.connections.is_empty()
-            && self.connections.len() == self.free.len()
+            && self.connected > 0
+            && connections.all(|connection| connection.receipt.has_ended())
+    }
+
+    /// Tells the client at a place what it has not heard yet, as far as it listens.
+    fn tell(&mut self, place: usize) {
+        let Some(connection) = &mut self.connections[place] else { return };
+        match connection.receipt.tell(&mut connection.stream) {
+            Ok(is_told) => {
+                self.is_telling |= !is_told;
+                if connection.receipt.is_done() {
+                    self.remove(place);
+                }
+            }
+            Err(error) => {
+                // Whatever else it sends is of use; that it hears nothing is its own to notice.
+                connection.receipt.give_up();
+                let (peer, has_ended) = (connection.peer, connection.receipt.has_ended());
+                self.complain(&format!("cannot acknowledge to {peer}: {error}"));
+                if has_ended {
+                    self.remove(place);
+                }
+            }
+        }
     }
 }
 
@@ -257,6 +323,9 @@ impl Receiver for Listen {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
         self.take_events()?;
         self.accept();
+        if std::mem::take(&mut self.is_telling) {
+            (0..self.connections.len()).for_each(|place| self.tell(place));
+        }
         for _ in 0..self.ready.len() {
             let Some(place) = self.ready.pop_front() else { break };
             if !self.read(place, into) {
@@ -272,8 +341,38 @@ impl Receiver for Listen {
                 Some(pause) => Received::Later(pause),
                 None => Received::More,
             },
+            None if self.is_telling => Received::Later(TELL_AGAIN),
             None => Received::Later(UNTIL_EVENT),
         })
+    }
+
+    /// How far each client's lines have come, where it has not been told.
+    fn position(&self) -> Option<Vec<u8>> {
+        if !self.acknowledges {
+            return None;
+        }
+        let mut receipts = Receipts::default();
+        for (place, connection) in self.connections.iter().enumerate() {
+            if let Some(Connection { receipt, carry, .. }) = connection {
+                receipts.push(place, receipt, carry);
+            }
+        }
+        Some(receipts.into_bytes())
+    }
+
+    /// Connections do not outlive the process.
+    fn can_resume(&self) -> bool {
+        false
+    }
+
+    fn acknowledge(&mut self, position: &[u8]) {
+        for (place, connection, bytes) in Receipts::of(position) {
+            if let Some(Some(found)) = self.connections.get_mut(place)
+                && found.receipt.note_safe(connection, bytes)
+            {
+                self.tell(place);
+            }
+        }
     }
 
     fn waiter(&mut self) -> Option<Box<dyn Waiter>> {
@@ -282,6 +381,10 @@ impl Receiver for Listen {
 
     fn name(&self) -> String {
         format!("listen {}", self.local)
+    }
+
+    fn saved_name(&self) -> String {
+        format!("listen {}", self.address)
     }
 }
 

@@ -9,10 +9,12 @@ mod files;
 mod follow;
 pub(crate) mod intake;
 mod listen;
+pub(crate) mod log;
 pub(crate) mod pace;
 pub(crate) mod queue;
 mod read;
 mod readiness;
+mod receipt;
 mod socket;
 mod stdin;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub use carry::Carry;
 pub use files::Files;
 pub use follow::Follow;
 pub use listen::Listen;
+pub use log::IntakeLog;
 pub use queue::QueueHandle;
 pub use socket::Socket;
 pub use stdin::Stdin;
@@ -88,11 +91,17 @@ pub trait Receiver: Send + 'static {
 
     /// Where the receiver stands: after the last line that it gave, whole or not, so that one that
     /// [resumes](Self::resume) there gives the line after it, and none twice. `None` for sources
-    /// that cannot go back, such as sockets.
+    /// that cannot go back and tell nobody how far they have come, such as plain sockets.
     ///
     /// Asked between two calls of `receive`, whenever a batch is cut; it should take little time.
     fn position(&self) -> Option<Vec<u8>> {
         None
+    }
+
+    /// Whether a later receiver like this one can [resume](Self::resume) at a position. One that
+    /// has positions only to [acknowledge](Self::acknowledge) them to its senders cannot.
+    fn can_resume(&self) -> bool {
+        self.position().is_some()
     }
 
     /// Goes to where an earlier receiver like this one [stood](Self::position). Called before the
@@ -105,10 +114,10 @@ pub trait Receiver: Send + 'static {
         Err(io::Error::other("this receiver cannot go back"))
     }
 
-    /// What was received up to a position is in a checkpoint or in the intake log, so that whoever
-    /// sent it need not keep it. Of sources without positions it stands for all that was received
-    /// until the call.
-    fn acknowledge(&mut self, _position: Option<&[u8]>) {}
+    /// What was received up to this position is in a checkpoint or in the
+    /// [intake log](crate::IntakeLog), so that whoever sent it need not keep it. Called between two
+    /// calls of `receive`, from any thread.
+    fn acknowledge(&mut self, _position: &[u8]) {}
 
     /// The batch of this time is about to be cut. Returns whether there is more that belongs to
     /// it: `receive` is then called until it says that there is nothing, before the batch is cut.

@@ -242,6 +242,14 @@ impl BlockWriter {
         self.push_lines(&lines);
     }
 
+    /// Takes in whole lines that were taken in before, perhaps by other options.
+    pub(crate) fn take_again(&mut self, lines: &[u8]) {
+        let is_plain = lines.ends_with(b"\n")
+            && lines_fit(lines, self.line_bytes_max)
+            && (!self.is_text || std::str::from_utf8(lines).is_ok());
+        if is_plain { self.append(lines) } else { self.push_lines(lines) }
+    }
+
     /// Makes ready for a call of the receiver: gives the writer a block, if it has none and one is
     /// free. Returns whether it has one.
     pub(crate) fn open(&mut self) -> bool {

@@ -19,6 +19,10 @@ impl Storage for Disk {
         fs::read(path)
     }
 
+    fn byte_len(&self, path: &Path) -> io::Result<u64> {
+        fs::metadata(path).map(|metadata| metadata.len())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

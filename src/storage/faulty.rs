@@ -197,6 +197,13 @@ impl Storage for FaultyDisk {
         Ok(shared.files[&number].bytes.clone())
     }
 
+    fn byte_len(&self, path: &Path) -> io::Result<u64> {
+        let mut shared = self.lock();
+        shared.begin()?;
+        let number = shared.number(path)?;
+        Ok(shared.files[&number].bytes.len() as u64)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut shared = self.lock();
         shared.begin()?;

@@ -22,6 +22,9 @@ pub(crate) trait Storage: Debug + Send + Sync + 'static {
     /// All of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
+    /// How long a file is.
+    fn byte_len(&self, path: &Path) -> io::Result<u64>;
+
     /// Gives a file another name in the same directory, in place of the one that has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 

@@ -542,6 +542,10 @@ fn limits_out_of_range() {
     check_limit(Limits { queued_batches: 0, ..limits }, "limit queued_batches is 0");
     check_limit(Limits { queued_batches: 65_537, ..limits }, "limit queued_batches is 65537");
     check_limit(Limits { queued_rows: 0, ..limits }, "limit queued_rows is 0");
+    check_limit(
+        Limits { intake_log_bytes: (64 << 20) - 1, ..limits },
+        "limit intake_log_bytes is 67108863, but must be between 67108864 and",
+    );
     let least = Limits {
         blocks: 2,
         line_bytes: 1,
@@ -550,6 +554,7 @@ fn limits_out_of_range() {
         retained_bytes: 0,
         queued_batches: 1,
         missed_batches: 0,
+        intake_log_bytes: 64 << 20,
         queued_rows: 1,
     };
     StreamingContext::builder("life").limits(least).build().unwrap();

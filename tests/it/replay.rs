@@ -79,8 +79,8 @@ impl Receiver for Player {
         Ok(())
     }
 
-    fn acknowledge(&mut self, position: Option<&[u8]>) {
-        let position = position.expect("this source has positions").try_into().unwrap();
+    fn acknowledge(&mut self, position: &[u8]) {
+        let position = position.try_into().unwrap();
         *self.tape.acknowledged.lock().unwrap() = u64::from_le_bytes(position) as usize;
     }
 

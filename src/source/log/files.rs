@@ -1,0 +1,229 @@
+//! The files of one source's log: appended to, closed when they are large, and removed when two
+//! checkpoints have all that is in them.
+//!
+//! Invariant: after an error nothing more is appended to a file, and what was not acknowledged of
+//! it is written again to the next. So all that was acknowledged from the first block of a file on
+//! is in that file and those after it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::replay::Replay;
+use super::segment::{PREFIX_BYTES, header, prefix};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{Storage, StorageFile, write_all};
+
+/// Bytes after which a file is closed: few enough to be read at once, and that little is kept in
+/// vain.
+pub(super) const SEGMENT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 16 << 20 };
+
+/// Bytes of a source's name in the names of its files: systems allow 255 in all.
+const STEM_BYTES_MAX: usize = 180;
+
+/// The digits in the name of a file: of its own number, and of its first block's.
+const DIGITS: [usize; 2] = [10, 20];
+
+/// The files of a log.
+#[derive(Debug)]
+pub(crate) struct LogFiles {
+    // Fixed.
+    storage: Arc<dyn Storage>,
+    directory: PathBuf,
+    source: String,
+    stem: String,
+    // Changing.
+    /// Files that nothing is appended to, oldest first.
+    closed: Vec<Segment>,
+    open: Option<Open>,
+    /// The number of the next file.
+    next: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Segment {
+    path: PathBuf,
+    number: u64,
+    /// The number of its first block.
+    first: u64,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    segment: Segment,
+    file: Box<dyn StorageFile>,
+    /// Its last block.
+    last: u64,
+    /// Its name may not outlive a crash yet.
+    is_new: bool,
+}
+
+impl LogFiles {
+    /// The log of a source in this directory, which is made if it is not there.
+    pub(crate) fn open(
+        storage: Arc<dyn Storage>,
+        directory: &Path,
+        source: &str,
+    ) -> Result<LogFiles> {
+        let failed = |error| {
+            let message =
+                format!("cannot open the intake log of {source:?} in {}", directory.display());
+            Error::caused(ErrorKind::Checkpoint, message, error)
+        };
+        storage.create_directory(directory).map_err(failed)?;
+        let stem = stem_of(source);
+        let mut closed = Vec::new();
+        for path in storage.list(directory).map_err(failed)? {
+            if let Some((number, first)) = numbers_in(&path, &stem) {
+                let bytes = storage.byte_len(&path).map_err(failed)?;
+                closed.push(Segment { path, number, first, bytes });
+            }
+        }
+        closed.sort_by_key(|segment| segment.number);
+        let next = closed.last().map_or(0, |last| last.number + 1);
+        let (directory, source) = (directory.to_owned(), source.to_owned());
+        Ok(LogFiles { storage, directory, source, stem, closed, open: None, next })
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        let open = self.open.as_ref().map_or(0, |open| open.segment.bytes);
+        self.closed.iter().map(|segment| segment.bytes).sum::<u64>() + open
+    }
+
+    /// What was written before this process and comes after a block; to be asked before anything is
+    /// appended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] if the blocks right after it are no longer there.
+    pub(crate) fn replay_after(&self, number: u64) -> Result<Replay> {
+        let from = self.first_needed(number);
+        if from == 0
+            && let Some(Segment { first, path, .. }) = self.closed.first()
+            && *first > number + 1
+        {
+            let message = format!(
+                "the intake log of {:?} begins with block {first}, in {}, and the checkpoint has \
+                 those up to {number}: what is between them is gone",
+                self.source,
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Checkpoint, message));
+        }
+        let paths = self.closed[from..].iter().map(|segment| segment.path.clone()).collect();
+        Ok(Replay::new(self.storage.clone(), self.source.clone(), paths, number))
+    }
+
+    /// The first of the closed files that has something after a block: the last one that begins
+    /// with it, or before.
+    fn first_needed(&self, number: u64) -> usize {
+        self.closed.iter().rposition(|segment| segment.first <= number + 1).unwrap_or(0)
+    }
+
+    /// Appends a block. After an error, [`abandon`](Self::abandon).
+    pub(super) fn append(&mut self, number: u64, before: u64, block: &[u8]) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|open| open.segment.bytes >= SEGMENT_BYTES) {
+            self.sync()?;
+            self.abandon();
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => self.begin(number)?,
+        };
+        write_all(&mut *open.file, &prefix(number, before, block))?;
+        write_all(&mut *open.file, block)?;
+        open.segment.bytes += (PREFIX_BYTES + block.len()) as u64;
+        open.last = number;
+        Ok(())
+    }
+
+    /// Makes what was appended last.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.file.sync()?;
+        if open.is_new {
+            self.storage.sync_directory(&self.directory)?;
+            open.is_new = false;
+        }
+        Ok(())
+    }
+
+    /// Appends nothing more to the file that is open.
+    pub(super) fn abandon(&mut self) {
+        self.closed.extend(self.open.take().map(|open| open.segment));
+    }
+
+    /// Removes files of which every block is up to this one. Of the one that is open, once it is
+    /// worth a new one.
+    pub(super) fn prune(&mut self, needless: u64) -> io::Result<()> {
+        if let Some(open) = &self.open
+            && open.last <= needless
+            && open.segment.bytes >= SEGMENT_BYTES / 4
+        {
+            // Nobody reads it, and so nothing of it has to be last.
+            self.abandon();
+            return self.remove(self.closed.len());
+        }
+        match &self.open {
+            Some(open) if open.segment.first <= needless + 1 => self.remove(self.closed.len()),
+            _ => self.remove(self.first_needed(needless)),
+        }
+    }
+
+    /// Removes the oldest files.
+    fn remove(&mut self, count: usize) -> io::Result<()> {
+        for _ in 0..count {
+            match self.storage.remove(&self.closed[0].path) {
+                // It was removed before something failed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
+            self.closed.remove(0);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, first: u64) -> io::Result<&mut Open> {
+        let (number, [own, of_first]) = (self.next, DIGITS);
+        self.next += 1;
+        let name = format!("{}-{number:0own$}-{first:0of_first$}", self.stem);
+        let path = self.directory.join(name);
+        let mut file = self.storage.create(&path)?;
+        let header = header(&self.source);
+        let bytes = header.len() as u64;
+        let segment = Segment { path, number, first, bytes };
+        if let Err(error) = write_all(&mut *file, &header) {
+            self.closed.push(segment);
+            return Err(error);
+        }
+        Ok(self.open.insert(Open { segment, file, last: first, is_new: true }))
+    }
+}
+
+/// What the names of a source's files begin with: its name, as far as every system takes it.
+fn stem_of(source: &str) -> String {
+    let mut stem = String::new();
+    for byte in source.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' => stem.push(byte.into()),
+            _ => stem.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    if stem.len() > STEM_BYTES_MAX {
+        stem.truncate(STEM_BYTES_MAX);
+        stem.push_str(&format!("%{:08x}", crc32fast::hash(source.as_bytes())));
+    }
+    stem
+}
+
+/// The numbers in the name of a file of this log: its own, and that of its first block.
+fn numbers_in(path: &Path, stem: &str) -> Option<(u64, u64)> {
+    let numbers = path.file_name()?.to_str()?.strip_prefix(stem)?.strip_prefix('-')?;
+    let (number, first) = numbers.split_once('-')?;
+    if [number.len(), first.len()] != DIGITS {
+        return None;
+    }
+    Some((number.parse().ok()?, first.parse().ok()?))
+}

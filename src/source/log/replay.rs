@@ -1,0 +1,100 @@
+//! What a log has that the checkpoint has not: block by block, a file in memory at a time.
+//!
+//! Invariant: numbers ascend, and each block is what was written. One that is damaged is passed
+//! over and counted; those after it come all the same.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::segment::{Block, Header, next_block, read_header};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::Storage;
+
+/// Blocks that are given again.
+pub(crate) struct Replay {
+    // Fixed.
+    storage: Arc<dyn Storage>,
+    source: String,
+    // Changing.
+    /// Files that were not read yet.
+    paths: VecDeque<PathBuf>,
+    bytes: Vec<u8>,
+    at: usize,
+    /// The number of the last block that was given, or is in the checkpoint.
+    last: u64,
+    /// The greatest number in the log.
+    greatest: u64,
+}
+
+/// A block of a log.
+pub(crate) struct Replayed<'a> {
+    pub(crate) number: u64,
+    pub(crate) bytes: &'a [u8],
+    /// Blocks before it that should be there.
+    pub(crate) lost: u64,
+}
+
+impl Replay {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        source: String,
+        paths: VecDeque<PathBuf>,
+        last: u64,
+    ) -> Replay {
+        Replay { storage, source, paths, bytes: Vec::new(), at: 0, last, greatest: 0 }
+    }
+
+    /// The number of the last block that was given, or that is in the checkpoint.
+    pub(crate) fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The next block.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Checkpoint`] if the disk does not give a file that is there, or the file is not
+    /// one of this log's.
+    pub(crate) fn next(&mut self) -> Result<Option<Replayed<'_>>> {
+        loop {
+            let Some(Block { number, before, range }) = next_block(&self.bytes, self.at) else {
+                let Some(path) = self.paths.pop_front() else { return Ok(None) };
+                self.open(path)?;
+                continue;
+            };
+            self.at = range.end;
+            self.greatest = self.greatest.max(number);
+            // What was written twice is the same.
+            if number > self.last {
+                let lost = before.saturating_sub(self.last);
+                self.last = number;
+                return Ok(Some(Replayed { number, bytes: &self.bytes[range], lost }));
+            }
+        }
+    }
+
+    /// The greatest number in the log, once all blocks were given; 0 if it has none.
+    pub(crate) fn greatest(&self) -> u64 {
+        self.greatest
+    }
+
+    fn open(&mut self, path: PathBuf) -> Result<()> {
+        let failed = |what: &str| {
+            let message = format!("the intake log's {}: {what}", path.display());
+            Error::new(ErrorKind::Checkpoint, message)
+        };
+        self.bytes = self.storage.read(&path).map_err(|error| {
+            Error::caused(ErrorKind::Checkpoint, format!("cannot read {}", path.display()), error)
+        })?;
+        let (header, at) = read_header(&self.bytes);
+        self.at = at;
+        match header {
+            Header::Source(source) if source != self.source => {
+                Err(failed(&format!("it is that of source {source:?}, and not {:?}", self.source)))
+            }
+            Header::Version(version) => Err(failed(&format!("it is of version {version}"))),
+            Header::Source(_) | Header::Unreadable => Ok(()),
+        }
+    }
+}

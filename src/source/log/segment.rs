@@ -1,0 +1,128 @@
+//! A file of the intake log as bytes.
+//!
+//! ```text
+//! header   magic 8, version 4, length of the source's name 4, the name, checksum 4 of all before
+//! block    marker 4, length 4, number 8, number of the block before 8, checksum 4 of all but the
+//!          marker, the bytes
+//! ```
+//!
+//! Numbers are little-endian. They may leave some out: blocks that came into a checkpoint and never
+//! into the log; the number of the block before tells those from blocks that were lost. A block that is damaged or torn is passed over: the search for the
+//! next marker finds what comes after it, and its checksum says whether it is one.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::config::BLOCK_BYTES;
+
+const MAGIC: &[u8; 8] = b"tidelog\n";
+
+/// Changes with what is in the files.
+const VERSION: u32 = 1;
+
+/// Begins a block. No text has these bytes, so they are seldom found where no block begins.
+const MARKER: [u8; 4] = [0xFF, 0xFE, 0xB1, 0x0C];
+
+/// Bytes before those of the block.
+pub(super) const PREFIX_BYTES: usize = 28;
+
+/// What a file begins with.
+pub(super) fn header(source: &str) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&(source.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(source.as_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+/// What is said by the header of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Header<'a> {
+    /// The name of the source.
+    Source(&'a str),
+    /// Another version than this program's.
+    Version(u32),
+    /// It is torn or damaged. What comes after it may be whole.
+    Unreadable,
+}
+
+/// The header, and where the blocks begin.
+pub(super) fn read_header(bytes: &[u8]) -> (Header<'_>, usize) {
+    let unreadable = (Header::Unreadable, 0);
+    let Some(rest) = bytes.strip_prefix(MAGIC) else { return unreadable };
+    let (Some(version), Some(len)) = (word(rest, 0), word(rest, 4)) else { return unreadable };
+    let end = MAGIC.len() + 8 + len as usize;
+    let Some(checksum) = word(bytes, end) else { return unreadable };
+    if crc32fast::hash(&bytes[..end]) != checksum {
+        return unreadable;
+    }
+    if version != VERSION {
+        return (Header::Version(version), end + 4);
+    }
+    match std::str::from_utf8(&bytes[MAGIC.len() + 8..end]) {
+        Ok(source) => (Header::Source(source), end + 4),
+        Err(_) => unreadable,
+    }
+}
+
+/// What is written before the bytes of a block.
+pub(super) fn prefix(number: u64, before: u64, block: &[u8]) -> [u8; PREFIX_BYTES] {
+    let mut prefix = [0; PREFIX_BYTES];
+    prefix[..4].copy_from_slice(&MARKER);
+    prefix[4..8].copy_from_slice(&(block.len() as u32).to_le_bytes());
+    prefix[8..16].copy_from_slice(&number.to_le_bytes());
+    prefix[16..24].copy_from_slice(&before.to_le_bytes());
+    let checksum = checksum(&prefix[4..24], block);
+    prefix[24..].copy_from_slice(&checksum.to_le_bytes());
+    prefix
+}
+
+/// A whole block in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) number: u64,
+    /// The number of the block before it.
+    pub(super) before: u64,
+    /// Where its bytes are.
+    pub(super) range: Range<usize>,
+}
+
+/// The next whole block at or after a place.
+pub(super) fn next_block(bytes: &[u8], mut at: usize) -> Option<Block> {
+    loop {
+        at += memmem::find(bytes.get(at..)?, &MARKER)?;
+        if let Some(found) = block_at(bytes, at) {
+            return Some(found);
+        }
+        at += 1;
+    }
+}
+
+fn block_at(bytes: &[u8], at: usize) -> Option<Block> {
+    let prefix = bytes.get(at..at + PREFIX_BYTES)?;
+    let len = word(prefix, 4)? as usize;
+    // More is no block of ours, and need not be hashed.
+    if len > BLOCK_BYTES {
+        return None;
+    }
+    let from = at + PREFIX_BYTES;
+    let block = bytes.get(from..from + len)?;
+    let number = |at| Some(u64::from_le_bytes(prefix[at..at + 8].try_into().ok()?));
+    let (number, before) = (number(8)?, number(16)?);
+    let is_whole = checksum(&prefix[4..24], block) == word(prefix, 24)? && before < number;
+    is_whole.then_some(Block { number, before, range: from..from + len })
+}
+
+fn checksum(prefix: &[u8], block: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(prefix);
+    hasher.update(block);
+    hasher.finalize()
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let word = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_le_bytes(word.try_into().ok()?))
+}

@@ -1,0 +1,301 @@
+//! The log on a disk that fails and forgets: what was acknowledged comes back, once, in order and
+//! as it was.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidemill_kernels::TextBuffer;
+
+use super::files::SEGMENT_BYTES;
+use super::segment::{Block, Header, header, next_block, prefix, read_header};
+use super::{IntakeLog, Log, LogFiles, number_at, position_of};
+use crate::error::{Error, ErrorKind};
+use crate::record::block::SharedText;
+use crate::storage::Storage;
+use crate::storage::faulty::FaultyDisk;
+
+const DIRECTORY: &str = "/state/intake";
+const SOURCE: &str = "listen :9999";
+
+/// The lines of the block with this number; lengths differ.
+fn text_of(number: u64) -> String {
+    let lines = 1 + number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 40;
+    (0..lines).map(|line| format!("{number} {line} é\n")).collect()
+}
+
+fn block(number: u64) -> SharedText {
+    let text = text_of(number);
+    let mut buffer = TextBuffer::with_capacity(text.len());
+    buffer.spare()[..text.len()].copy_from_slice(text.as_bytes());
+    buffer.advance(text.len());
+    SharedText::from(Arc::new(buffer))
+}
+
+fn open(disk: &FaultyDisk) -> Result<LogFiles, Error> {
+    LogFiles::open(Arc::new(disk.clone()), Path::new(DIRECTORY), SOURCE)
+}
+
+/// What a log and those who use it know.
+#[derive(Default)]
+struct Course {
+    /// The last block that was sealed, and the last that is in the log.
+    last: u64,
+    logged: u64,
+    /// The blocks of which their sender was told that they are safe.
+    acknowledged: BTreeSet<u64>,
+    /// The last blocks of the two newest checkpoints.
+    saved: [u64; 2],
+}
+
+impl Course {
+    /// One process: goes on after what is there, and logs `blocks` more, with checkpoints between.
+    /// False if it could not begin.
+    fn live(&mut self, disk: &FaultyDisk, settings: IntakeLog, blocks: u64) -> bool {
+        let Ok(files) = open(disk) else { return false };
+        if self.replay(&files).is_err() {
+            return false;
+        }
+        let log = Log::new(settings, 64 << 20, files);
+        let acknowledged = Mutex::new(self.last);
+        let mut sealed = BTreeSet::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                log.run(
+                    &|position| {
+                        let number = u64::from_le_bytes(position.try_into().unwrap());
+                        let before = std::mem::replace(&mut *acknowledged.lock().unwrap(), number);
+                        assert!(number > before, "{number} is acknowledged after {before}");
+                    },
+                    &|_| {},
+                );
+            });
+            for count in 0..blocks {
+                self.last = self.last.max(self.logged) + 1;
+                let position = Some(self.last.to_le_bytes().to_vec());
+                log.push(self.last, self.logged, block(self.last), position);
+                self.logged = self.last;
+                sealed.insert(self.last);
+                sealed.insert(self.last);
+                if count % 5 == 4 {
+                    let number = self.last - 2;
+                    log.saved(number);
+                    self.saved = [self.saved[1], number];
+                }
+                if count % 3 == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            assert!(log.finish(Duration::from_secs(30)));
+        });
+        let acknowledged = acknowledged.into_inner().unwrap();
+        self.acknowledged.extend(sealed.range(..=acknowledged));
+        true
+    }
+
+    /// What comes again after the newest checkpoint, or the one before: all that was acknowledged.
+    fn replay(&mut self, files: &LogFiles) -> Result<(), Error> {
+        for saved in self.saved {
+            let mut replay = files.replay_after(saved)?;
+            let mut last = saved;
+            while let Some(found) = replay.next()? {
+                assert_eq!(found.lost, 0, "before {}", found.number);
+                assert_eq!(found.bytes, text_of(found.number).as_bytes());
+                for number in last + 1..found.number {
+                    // It came into a checkpoint and never into the log.
+                    let is_safe = self.acknowledged.contains(&number);
+                    assert!(!is_safe, "{number} is lost, of those after {saved}");
+                }
+                last = found.number;
+            }
+            let acknowledged = self.acknowledged.last().copied().unwrap_or(0);
+            assert!(last >= acknowledged, "{last} is the last, and {acknowledged} is lost");
+            // What was not acknowledged is sent again, under numbers that are free.
+            (self.last, self.logged) = (last, replay.greatest());
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, disk: &FaultyDisk) {
+        disk.fail(0);
+        let files = open(disk).expect("nothing fails now");
+        self.replay(&files).expect("nothing fails now");
+    }
+}
+
+/// Each operation once, alone and with all after it, and a crash that forgets what was not synced.
+#[test]
+fn every_operation_fails_in_turn() {
+    for and_after in [false, true] {
+        for operation in 0.. {
+            let disk = FaultyDisk::new(operation + 1);
+            let mut course = Course::default();
+            assert!(course.live(&disk, IntakeLog::synced(), 12));
+            disk.fail_at(operation, and_after);
+            course.live(&disk, IntakeLog::synced(), 20);
+            if !disk.has_failed() {
+                assert!(operation > 20, "only {operation} operations");
+                break;
+            }
+            disk.fail(0);
+            disk.crash();
+            course.check(&disk);
+            assert!(course.live(&disk, IntakeLog::synced(), 7));
+            course.check(&disk);
+        }
+    }
+}
+
+#[test]
+fn long_courses() {
+    for seed in 0..if cfg!(debug_assertions) { 60 } else { 600 } {
+        let disk = FaultyDisk::new(seed);
+        let mut course = Course::default();
+        for life in 0..6 {
+            disk.fail([0, 20, 200][((seed + life) % 3) as usize]);
+            course.live(&disk, IntakeLog::synced(), (seed * 7 + life * 11) % 30);
+            disk.fail(0);
+            disk.crash();
+        }
+        course.check(&disk);
+    }
+}
+
+/// A crash of the process alone loses nothing that was written.
+#[test]
+fn group_commit() {
+    let window = IntakeLog::group_commit(Duration::from_millis(2));
+    for seed in 0..20 {
+        let disk = FaultyDisk::new(seed);
+        let mut course = Course::default();
+        for _ in 0..4 {
+            disk.fail(20 * (seed % 2));
+            course.live(&disk, window, 15);
+            course.check(&disk);
+        }
+        // At its end it is synced, so that a machine that crashes then loses nothing either.
+        if seed % 2 == 0 {
+            disk.crash();
+            course.check(&disk);
+        }
+    }
+    assert!(IntakeLog::group_commit(Duration::ZERO).check().is_err());
+    assert!(IntakeLog::group_commit(Duration::from_secs(61)).check().is_err());
+}
+
+/// Files go when two checkpoints have what is in them, and only then.
+#[test]
+fn old_files_are_removed() {
+    let disk = FaultyDisk::new(1);
+    let mut course = Course::default();
+    for _ in 0..10 {
+        assert!(course.live(&disk, IntakeLog::synced(), 40));
+    }
+    let files = open(&disk).unwrap();
+    let bytes: usize = (course.saved[0]..=course.last).map(|n| text_of(n).len() + 28).sum();
+    assert!(files.bytes() < bytes as u64 + 2 * SEGMENT_BYTES, "{} bytes", files.bytes());
+    // What is gone is asked for in vain.
+    let error = files.replay_after(1).map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Checkpoint);
+    assert!(error.to_string().contains("those up to 1: what is between them is gone"), "{error}");
+}
+
+/// Whatever is done to a file, each block that comes is one that was written, all that are whole
+/// come, and what is missing between them is counted.
+#[test]
+fn damage() {
+    let disk = FaultyDisk::new(3);
+    let mut course = Course { saved: [0, 0], ..Course::default() };
+    assert!(course.live(&disk, IntakeLog::synced(), 4));
+    let paths = disk.list(Path::new(DIRECTORY)).unwrap();
+    let [path] = paths.as_slice() else { panic!("the log is in one file: {paths:?}") };
+    let whole = disk.read(path).unwrap();
+    let check = |bytes: Vec<u8>, is_whole: &dyn Fn(u64) -> bool| {
+        disk.overwrite(path, bytes);
+        let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
+        let (mut found, mut lost) = (Vec::new(), 0);
+        while let Some(block) = replay.next().unwrap() {
+            assert_eq!(block.bytes, text_of(block.number).as_bytes());
+            found.push(block.number);
+            lost += block.lost;
+        }
+        let expected: Vec<u64> = (1..=4).filter(|&number| is_whole(number)).collect();
+        assert_eq!(found, expected);
+        assert_eq!(lost + found.len() as u64, found.last().copied().unwrap_or(0));
+    };
+    let (_, mut at) = read_header(&whole);
+    let mut ranges = vec![0..at];
+    while let Some(Block { range, .. }) = next_block(&whole, at) {
+        ranges.push(at..range.end);
+        at = range.end;
+    }
+    assert_eq!(ranges.len(), 5);
+    for len in 0..whole.len() {
+        check(whole[..len].to_vec(), &|number| ranges[number as usize].end <= len);
+    }
+    for bit in 0..8 * whole.len() {
+        // All of what is not text, and some of what is.
+        if bit % 7 != 0 && whole[bit / 8].is_ascii_alphanumeric() {
+            continue;
+        }
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        check(bytes, &|number| !ranges[number as usize].contains(&(bit / 8)));
+    }
+}
+
+#[test]
+fn another_log() {
+    let disk = FaultyDisk::new(5);
+    let mut course = Course::default();
+    assert!(course.live(&disk, IntakeLog::synced(), 3));
+    let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
+    let mut bytes = header("listen :8888");
+    bytes.extend(prefix(1, 0, b"x\n"));
+    bytes.extend(b"x\n");
+    disk.overwrite(path, bytes);
+    let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
+    let error = replay.next().map(drop).unwrap_err();
+    assert!(error.to_string().contains("it is that of source \"listen :8888\""), "{error}");
+
+    let mut bytes = header(SOURCE);
+    bytes[8] = 2;
+    let end = bytes.len() - 4;
+    let checksum = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+    assert_eq!(read_header(&bytes), (Header::Version(2), bytes.len()));
+}
+
+#[test]
+fn positions() {
+    for number in [0, 1, 127, 128, u64::MAX] {
+        assert_eq!(number_at(&position_of(number)), number);
+    }
+    // That of a source before it had a log.
+    assert_eq!(number_at(b"\x01\x02\x03"), 0);
+}
+
+/// Names of sources that no system takes, and such that differ at their ends.
+#[test]
+fn names_of_files() {
+    let disk = FaultyDisk::new(7);
+    let names = ["a/b", "a%2fb", "..", "é".repeat(300).as_str(), &("é".repeat(299) + "x")]
+        .map(str::to_owned);
+    for (number, name) in (1..).zip(&names) {
+        let storage = Arc::new(disk.clone());
+        let mut files = LogFiles::open(storage, Path::new(DIRECTORY), name).unwrap();
+        files.append(number, number - 1, b"x\n").unwrap();
+        files.sync().unwrap();
+    }
+    for (number, name) in (1..).zip(&names) {
+        let storage = Arc::new(disk.clone());
+        let files = LogFiles::open(storage, Path::new(DIRECTORY), name).unwrap();
+        let mut replay = files.replay_after(number - 1).unwrap();
+        assert_eq!(replay.next().unwrap().map(|block| block.number), Some(number), "{name}");
+        assert!(replay.next().unwrap().is_none());
+    }
+    for path in disk.list(Path::new(DIRECTORY)).unwrap() {
+        assert!(path.file_name().unwrap().len() < 255);
+    }
+}
