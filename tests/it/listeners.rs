@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidemill::prelude::*;
 use tidemill::{BatchInfo, OutputOperationInfo, ReceiverInfo, StreamingListener};
@@ -140,9 +140,14 @@ fn a_panic_is_counted() {
     (0..3).for_each(|_| t.tick().unwrap());
     t.context().stop_gracefully();
     assert_eq!(counts.take()[..3], [0, 0, 0]);
-    let metrics = t.context().metrics();
-    assert_eq!(metrics.listener_panics, metrics.batches_completed);
-    assert_eq!(heard.load(Ordering::SeqCst), metrics.batches_completed);
+    // A stop waits for listeners, but not for ever, and a panic may take long to be printed.
+    let started = Instant::now();
+    let (mut metrics, mut heard_of) = (t.context().metrics(), 0);
+    while [metrics.listener_panics, heard_of] != [metrics.batches_completed; 2] {
+        assert!(started.elapsed() < DEADLINE, "{heard_of} calls, {metrics:?}");
+        std::thread::sleep(Duration::from_millis(1));
+        (metrics, heard_of) = (t.context().metrics(), heard.load(Ordering::SeqCst));
+    }
 }
 
 #[test]

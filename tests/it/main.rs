@@ -25,6 +25,7 @@ mod derive;
 mod faults;
 mod feed;
 mod history;
+mod intake_log;
 mod joins;
 mod laws;
 mod lifecycle;

@@ -225,7 +225,7 @@ fn damage() {
         assert_eq!(lost + found.len() as u64, found.last().copied().unwrap_or(0));
     };
     let (_, mut at) = read_header(&whole);
-    let mut ranges = vec![0..at];
+    let mut ranges = Vec::from([0..at]);
     while let Some(Block { range, .. }) = next_block(&whole, at) {
         ranges.push(at..range.end);
         at = range.end;
