@@ -225,7 +225,8 @@ fn damage() {
         assert_eq!(lost + found.len() as u64, found.last().copied().unwrap_or(0));
     };
     let (_, mut at) = read_header(&whole);
-    let mut ranges = Vec::from([0..at]);
+    let header = 0..at;
+    let mut ranges = vec![header];
     while let Some(Block { range, .. }) = next_block(&whole, at) {
         ranges.push(at..range.end);
         at = range.end;
