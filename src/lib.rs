@@ -86,7 +86,10 @@ pub use time::Time;
 
 /// What is in a directory of checkpoints.
 pub mod checkpoint {
-    pub use crate::engine::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
+    pub use crate::engine::{
+        CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, intake_logs, verify,
+    };
+    pub use crate::source::IntakeLogInfo;
 }
 
 /// What the code of `#[derive(Record)]` needs, and no program.

@@ -25,7 +25,9 @@ mod simulation;
 mod stats_report;
 mod test_context;
 
-pub use checkpoint::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
+pub use checkpoint::{
+    CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, intake_logs, verify,
+};
 pub use context::{ContextBuilder, ContextState, StreamingContext};
 pub use listener::{BatchInfo, ListenerId, OutputOperationInfo, ReceiverInfo, StreamingListener};
 pub use metrics::{

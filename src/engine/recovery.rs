@@ -16,15 +16,12 @@ use crate::plan::{Input, NodeId, Output, PhysicalNode, Run};
 use crate::sink::Transaction;
 use crate::source::IntakeLog;
 use crate::source::intake::Intake;
-use crate::source::log::{Log, LogFiles, number_at};
+use crate::source::log::{self, Log, LogFiles, number_at};
 use crate::storage::Storage;
 use crate::time::Time;
 
 /// The form of what a transactional sink has prepared.
 const PREPARED: &str = "prepared";
-
-/// The folder of the intake log, in that of the checkpoints.
-const LOG_DIRECTORY: &str = "intake";
 
 /// What of a program is saved, by name.
 pub(super) struct SavedParts {
@@ -144,7 +141,7 @@ impl SavedParts {
         settings: Option<IntakeLog>,
         limits: &Limits,
     ) -> Result<()> {
-        let directory = directory.join(LOG_DIRECTORY);
+        let directory = directory.join(log::DIRECTORY);
         for source in self.sources.iter().filter(|source| !source.is_replayable) {
             let position = checkpoint.and_then(|checkpoint| position_in(checkpoint, &source.name));
             let saved = position.map_or(0, number_at);

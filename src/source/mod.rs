@@ -28,7 +28,7 @@ pub use carry::Carry;
 pub use files::Files;
 pub use follow::Follow;
 pub use listen::Listen;
-pub use log::IntakeLog;
+pub use log::{IntakeLog, IntakeLogInfo};
 pub use queue::QueueHandle;
 pub use socket::Socket;
 pub use stdin::Stdin;

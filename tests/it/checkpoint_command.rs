@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tidemill::checkpoint::{inspect, verify};
+use tidemill::IntakeLog;
+use tidemill::checkpoint::{inspect, intake_logs, verify};
 use tidemill::prelude::*;
 
+use crate::feed::Feed;
 use crate::replay::Tape;
 use crate::shell::{assert_fails, assert_success, run, text};
 
@@ -98,6 +100,52 @@ fn damaged_ones() {
     let output = checkpoint("verify", directory.path());
     assert_fails(&output, 1, &["is damaged"]);
     assert!(text(&output.stdout).contains("none is whole"));
+}
+
+/// What sources have logged is shown and checked, too.
+#[test]
+fn intake_logs_of_sources() {
+    let directory = tempfile::tempdir().expect("a directory of ours");
+    let mut t = TestContext::new().unwrap();
+    t.context().checkpoint(directory.path(), 100);
+    t.context().intake_log(IntakeLog::synced());
+    let (feed, feeder) = Feed::new();
+    let lines = t.context().receiver_stream(feed).unwrap();
+    let counts = t.output(&lines.count());
+    for number in 0..3 {
+        let line = [format!("line {number}\n")];
+        // The first tick starts the receiver.
+        if number == 0 {
+            feeder.send(line)
+        } else {
+            feeder.deliver(line)
+        }
+        t.tick().unwrap();
+    }
+    t.context().stop();
+    drop(counts);
+    let found = intake_logs(directory.path()).unwrap();
+    let [log] = found.as_slice() else { panic!("one source has a log: {found:?}") };
+    assert_eq!((log.source.as_str(), log.files, log.lost), ("feed", 1, 0));
+    assert!(log.blocks >= 2 && log.last == log.blocks, "{log:?}");
+    let expected = format!("intake log of feed: {0} whole blocks, up to {0}\n", log.blocks);
+    let output = checkpoint("verify", directory.path());
+    assert_success(&output);
+    assert!(text(&output.stdout).ends_with(&expected));
+    let output = checkpoint("inspect", directory.path());
+    assert_success(&output);
+    assert!(text(&output.stdout).contains("\nin intake logs\n"));
+
+    let entries = fs::read_dir(directory.path().join("intake")).unwrap();
+    let [path] = &entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()[..] else {
+        panic!("the log is in one file")
+    };
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.windows(4).position(|bytes| bytes == b"line").unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+    let output = checkpoint("verify", directory.path());
+    assert_fails(&output, 1, &["the intake log of feed is damaged: 1 blocks are lost"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use tidemill::checkpoint::{self, CheckpointInfo};
+use tidemill::checkpoint::{self, CheckpointInfo, IntakeLogInfo};
 
 use crate::cells::push_cell;
 use crate::failure::Failure;
@@ -39,7 +39,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (Action::Inspect { directory } | Action::Verify { directory }) = &args.action;
     let checkpoints =
         checkpoint::inspect(directory).map_err(|error| Failure::Input(error.to_string()))?;
-    if checkpoints.is_empty() {
+    let logs =
+        checkpoint::intake_logs(directory).map_err(|error| Failure::Input(error.to_string()))?;
+    if checkpoints.is_empty() && logs.is_empty() {
         let message = format!("there are no checkpoints in {}", directory.display());
         return Err(Failure::Input(message));
     }
@@ -50,6 +52,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if let Some(start) = start {
             push_parts(start, &mut out);
         }
+        if !logs.is_empty() {
+            push_logs(&logs, &mut out);
+        }
     } else {
         let count = checkpoints.len();
         let line = match start {
@@ -57,13 +62,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             None => format!("{count} read; none is whole\n"),
         };
         out.extend_from_slice(line.as_bytes());
+        for IntakeLogInfo { source, blocks, last, .. } in &logs {
+            let source = cell(source);
+            let line = format!("intake log of {source}: {blocks} whole blocks, up to {last}\n");
+            out.extend_from_slice(line.as_bytes());
+        }
     }
     io::stdout().lock().write_all(&out).map_err(|error| Failure::of_output(&error))?;
     let damaged = checkpoints.iter().filter_map(|info| {
         let what = info.damage.as_ref()?;
         Some(format!("checkpoint {} is damaged: {what}", info.number))
     });
-    let damaged: Vec<String> = damaged.collect();
+    let lost = logs.iter().filter(|log| log.lost > 0).map(|log| {
+        let (source, lost) = (cell(&log.source), log.lost);
+        format!("the intake log of {source} is damaged: {lost} blocks are lost")
+    });
+    let damaged: Vec<String> = damaged.chain(lost).collect();
     if damaged.is_empty() { Ok(()) } else { Err(Failure::Run(damaged.join("\n"))) }
 }
 
@@ -83,11 +97,6 @@ fn push_list(checkpoints: &[CheckpointInfo], out: &mut Vec<u8>) {
 
 /// The sources and sections of a checkpoint.
 fn push_parts(info: &CheckpointInfo, out: &mut Vec<u8>) {
-    let cell = |text: &str| {
-        let mut cell = Vec::new();
-        push_cell(text, NAME_COLUMNS_MAX, &mut cell);
-        String::from_utf8_lossy(&cell).into_owned()
-    };
     out.extend_from_slice(format!("\nin checkpoint {}\n", info.number).as_bytes());
     let mut rows = vec![["entries", "bytes", "holds", "form", "name"].map(String::from)];
     rows.extend(info.sources.iter().map(|source| {
@@ -100,6 +109,25 @@ fn push_parts(info: &CheckpointInfo, out: &mut Vec<u8>) {
         [entries, bytes, holds.to_owned(), cell(&section.form), cell(&section.name)]
     }));
     push_table(&rows, out);
+}
+
+/// The intake logs.
+fn push_logs(logs: &[IntakeLogInfo], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\nin intake logs\n");
+    let mut rows = vec![["blocks", "bytes", "last", "lost", "source"].map(String::from)];
+    rows.extend(logs.iter().map(|log| {
+        let [blocks, bytes, last, lost] =
+            [log.blocks, log.bytes, log.last, log.lost].map(|number| number.to_string());
+        [blocks, bytes, last, lost, cell(&log.source)]
+    }));
+    push_table(&rows, out);
+}
+
+/// A name as it may be shown.
+fn cell(text: &str) -> String {
+    let mut cell = Vec::new();
+    push_cell(text, NAME_COLUMNS_MAX, &mut cell);
+    String::from_utf8_lossy(&cell).into_owned()
 }
 
 /// Columns as wide as what is in them, numbers to the right, and the last one as it is.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::Store;
 use crate::error::Result;
+use crate::source::IntakeLogInfo;
+use crate::source::log;
 use crate::storage::Disk;
 use crate::time::Time;
 
@@ -54,6 +56,16 @@ pub struct SourceInfo {
     pub name: String,
     /// The length of its position.
     pub position_bytes: u64,
+}
+
+/// The intake logs of a directory of checkpoints, by the names of their sources. All of each is
+/// read and checked, and nothing is changed.
+///
+/// # Errors
+///
+/// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if a file cannot be read.
+pub fn intake_logs(directory: impl AsRef<Path>) -> Result<Vec<IntakeLogInfo>> {
+    log::inspect(&directory.as_ref().join(log::DIRECTORY))
 }
 
 /// What [`verify`] found.

@@ -15,7 +15,9 @@ use std::time::Duration;
 use crate::ops::Changes;
 use crate::time::Time;
 
-pub use inspect::{CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, verify};
+pub use inspect::{
+    CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, intake_logs, verify,
+};
 pub(super) use store::Store;
 pub(super) use writer::Writer;
 

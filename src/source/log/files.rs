@@ -75,7 +75,9 @@ impl LogFiles {
         let stem = stem_of(source);
         let mut closed = Vec::new();
         for path in storage.list(directory).map_err(failed)? {
-            if let Some((number, first)) = numbers_in(&path, &stem) {
+            if let Some((of, number, first)) = numbers_in(&path)
+                && of == stem
+            {
                 let bytes = storage.byte_len(&path).map_err(failed)?;
                 closed.push(Segment { path, number, first, bytes });
             }
@@ -218,12 +220,13 @@ fn stem_of(source: &str) -> String {
     stem
 }
 
-/// The numbers in the name of a file of this log: its own, and that of its first block.
-fn numbers_in(path: &Path, stem: &str) -> Option<(u64, u64)> {
-    let numbers = path.file_name()?.to_str()?.strip_prefix(stem)?.strip_prefix('-')?;
-    let (number, first) = numbers.split_once('-')?;
+/// What is in the name of a file: what stands for the source, the file's own number, and that of
+/// its first block.
+pub(super) fn numbers_in(path: &Path) -> Option<(&str, u64, u64)> {
+    let mut parts = path.file_name()?.to_str()?.rsplitn(3, '-');
+    let (first, number, stem) = (parts.next()?, parts.next()?, parts.next()?);
     if [number.len(), first.len()] != DIGITS {
         return None;
     }
-    Some((number.parse().ok()?, first.parse().ok()?))
+    Some((stem, number.parse().ok()?, first.parse().ok()?))
 }

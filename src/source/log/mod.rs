@@ -7,6 +7,7 @@
 //! those that the checkpoint does not have are given again, from the log, before anything new.
 
 mod files;
+mod inspect;
 mod replay;
 mod segment;
 #[cfg(test)]
@@ -18,6 +19,8 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 pub(crate) use files::LogFiles;
+pub use inspect::IntakeLogInfo;
+pub(crate) use inspect::inspect;
 pub(crate) use replay::Replay;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -75,6 +78,9 @@ impl IntakeLog {
         }
     }
 }
+
+/// The folder of the logs, in that of the checkpoints.
+pub(crate) const DIRECTORY: &str = "intake";
 
 /// The log of one source, between those who seal its blocks and the thread that writes them.
 pub(crate) struct Log {

@@ -1,0 +1,72 @@
+//! What is in a directory of logs, for whoever wants to know, without changing it.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::files::numbers_in;
+use super::replay::Replay;
+use super::segment::{Header, read_header};
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::{Disk, Storage};
+
+/// The intake log of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IntakeLogInfo {
+    /// The name of the source.
+    pub source: String,
+    /// Its files.
+    pub files: u64,
+    /// The length of all of them.
+    pub bytes: u64,
+    /// Blocks that are whole.
+    pub blocks: u64,
+    /// The number of the last one that is whole, 0 if there is none.
+    pub last: u64,
+    /// Blocks that should be between them, and are damaged.
+    pub lost: u64,
+}
+
+/// The logs in this directory, by the names of their sources. All of each is read and checked.
+pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
+    let failed = |error| {
+        let message = format!("cannot read the intake log in {}", directory.display());
+        Error::caused(ErrorKind::Checkpoint, message, error)
+    };
+    let paths = match Disk.list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        listed => listed.map_err(failed)?,
+    };
+    let mut logs = BTreeMap::<String, Vec<_>>::new();
+    for path in paths {
+        if let Some((stem, number, first)) = numbers_in(&path) {
+            logs.entry(stem.to_owned()).or_default().push((number, first, path));
+        }
+    }
+    let mut infos = Vec::new();
+    for (stem, mut files) in logs {
+        files.sort();
+        let mut info = IntakeLogInfo { source: stem, ..IntakeLogInfo::default() };
+        for (_, _, path) in &files {
+            let bytes = Disk.read(path).map_err(failed)?;
+            if let (Header::Source(source), _) = read_header(&bytes) {
+                info.source = source.to_owned();
+            }
+            info.files += 1;
+            info.bytes += bytes.len() as u64;
+        }
+        let before = files[0].1.saturating_sub(1);
+        let paths = files.into_iter().map(|(_, _, path)| path).collect();
+        let mut replay = Replay::new(Arc::new(Disk), info.source.clone(), paths, before);
+        while let Some(block) = replay.next()? {
+            info.blocks += 1;
+            info.last = block.number;
+            info.lost += block.lost;
+        }
+        infos.push(info);
+    }
+    infos.sort_by(|one, other| one.source.cmp(&other.source));
+    Ok(infos)
+}
