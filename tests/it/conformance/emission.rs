@@ -49,6 +49,9 @@ pub(crate) struct Order {
     pub(crate) of_lists: bool,
 }
 
+/// That of states: keys come in any order.
+pub(crate) const ANY_ORDER: Order = Order { of_rows: false, of_lists: true };
+
 impl Order {
     /// The rows in a form in which equality is what the case asks for.
     fn normal(self, rows: &[Value]) -> Vec<Value> {

@@ -70,6 +70,11 @@ impl<'a> Fields<'a> {
         self.number(name).map(Duration::from_millis)
     }
 
+    /// A list of values.
+    pub(crate) fn values(&self, name: &str) -> Checked<Vec<Value>> {
+        self.list(name)?.iter().map(Value::of_json).collect()
+    }
+
     /// A list of lists of values.
     pub(crate) fn batches(&self, name: &str) -> Checked<Vec<Vec<Value>>> {
         self.list(name)?.iter().map(Value::list_of_json).collect()

@@ -222,7 +222,7 @@ pub(crate) fn joined(left: Vec<Vec<Value>>, right: Vec<Vec<Value>>) -> Checked<V
 }
 
 /// Numbers are added; text and lists are appended.
-fn sum(left: &Value, right: &Value) -> Checked<Value> {
+pub(crate) fn sum(left: &Value, right: &Value) -> Checked<Value> {
     match (left, right) {
         (Value::Int(left), Value::Int(right)) => {
             left.checked_add(*right).map(Value::Int).ok_or("a sum does not fit an i64".into())

@@ -1,8 +1,7 @@
 //! Cases of a context's life: each step is done through the public API, and what comes of it is
 //! compared with what the case says, in Spark's words.
 //!
-//! Where a step differs on purpose, our form is what is asserted. A step of which the engine has
-//! nothing yet waits; those around it are done all the same.
+//! Where a step differs on purpose, our form is what is asserted.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +26,6 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Cases wait for real; a tenth of Spark's times is as good.
 const FASTER: u64 = 10;
 
-/// Steps that wait, by how they begin, and for what.
-const WAITING: [(&str, &str); 1] = [("mapWithState", "keyed state")];
-
 pub(crate) fn lifecycle(case: &Fields<'_>) -> Checked<Verdict> {
     case.only(&[&COMMON, &["steps"]])?;
     let steps = case.list("steps")?.iter().map(|json| match json.as_array().map(Vec::as_slice) {
@@ -39,25 +35,15 @@ pub(crate) fn lifecycle(case: &Fields<'_>) -> Checked<Verdict> {
         _ => Err(format!("{json} is no step and what comes of it")),
     });
     let steps = steps.collect::<Checked<Vec<_>>>()?;
-    let mut waiting = Vec::new();
     for threads in THREADS {
         let mut life = Life::new(threads)?;
         for &(step, expected) in &steps {
             let within = |fault| format!("step {step:?} on {threads} threads: {fault}");
-            match WAITING.iter().find(|(waiting, _)| step.starts_with(waiting)) {
-                Some((waits, what)) => waiting.push(format!("{what} ({waits})")),
-                None => {
-                    let came = life.step(step).map_err(within)?;
-                    life.compare(&came, expected).map_err(within)?;
-                }
-            }
+            let came = life.step(step).map_err(within)?;
+            life.compare(&came, expected).map_err(within)?;
         }
     }
-    waiting.dedup();
-    match waiting.first() {
-        Some(what) => Ok(Verdict::Waiting(what.clone())),
-        None => Ok(Verdict::Passed { is_typed: false }),
-    }
+    Ok(Verdict::Passed { is_typed: false })
 }
 
 /// What came of a step.
@@ -73,10 +59,11 @@ enum Came {
     },
     /// The first count of a window that lasts longer than the test.
     Counted(i64),
-    /// The time between two checkpoints of a stream.
+    /// The time between two checkpoints that streams ask for.
     Interval {
         slide: Duration,
-        every: Option<Duration>,
+        window: Option<Duration>,
+        states: Option<Duration>,
     },
     /// The case expects an error and this engine does the thing, on purpose.
     Differs,
@@ -220,8 +207,12 @@ impl Life {
                 return self.start_with_interval(SECOND + SECOND / 10);
             }
             "default interval" => {
-                let sums = sums(self.input()?, SECOND);
-                return Ok(Came::Interval { slide: SECOND, every: sums.checkpoint_interval() });
+                let numbers = self.input()?;
+                let window = sums(numbers, SECOND).checkpoint_interval();
+                let slow = numbers.window(2 * SECOND, 2 * SECOND).pair_with(1i64);
+                let states = slow.map_with_state::<i64, i64, _>("slow.v1", |_, _, _, _| {});
+                let states = states.checkpoint_interval();
+                return Ok(Came::Interval { slide: SECOND, window, states });
             }
             "stateful op without checkpoint dir" => {
                 let mut other = Life::new(self.threads)?;
@@ -381,9 +372,13 @@ impl Life {
                     && error.to_string().contains("must be a multiple")
             }
             (
-                Came::Interval { slide, every: Some(every) },
+                Came::Interval { slide, window: Some(window), states: Some(states) },
                 "smallest multiple of slide >= 10 s (mapWithState: 10 x slide)",
-            ) => *every >= 10 * SECOND && *every < 10 * SECOND + *slide,
+            ) => {
+                let is_least = *window >= 10 * SECOND && *window < 10 * SECOND + *slide;
+                // Its slide is twice the window's.
+                is_least && *states == 20 * *slide
+            }
             (Came::Done, "ok" | "returns") => true,
             (Came::Done, expected) => {
                 expected.strip_suffix(" (warning)").unwrap_or(expected) == state
@@ -413,7 +408,9 @@ impl Life {
             Came::Differs => "it did, unlike Spark".into(),
             Came::Failed(error) => format!("error {error:?}"),
             Came::Counted(rows) => format!("a context that counts {rows} rows"),
-            Came::Interval { slide, every } => format!("{every:?} for a slide of {slide:?}"),
+            Came::Interval { slide, window, states } => {
+                format!("{window:?} and {states:?} for a slide of {slide:?}")
+            }
             Came::Stopped(has_stopped) => format!("{has_stopped}"),
             Came::Rows { received, processed } => format!("{processed} of {received} rows"),
         };

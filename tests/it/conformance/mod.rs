@@ -5,6 +5,7 @@
 //! one thread and on two. Nothing is skipped: what is not known fails by its name, and what the
 //! engine does not do yet waits by its name, decided by the case's kind and operators.
 
+mod checkpoints;
 mod emission;
 mod fields;
 mod functions;
@@ -12,9 +13,14 @@ mod lifecycle;
 mod operator;
 mod pid;
 mod proof;
+mod retention;
 mod rows;
 mod run;
+mod state_handle;
+mod state_steps;
+mod stateful;
 mod streams;
+mod timeouts;
 mod times;
 mod typed;
 mod value;
@@ -132,15 +138,16 @@ fn examine(case: &Json) -> Checked<Verdict> {
         "construct_error" => streams::construct_error(&case),
         "queue" => streams::queue(&case),
         "slice" => streams::slice(&case),
-        "retention" => streams::retention(&case),
+        "retention" => retention::retention(&case),
         "time" => times::time(&case),
         "lifecycle" => lifecycle::lifecycle(&case),
-        kind @ ("stream_weak" | "state_step" | "state_multi" | "state_api") => {
-            waiting(&format!("keyed state ({kind})"))
-        }
-        kind @ ("recovery" | "recovery_files" | "table") => {
-            waiting(&format!("checkpoints ({kind})"))
-        }
+        "stream_weak" => timeouts::stream_weak(&case),
+        "state_step" => state_steps::state_step(&case),
+        "state_multi" => state_steps::state_multi(&case),
+        "state_api" => state_handle::state_api(&case),
+        "recovery" => checkpoints::recovery(&case),
+        "table" => checkpoints::table(&case),
+        kind @ "recovery_files" => waiting(&format!("checkpoints ({kind})")),
         "pid" => pid::pid(&case),
         "pid_invalid" => pid::pid_invalid(&case),
         kind @ ("file_stream" | "binary_records") => {

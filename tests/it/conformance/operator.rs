@@ -11,7 +11,7 @@ use super::Checked;
 use super::emission::Emissions;
 use super::fields::Fields;
 use super::functions::{self, Combine, Element};
-use super::value::Value;
+use super::value::{Value, Valued};
 
 /// One operator of a pipeline.
 pub(crate) struct Operator<'a> {
@@ -19,6 +19,8 @@ pub(crate) struct Operator<'a> {
     pub(crate) fields: Fields<'a>,
     /// The only argument of a function.
     pub(crate) arg: Option<Value>,
+    /// The name of its state, by the place of the operator.
+    pub(crate) state: String,
 }
 
 /// Each operator, the fields that it needs, and those that it may have.
@@ -47,7 +49,7 @@ const OPERATORS: [(&str, &[&str], &[&str]); 31] = [
     ("rightOuterJoin", &["other"], &[]),
     ("fullOuterJoin", &["other"], &[]),
     ("updateStateByKey", &["fn"], &["initial"]),
-    ("mapWithState", &["fn"], &["initial", "timeout_ms", "output"]),
+    ("mapWithState", &["fn"], &["initial", "timeout_ms", "scan_every", "output"]),
     ("window", &["window_ms"], &["slide_ms"]),
     ("reduceByKeyAndWindow", &["fn", "window_ms"], &["slide_ms", "inverse", "filter"]),
     ("reduceByWindow", &["fn", "window_ms"], &["slide_ms", "inverse"]),
@@ -57,7 +59,7 @@ const OPERATORS: [(&str, &[&str], &[&str]); 31] = [
 ];
 
 impl<'a> Operator<'a> {
-    fn new(json: &'a Json) -> Checked<Operator<'a>> {
+    fn new(json: &'a Json, place: &str) -> Checked<Operator<'a>> {
         let name = Fields::new("an operator", json)?.text("op")?;
         let fields = Fields::new(format!("operator {name:?}"), json)?;
         let known = OPERATORS.iter().find(|(known, ..)| *known == name);
@@ -67,7 +69,7 @@ impl<'a> Operator<'a> {
             return Err(format!("operator {name:?} has no field {missing:?}"));
         }
         let arg = fields.get("arg").map(Value::of_json).transpose()?;
-        Ok(Operator { name, fields, arg })
+        Ok(Operator { name, fields, arg, state: format!("{name} {place}") })
     }
 
     /// The name of the function.
@@ -99,6 +101,16 @@ impl<'a> Operator<'a> {
         Ok((self.fields.millis("window_ms")?, slide.transpose()?.unwrap_or(parent)))
     }
 
+    /// The states that it begins with, if they are of these types; none of them is of any.
+    pub(crate) fn initial<K: Valued, S: Valued>(&self) -> Checked<Option<Vec<(K, S)>>> {
+        if self.fields.get("initial").is_none() {
+            return Ok(Some(Vec::new()));
+        }
+        let states = self.fields.values("initial")?;
+        states.iter().try_for_each(|state| state.as_pair().map(drop))?;
+        Ok(states.iter().map(<(K, S)>::parse).collect())
+    }
+
     /// The streams beside this one: where each comes from, and its own pipeline.
     fn sides(&self) -> Checked<Vec<(&'a str, &'a [Json])>> {
         let side = |fields: Fields<'a>| -> Checked<_> {
@@ -125,7 +137,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn operators(pipeline: &[Json]) -> Checked<Vec<Operator<'_>>> {
     let mut all = Vec::new();
     for json in pipeline {
-        let operator = Operator::new(json)?;
+        let operator = Operator::new(json, "")?;
         for (_, pipeline) in operator.sides()? {
             all.extend(operators(pipeline)?);
         }
@@ -153,14 +165,25 @@ pub(crate) fn build<S: Stream>(
     start: &S,
     sources: &BTreeMap<String, S>,
 ) -> Checked<Option<S>> {
+    build_at("", pipeline, start, sources)
+}
+
+fn build_at<S: Stream>(
+    place: &str,
+    pipeline: &[Json],
+    start: &S,
+    sources: &BTreeMap<String, S>,
+) -> Checked<Option<S>> {
     let mut stream = start.clone();
-    for json in pipeline {
-        let operator = Operator::new(json)?;
+    for (index, json) in pipeline.iter().enumerate() {
+        let place = format!("{place}/{index}");
+        let operator = Operator::new(json, &place)?;
         let mut sides = Vec::new();
-        for (name, pipeline) in operator.sides()? {
+        for (number, (name, pipeline)) in operator.sides()?.into_iter().enumerate() {
             let source = if name == "self" { Some(&stream) } else { sources.get(name) };
             let source = source.ok_or_else(|| format!("unknown source {name:?}"))?;
-            let Some(side) = build(pipeline, source, sources)? else { return Ok(None) };
+            let place = format!("{place}.{number}");
+            let Some(side) = build_at(&place, pipeline, source, sources)? else { return Ok(None) };
             sides.push(side);
         }
         let Some(next) = stream.apply(&operator, &sides)? else { return Ok(None) };

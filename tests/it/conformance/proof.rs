@@ -139,14 +139,14 @@ fn what_is_not_known_fails_by_name() {
         json!({"op": "reduceByKeyAndWindow", "fn": "sum", "inverse": "twist", "window_ms": 1000}),
         json!({"op": "reduceByKeyAndWindow", "fn": "sum", "inverse": "subtract",
             "filter": "twist", "window_ms": 1000}),
+        json!({"op": "updateStateByKey", "fn": "twist"}),
+        json!({"op": "mapWithState", "fn": "twist"}),
+        json!({"op": "mapWithState", "fn": "sum_emit_sum", "output": "twist"}),
         json!({"op": "reduceByWindow", "fn": "twist", "window_ms": 1000}),
         json!({"op": "reduceByWindow", "fn": "sum", "inverse": "twist", "window_ms": 1000}),
     ] {
         check_failed(&pipeline(json!([operator])), &["unknown", "\"twist\""]);
     }
-    // Also beside an operator that waits.
-    let state = json!([{"op": "updateStateByKey", "fn": "running_sum"}, {"op": "twist"}]);
-    check_failed(&pipeline(state), &["unknown operator \"twist\""]);
 }
 
 /// A function that is not for such values is no failure that a case may expect.
@@ -240,6 +240,61 @@ fn wrong_expectations_of_what_is_held() {
 }
 
 #[test]
+fn wrong_expectations_of_states() {
+    let step = json!({
+        "name": "step", "kind": "state_step", "fn": "command", "key": "k", "batch_time": 2000,
+        "initial": [[3, 1000]], "data": ["update-state", "get-state"], "full_scan": true,
+        "timeout_threshold": 1000, "expected_states": [[4, 2000]], "expected_output": [4],
+        "expected_timed_out": [], "expected_removed": [],
+    });
+    check_passed(&step);
+    let states = |states: Json| with(&step, json!({ "expected_states": states }));
+    let got = "but got [[\"k\", 4, 2000]]";
+    check_failed(&states(json!([[4, 1000]])), &["states: expected [[\"k\", 4, 1000]]", got]);
+    check_failed(&states(json!([[3, 2000]])), &["states: expected [[\"k\", 3, 2000]]", got]);
+    check_failed(&states(json!([])), &["states: expected []", got]);
+    let scan = json!({ "timeout_threshold": 1001, "data": [] });
+    let idle = with(&step, scan);
+    check_failed(&idle, &["output: expected [4] but got []"]);
+    let idle = with(&idle, json!({ "expected_output": [] }));
+    check_failed(&idle, &["timed out: expected [] but got [3]"]);
+    // Nobody times out where nobody looks.
+    let unscanned = json!({ "full_scan": false, "expected_states": [[3, 1000]] });
+    check_passed(&with(&idle, unscanned));
+    check_failed(&with(&step, json!({ "data": ["twist"] })), &["unknown command \"twist\""]);
+    check_failed(&with(&step, json!({ "fn": "twist" })), &["unknown function \"twist\""]);
+    let handle = |step: Json| json!({ "name": "api", "kind": "state_api", "steps": [step] });
+    let said = json!({ "do": "wrap(1)", "exists": true, "getOption": 1, "updated": false,
+        "removed": false, "timingOut": false });
+    check_passed(&handle(said.clone()));
+    let two = json!({ "getOption": 2 });
+    check_failed(&handle(with(&said, two)), &["getOption: expected 2 but got 1"]);
+    let illegal = json!({ "then_illegal": ["remove"] });
+    check_failed(&handle(with(&said, illegal)), &["illegal: expected [\"remove\"] but got []"]);
+    check_failed(&handle(with(&said, json!({ "do": "twist" }))), &["unknown step \"twist\""]);
+}
+
+#[test]
+fn wrong_expectations_after_a_crash() {
+    let case = json!({
+        "name": "crash", "kind": "recovery", "batch_ms": 1000, "inputs": [["a"], ["a"], ["a"], []],
+        "pipeline": [{"op": "map", "fn": "pair_with_const", "arg": 1},
+            {"op": "updateStateByKey", "fn": "running_sum"}],
+        "run_batches_then_crash": 3, "order_matters": false,
+        "expected_before": [[["a", 1]], [["a", 2]], [["a", 3]]],
+        "expected_after_restart": [[["a", 3]], [["a", 3]]],
+    });
+    check_passed(&case);
+    let after = |batches: Json| with(&case, json!({ "expected_after_restart": batches }));
+    let texts = ["a checkpoint at every 2 batches: after the restart: emission 1"];
+    check_failed(&after(json!([[["a", 1]], [["a", 3]]])), &texts);
+    check_failed(&after(json!([[["a", 3]], [["a", 4]]])), &["emission 2"]);
+    check_failed(&after(json!([[["a", 3]]])), &["each batch is expected"]);
+    let fewer = json!({ "run_batches_then_crash": 2 });
+    check_failed(&with(&case, fewer), &["3 batches are expected before"]);
+}
+
+#[test]
 fn wrong_expectations_of_a_life() {
     let life = |steps: Json| json!({ "name": "life", "kind": "lifecycle", "steps": steps });
     check_passed(&life(json!([["create+output", "ok"], ["start", "ACTIVE"]])));
@@ -256,28 +311,17 @@ fn wrong_expectations_of_a_life() {
         "no output",
     );
     check(json!([["A.start", "ok"], ["B.start", "ok"]]), "it did, unlike Spark");
+    check(json!([["default interval", "ok"]]), "Some(10s) and Some(20s) for a slide of 1s");
     let receiver = "start receiver emitting a counter, batch 100 ms";
     let stop = json!([[receiver, "ok"], ["stop(graceful)", "all 15 records processed"]]);
     check(stop, "rows");
-    // What waits does not hide what fails.
-    check(json!([["mapWithState", "ok"], ["twist", "ok"]]), "unknown step");
 }
 
 #[test]
 fn what_waits() {
-    let state = |name: &str| json!([{"op": name, "fn": "running_sum"}]);
-    let stream = |name: &str| with(&mapped(), json!({ "pipeline": state(name) }));
-    let side = json!([{"op": "join",
-        "other": {"source": "self", "pipeline": state("updateStateByKey")}}]);
-    for (case, waits) in [
-        (stream("updateStateByKey"), "keyed state (updateStateByKey)"),
-        (stream("mapWithState"), "keyed state (mapWithState)"),
-        (with(&mapped(), json!({ "pipeline": side })), "keyed state (updateStateByKey)"),
-        (json!({ "kind": "stream_weak" }), "keyed state (stream_weak)"),
-        (json!({ "kind": "recovery" }), "checkpoints (recovery)"),
-        (json!({ "kind": "file_stream" }), "a directory source (file_stream)"),
-    ] {
-        assert_eq!(judge(&case), Verdict::Waiting(waits.to_owned()), "{case}");
+    for kind in ["file_stream", "binary_records"] {
+        let waits = Verdict::Waiting(format!("a directory source ({kind})"));
+        assert_eq!(judge(&json!({ "kind": kind })), waits);
     }
 }
 
@@ -305,36 +349,60 @@ fn no_case_passes_with_something_else() {
 
 /// The case with something else for each of its expectations.
 fn changes(case: &Json) -> Vec<Json> {
-    let compared =
-        if case.get("sane_alternative").is_some() { "sane_alternative" } else { "expected" };
     let mut changed = Vec::new();
     let mut change = |field: &str, value: Json| changed.push(with(case, json!({ field: value })));
+    let compared =
+        if case.get("sane_alternative").is_some() { "sane_alternative" } else { "expected" };
     match &case[compared] {
-        Json::Null => {}
         Json::Array(emissions) if case["kind"] != "time" => {
-            change(compared, json!([&emissions[..], &[json!(["surplus"])]].concat()));
-            if let Some((_, fewer)) = emissions.split_last() {
+            for other in other_lists(emissions) {
                 // How a sane window goes on, a case need not say.
-                if compared == "expected" {
-                    change(compared, json!(fewer));
+                if compared == "expected" || other.len() >= emissions.len() {
+                    change(compared, json!(other));
                 }
-                let index = emissions.len() / 2;
-                let mut other = emissions.clone();
-                match other[index].as_array_mut() {
-                    Some(emission) => emission.push(json!("surplus")),
-                    None => other[index] = json!("surplus"),
-                }
-                change(compared, json!(other));
             }
         }
-        Json::Bool(expected) => change(compared, json!(!expected)),
-        _ => change(compared, json!("surplus")),
+        Json::Null => {}
+        other => change(compared, other_value(other)),
+    }
+    for field in EXPECTATIONS {
+        match &case[field] {
+            Json::Array(list) => {
+                other_lists(list).into_iter().for_each(|other| change(field, json!(other)));
+            }
+            Json::Object(fields) => {
+                for (name, value) in fields {
+                    change(field, with(&case[field], json!({ name: other_value(value) })));
+                }
+            }
+            _ => {}
+        }
+    }
+    for (list, fields) in [("steps", &STEP[..]), ("rows", &["expected_ms"])] {
+        for (index, step) in case[list].as_array().into_iter().flatten().enumerate() {
+            for &field in fields {
+                let other = match &step[field] {
+                    Json::Null if field == "then_illegal" => json!(["remove"]),
+                    value => other_value(value),
+                };
+                let mut steps = case[list].clone();
+                steps[index] = with(step, json!({ field: other }));
+                change(list, steps);
+            }
+        }
     }
     match case["kind"].as_str().unwrap() {
         // Where Spark fails and we do not, its failures are not what is compared.
         "stream" if compared == "expected" => change("failed_batches", json!([1, 2, 3])),
         "foreach_counts" => change("expected_counts", json!({"batches": 0, "elements": 0})),
         "construct_error" => change("pipelines", json!([[]])),
+        "retention" => {
+            for (name, millis) in case["expected_remember_ms"].as_object().unwrap() {
+                // By the longest slide, so that there is one batch more.
+                let longer = json!({ name: millis.as_u64().unwrap() + 2_000 });
+                change("expected_remember_ms", with(&case["expected_remember_ms"], longer));
+            }
+        }
         "slice" => {
             change("queries", json!([{"from_ms": 0, "to_ms": 9000, "expected": ["surplus"]}]));
         }
@@ -343,14 +411,68 @@ fn changes(case: &Json) -> Vec<Json> {
     changed
 }
 
+/// Expectations beside `expected`: lists, or fields with a list or a value each.
+const EXPECTATIONS: [&str; 11] = [
+    "expected_state_snapshots",
+    "expected_states",
+    "expected_output",
+    "expected_timed_out",
+    "expected_removed",
+    "expected_before",
+    "expected_after_restart",
+    "assert",
+    "spark_actual",
+    "eager_alternative",
+    "expected_present_ms",
+];
+
+/// What is said of a handle after each step.
+const STEP: [&str; 6] = ["exists", "getOption", "updated", "removed", "timingOut", "then_illegal"];
+
+/// A list with more, with less, and with something else in it.
+fn other_lists(list: &[Json]) -> Vec<Vec<Json>> {
+    let mut others = vec![[list, &[json!(["surplus"])]].concat()];
+    if let Some((_, fewer)) = list.split_last() {
+        others.push(fewer.to_vec());
+        let index = list.len() / 2;
+        let mut other = list.to_vec();
+        other[index] = other_value(&other[index]);
+        others.push(other);
+    }
+    others
+}
+
+/// Another value of the same kind, of a list one that ends otherwise.
+fn other_value(value: &Json) -> Json {
+    match value {
+        Json::Bool(is_true) => json!(!is_true),
+        Json::Number(number) => match number.as_i64() {
+            Some(integer) => json!(integer + 1),
+            None => json!(number.as_f64().unwrap() + 1.0),
+        },
+        Json::Array(items) => match items.split_last() {
+            Some((last, others)) => json!([others, &[other_value(last)]].concat()),
+            None => json!(["surplus"]),
+        },
+        Json::Object(fields) => match fields.iter().next() {
+            Some((name, first)) => with(value, json!({ name: other_value(first) })),
+            None => json!({ "surplus": 1 }),
+        },
+        Json::Null | Json::String(_) => json!("surplus"),
+    }
+}
+
+/// Kinds of cases whose streams may be of columns.
+const ABOUT_STREAMS: [&str; 7] =
+    ["stream", "stream_weak", "foreach_counts", "queue", "slice", "recovery", "state_step"];
+
 /// Cases that are for typed columns run on them, and all but these are.
 #[test]
 fn cases_on_typed_columns() {
     let mut untyped = BTreeSet::new();
     for (_, cases) in cases(&own_folder()) {
         for case in cases.unwrap() {
-            let about_streams = ["stream", "foreach_counts", "queue", "slice"];
-            let is_about_streams = about_streams.contains(&case["kind"].as_str().unwrap());
+            let is_about_streams = ABOUT_STREAMS.contains(&case["kind"].as_str().unwrap());
             if is_about_streams && judge(&case) == (Verdict::Passed { is_typed: false }) {
                 untyped.insert(case["name"].as_str().unwrap().to_owned());
             }
@@ -376,7 +498,7 @@ fn every_word_is_tried() {
             collect_words(&case, &mut words);
         }
     }
-    let text = include_str!("functions.rs");
+    let text = [include_str!("functions.rs"), include_str!("stateful.rs")].concat();
     let quoted = |line: &str| -> Vec<String> {
         let head = line.split("=>").next().unwrap_or("");
         head.split('"').skip(1).step_by(2).map(str::to_owned).collect()

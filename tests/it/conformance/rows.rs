@@ -1,24 +1,24 @@
-//! Streams of `Row`s, which any case can be made of; pairs are pairs of rows.
+//! Streams of values of any shape, which every case can be made of; pairs are pairs of such. They
+//! are `Row`s, or `Saved` where a checkpoint has to hold them.
 
 use std::time::Duration;
 
-use tidemill::Key;
 use tidemill::prelude::*;
 
 use super::Checked;
 use super::emission::Emissions;
 use super::functions::{self, Combine, Element, Partitioned, Whole, as_bool, as_list, must};
 use super::operator::{Operator, Stream};
-use super::value::{Value, Valued, batch_of, partitions_of};
+use super::stateful::{Made, keyed};
+use super::value::{AnyValue, Value, Valued, batch_of, partitions_of};
 
 pub(crate) type Any = Row<Value>;
-pub(crate) type Pair = (Any, Any);
 
 /// A stream of whatever the case has.
 #[derive(Clone)]
-pub(crate) enum Rows {
-    Each(DStream<Any>),
-    Pairs(DStream<Pair>),
+pub(crate) enum Rows<R: AnyValue> {
+    Each(DStream<R>),
+    Pairs(DStream<(R, R)>),
 }
 
 /// The same for both.
@@ -41,8 +41,8 @@ macro_rules! same {
     };
 }
 
-impl Stream for Rows {
-    fn apply(&self, operator: &Operator<'_>, sides: &[Rows]) -> Checked<Option<Rows>> {
+impl<R: AnyValue> Stream for Rows<R> {
+    fn apply(&self, operator: &Operator<'_>, sides: &[Self]) -> Checked<Option<Self>> {
         let mut made = self.narrow(operator)?;
         if made.is_none() {
             made = self.wide(operator)?;
@@ -52,6 +52,9 @@ impl Stream for Rows {
         }
         if made.is_none() {
             made = self.windowed(operator)?;
+        }
+        if made.is_none() {
+            made = keyed(&self.pairs(), operator)?;
         }
         made.map(Some).ok_or_else(|| format!("operator {:?} has no stream of rows", operator.name))
     }
@@ -65,9 +68,24 @@ impl Stream for Rows {
     }
 }
 
-impl Rows {
+/// Anything is a row, and pairs stay pairs.
+impl<R: AnyValue> Made for Rows<R> {
+    fn of_rows<T: Valued>(stream: &DStream<T>) -> Rows<R> {
+        Rows::Each(stream.map(|row| R::of(T::value(row))))
+    }
+
+    fn of_pairs<K: Valued, V: Valued>(stream: &DStream<(K, V)>) -> Rows<R> {
+        Rows::Pairs(stream.map(|(key, value)| (R::of(K::value(key)), R::of(V::value(value)))))
+    }
+}
+
+impl<R: AnyValue> Rows<R> {
     pub(crate) fn slide(&self) -> Duration {
         either!(self, stream => stream.slide())
+    }
+
+    pub(crate) fn checkpoint(&self, every: Duration) {
+        either!(self, stream => drop(stream.checkpoint(every)));
     }
 
     pub(crate) fn remembered(&self) -> Vec<Time> {
@@ -75,22 +93,22 @@ impl Rows {
     }
 
     /// As rows that may be anything.
-    fn each(&self) -> DStream<Any> {
+    fn each(&self) -> DStream<R> {
         match self {
             Rows::Each(stream) => stream.clone(),
-            Rows::Pairs(stream) => stream.map(|pair| Row(Pair::value(pair))),
+            Rows::Pairs(stream) => stream.map(|pair| R::of(<(R, R)>::value(pair))),
         }
     }
 
     /// As pairs, which the rows then have to be.
-    fn pairs(&self) -> DStream<Pair> {
+    fn pairs(&self) -> DStream<(R, R)> {
         match self {
             Rows::Each(stream) => stream.map(pair),
             Rows::Pairs(stream) => stream.clone(),
         }
     }
 
-    fn narrow(&self, operator: &Operator<'_>) -> Checked<Option<Rows>> {
+    fn narrow(&self, operator: &Operator<'_>) -> Checked<Option<Self>> {
         Ok(Some(match operator.name {
             "map" => {
                 let f = operator.element()?;
@@ -106,11 +124,11 @@ impl Rows {
             }
             "mapValues" => {
                 let f = operator.element()?;
-                Rows::Pairs(self.pairs().map_values(move |value| Row(must(f(value)))))
+                Rows::Pairs(self.pairs().map_values(move |value| R::of(must(f(value)))))
             }
             "flatMapValues" => {
                 let f = operator.element()?;
-                Rows::Pairs(self.pairs().flat_map_values::<Any, _>(move |value, out| {
+                Rows::Pairs(self.pairs().flat_map_values::<R, _>(move |value, out| {
                     for value in must(as_list(&must(f(value)))) {
                         out.push(value);
                     }
@@ -120,7 +138,7 @@ impl Rows {
                 let f = functions::partitioned(operator.function()?)?;
                 Rows::Each(either!(self, stream => map_partitions(stream, f)))
             }
-            "glom" => Rows::Each(either!(self, stream => row_of_each(&stream.glom()))),
+            "glom" => either!(self, stream => Rows::of_rows(&stream.glom())),
             "repartition" => {
                 let n = operator.fields.number("n")? as usize;
                 same!(self, stream => stream.repartition(n))
@@ -133,9 +151,9 @@ impl Rows {
         }))
     }
 
-    fn wide(&self, operator: &Operator<'_>) -> Checked<Option<Rows>> {
+    fn wide(&self, operator: &Operator<'_>) -> Checked<Option<Self>> {
         Ok(Some(match operator.name {
-            "groupByKey" => values_as_rows(&self.pairs().group_by_key()),
+            "groupByKey" => Rows::of_pairs(&self.pairs().group_by_key()),
             "reduceByKey" => {
                 let f = operator.combine("fn")?;
                 Rows::Pairs(self.pairs().reduce_by_key(reduce(f)))
@@ -143,22 +161,22 @@ impl Rows {
             "combineByKey" => {
                 let create = functions::element(operator.fields.text("create")?, None)?;
                 let (merge, combine) = (operator.combine("merge")?, operator.combine("combine")?);
-                Rows::Pairs(self.pairs().combine_by_key::<Any, _, _, _>(
-                    move |value| Row(must(create(value))),
+                Rows::Pairs(self.pairs().combine_by_key::<R, _, _, _>(
+                    move |value| R::of(must(create(value))),
                     reduce(merge),
                     reduce(combine),
                 ))
             }
             "reduce" => Rows::Each(self.each().reduce(reduce(operator.combine("fn")?))),
-            "count" => Rows::Each(either!(self, stream => row_of_each(&stream.count()))),
-            "countByValue" => either!(self, stream => counted(&stream.count_by_value())),
+            "count" => either!(self, stream => Rows::of_rows(&stream.count())),
+            "countByValue" => either!(self, stream => Rows::of_pairs(&stream.count_by_value())),
             _ => return Ok(None),
         }))
     }
 
-    fn of_many(&self, operator: &Operator<'_>, sides: &[Rows]) -> Checked<Option<Rows>> {
-        let all: Vec<&Rows> = [self].into_iter().chain(sides).collect();
-        let each = || -> Vec<DStream<Any>> { all.iter().map(|rows| rows.each()).collect() };
+    fn of_many(&self, operator: &Operator<'_>, sides: &[Self]) -> Checked<Option<Self>> {
+        let all: Vec<&Self> = [self].into_iter().chain(sides).collect();
+        let each = || -> Vec<DStream<R>> { all.iter().map(|rows| rows.each()).collect() };
         let other = sides.first().unwrap_or(self);
         let (left, right) = (|| self.pairs(), || other.pairs());
         Ok(Some(match operator.name {
@@ -187,16 +205,16 @@ impl Rows {
                     Ok(must(batch_of(&must(f(left, right)))))
                 }))
             }
-            "cogroup" => values_as_rows(&left().cogroup(&right())),
-            "join" => values_as_rows(&left().join(&right())),
-            "leftOuterJoin" => values_as_rows(&left().left_outer_join(&right())),
-            "rightOuterJoin" => values_as_rows(&left().right_outer_join(&right())),
-            "fullOuterJoin" => values_as_rows(&left().full_outer_join(&right())),
+            "cogroup" => Rows::of_pairs(&left().cogroup(&right())),
+            "join" => Rows::of_pairs(&left().join(&right())),
+            "leftOuterJoin" => Rows::of_pairs(&left().left_outer_join(&right())),
+            "rightOuterJoin" => Rows::of_pairs(&left().right_outer_join(&right())),
+            "fullOuterJoin" => Rows::of_pairs(&left().full_outer_join(&right())),
             _ => return Ok(None),
         }))
     }
 
-    fn windowed(&self, operator: &Operator<'_>) -> Checked<Option<Rows>> {
+    fn windowed(&self, operator: &Operator<'_>) -> Checked<Option<Self>> {
         if operator.fields.get("window_ms").is_none() {
             return Ok(None);
         }
@@ -230,39 +248,36 @@ impl Rows {
                 })
             }
             "countByWindow" => {
-                let counts = either!(self, stream => stream.count_by_window(window, slide));
-                Rows::Each(row_of_each(&counts))
+                Rows::of_rows(&either!(self, stream => stream.count_by_window(window, slide)))
             }
             "countByValueAndWindow" => either!(self, stream => {
-                counted(&stream.count_by_value_and_window(window, slide))
+                Rows::of_pairs(&stream.count_by_value_and_window(window, slide))
             }),
             "groupByKeyAndWindow" => {
-                values_as_rows(&self.pairs().group_by_key_and_window(window, slide))
+                Rows::of_pairs(&self.pairs().group_by_key_and_window(window, slide))
             }
             _ => return Ok(None),
         }))
     }
 }
 
-fn pair(row: &Value) -> Pair {
+fn pair<R: AnyValue>(row: &Value) -> (R, R) {
     let (key, value) = must(row.as_pair());
-    (Row(key.clone()), Row(value.clone()))
+    (R::of(key.clone()), R::of(value.clone()))
 }
 
-fn reduce(f: Combine) -> impl for<'a> Fn(&'a Value, &'a Value) -> Any + Send + Sync + 'static {
-    move |left, right| Row(must(f(left, right)))
+fn reduce<R: AnyValue>(
+    f: Combine,
+) -> impl for<'a> Fn(&'a Value, &'a Value) -> R + Send + Sync + 'static {
+    move |left, right| R::of(must(f(left, right)))
 }
 
-fn map<T: Valued>(stream: &DStream<T>, f: Element) -> DStream<Any> {
-    stream.map(move |row| Row(must(f(&T::value(row)))))
+fn map<T: Valued, R: AnyValue>(stream: &DStream<T>, f: Element) -> DStream<R> {
+    stream.map(move |row| R::of(must(f(&T::value(row)))))
 }
 
-fn row_of_each<T: Valued>(stream: &DStream<T>) -> DStream<Any> {
-    stream.map(|row| Row(T::value(row)))
-}
-
-fn flat_map<T: Valued>(stream: &DStream<T>, f: Element) -> DStream<Any> {
-    stream.flat_map::<Any, _>(move |row, out| {
+fn flat_map<T: Valued, R: AnyValue>(stream: &DStream<T>, f: Element) -> DStream<R> {
+    stream.flat_map::<R, _>(move |row, out| {
         for value in must(as_list(&must(f(&T::value(row))))) {
             out.push(value);
         }
@@ -273,8 +288,8 @@ fn filter<T: Valued>(stream: &DStream<T>, f: Element) -> DStream<T> {
     stream.filter(move |row| must(as_bool(&must(f(&T::value(row))))))
 }
 
-fn map_partitions<T: Valued>(stream: &DStream<T>, f: Partitioned) -> DStream<Any> {
-    stream.map_partitions::<Any, _>(move |rows, out| {
+fn map_partitions<T: Valued, R: AnyValue>(stream: &DStream<T>, f: Partitioned) -> DStream<R> {
+    stream.map_partitions::<R, _>(move |rows, out| {
         let rows: Vec<Value> = rows.iter().map(T::value).collect();
         for value in &must(f(&rows)) {
             out.push(value);
@@ -282,7 +297,7 @@ fn map_partitions<T: Valued>(stream: &DStream<T>, f: Partitioned) -> DStream<Any
     })
 }
 
-fn transform<T: Valued>(stream: &DStream<T>, f: Whole) -> DStream<Any> {
+fn transform<T: Valued, R: AnyValue>(stream: &DStream<T>, f: Whole) -> DStream<R> {
     stream.transform(move |batch, _| match must(f(partitions_of(&batch))) {
         Some(partitions) => Ok(must(batch_of(&partitions))),
         None => Err("the function gave no batch".into()),
@@ -294,15 +309,6 @@ fn united<T: Valued>(streams: &[DStream<T>]) -> DStream<T> {
         [left, right] => left.union(right),
         _ => streams[0].context().union(streams),
     }
-}
-
-/// Keys may be rows or pairs.
-fn counted<T: Valued + Key>(counts: &DStream<(T, i64)>) -> Rows {
-    Rows::Pairs(counts.map(|(key, count)| (Row(T::value(key)), Row(Value::Int(count)))))
-}
-
-fn values_as_rows<V: Valued>(pairs: &DStream<(Any, V)>) -> Rows {
-    Rows::Pairs(pairs.map_values(|value| Row(V::value(value))))
 }
 
 /// The batches of a slice.

@@ -5,22 +5,25 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use tidemill::prelude::*;
-use tidemill::{Error, ErrorKind, TestInput};
+use tidemill::{Error, ErrorKind, Saved, TestInput};
 
 use super::emission::{Emission, Emissions};
 use super::fields::Fields;
+use super::functions::must;
 use super::operator::{Stream, build};
-use super::rows::{Any, Pair, Rows};
+use super::rows::Rows;
 use super::typed::Typed;
-use super::value::{Value, Valued, batch_of};
-use super::{Checked, FAULT};
+use super::value::{AnyValue, Value, Valued, batch_of};
+use super::{Checked, FAULT, Verdict};
+use crate::replay::Tape;
 
 /// Each case runs on so many threads in turn.
 pub(crate) const THREADS: [usize; 2] = [1, 2];
 
 /// What a case's streams are made of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+enum Form {
+    /// Of values of any shape.
     Rows,
     /// Typed columns and closures.
     Columns,
@@ -37,6 +40,8 @@ pub(crate) struct Setting {
     interval: Duration,
     partitions: usize,
     inputs: BTreeMap<&'static str, Inputs>,
+    /// The sources, where they are such as can go back.
+    tapes: BTreeMap<&'static str, Tape>,
 }
 
 /// A started run.
@@ -104,7 +109,20 @@ impl Setting {
         inputs.entry("inputs").or_default();
         let partitions = case.get("partitions").map(|_| case.number("partitions"));
         let partitions = partitions.transpose()?.unwrap_or(1) as usize;
-        Ok(Setting { interval: case.millis("batch_ms")?, partitions, inputs })
+        let (interval, tapes) = (case.millis("batch_ms")?, BTreeMap::new());
+        Ok(Setting { interval, partitions, inputs, tapes })
+    }
+
+    /// With sources that go on where they stood.
+    pub(crate) fn replayed(mut self) -> Checked<Setting> {
+        for (name, batches) in &self.inputs {
+            let batches = batches.iter().map(|batch| {
+                let batch = batch.as_ref().ok_or("a source that goes back has all batches")?;
+                Ok(batch.iter().map(Value::to_string).collect())
+            });
+            self.tapes.insert(name, Tape::new(batches.collect::<Checked<Vec<Vec<String>>>>()?));
+        }
+        Ok(self)
     }
 
     pub(crate) fn interval(&self) -> Duration {
@@ -133,23 +151,67 @@ pub(crate) fn context(interval: Duration, threads: usize) -> Checked<TestContext
     TestContext::with(builder).map_err(|error| error.to_string())
 }
 
-/// Starts the run of a pipeline over rows; `with` may set the context up.
-pub(crate) fn rows(
+/// What a case makes of runs, whatever their streams are made of.
+pub(crate) trait Check {
+    /// Nothing, if no run starts since its streams are not for such a form.
+    fn check<S: Stream>(&self, start: &Start<'_, S>) -> Checked<Option<()>>;
+}
+
+/// Starts a run of a context that is set up by a function.
+pub(crate) type Start<'a, S> = dyn Fn(&dyn Fn(&TestContext)) -> Checked<Option<Run<S>>> + 'a;
+
+/// Every form on every number of threads; fails at the first difference.
+pub(crate) fn check_runs(
+    setting: &Setting,
+    pipeline: &[Json],
+    check: &impl Check,
+) -> Checked<Verdict> {
+    let mut is_typed = false;
+    for threads in THREADS {
+        for form in [Form::Rows, Form::Columns, Form::Vectorised] {
+            let within = |fault: String| format!("{form:?} on {threads} threads: {fault}");
+            let checked = match form {
+                Form::Rows if setting.tapes.is_empty() => check.check(&|set_up| {
+                    rows::<Row<Value>>(setting, pipeline, threads, set_up).and_then(started)
+                }),
+                // What goes on from a checkpoint has to be in one.
+                Form::Rows => check.check(&|set_up| {
+                    rows::<Saved<Value>>(setting, pipeline, threads, set_up).and_then(started)
+                }),
+                Form::Columns | Form::Vectorised => check.check(&|set_up| {
+                    let is_vectorised = form == Form::Vectorised;
+                    let run = columns(setting, pipeline, threads, is_vectorised, set_up)?;
+                    run.map_or(Ok(None), started)
+                }),
+            };
+            is_typed |= checked.map_err(within)?.is_some() && form != Form::Rows;
+        }
+    }
+    Ok(Verdict::Passed { is_typed })
+}
+
+fn started<S>(run: Result<Run<S>, Error>) -> Checked<Option<Run<S>>> {
+    run.map(Some).map_err(|error| format!("the start failed: {error}"))
+}
+
+/// Starts the run of a pipeline over values of any shape; `set_up` may set the context up.
+pub(crate) fn rows<R: AnyValue>(
     setting: &Setting,
     pipeline: &[Json],
     threads: usize,
-    with: impl Fn(&TestContext),
-) -> Checked<Result<Run<Rows>, Error>> {
+    set_up: &dyn Fn(&TestContext),
+) -> Checked<Result<Run<Rows<R>>, Error>> {
     let t = context(setting.interval, threads)?;
-    with(&t);
+    set_up(&t);
     let (mut sources, mut streams) = (Vec::<Box<dyn Source>>::new(), BTreeMap::new());
     for &name in setting.inputs.keys() {
         let mut values = setting.values(name).peekable();
-        let are_pairs = values.peek().is_some() && values.all(|value| Pair::parse(value).is_some());
+        let are_pairs =
+            values.peek().is_some() && values.all(|value| <(R, R)>::parse(value).is_some());
         let stream = if are_pairs {
-            Rows::Pairs(source::<Pair>(&t, name, &mut sources))
+            Rows::Pairs(source(&t, setting, name, &mut sources)?)
         } else {
-            Rows::Each(source::<Any>(&t, name, &mut sources))
+            Rows::Each(source(&t, setting, name, &mut sources)?)
         };
         streams.insert(name.to_owned(), stream);
     }
@@ -159,12 +221,12 @@ pub(crate) fn rows(
 }
 
 /// Starts the run of a pipeline over typed columns, if it is for them.
-pub(crate) fn columns(
+fn columns(
     setting: &Setting,
     pipeline: &[Json],
     threads: usize,
     is_vectorised: bool,
-    with: impl Fn(&TestContext),
+    set_up: &dyn Fn(&TestContext),
 ) -> Checked<Option<Result<Run<Typed>, Error>>> {
     // Values of a source are of one type, unless there are none: then it may be any.
     let types: Vec<Vec<MakeTyped>> =
@@ -175,10 +237,10 @@ pub(crate) fn columns(
             return Ok(None);
         }
         let t = context(setting.interval, threads)?;
-        with(&t);
+        set_up(&t);
         let (mut sources, mut streams) = (Vec::new(), BTreeMap::new());
         for ((&name, types), &index) in setting.inputs.keys().zip(&types).zip(&choice) {
-            let stream = types[index](&t, name, &mut sources, is_vectorised);
+            let stream = types[index](&t, setting, name, &mut sources, is_vectorised)?;
             streams.insert(name.to_owned(), stream);
         }
         if let Some(stream) = build(pipeline, &streams["inputs"], &streams)? {
@@ -195,7 +257,8 @@ pub(crate) fn columns(
     }
 }
 
-type MakeTyped = fn(&TestContext, &'static str, &mut Vec<Box<dyn Source>>, bool) -> Typed;
+type MakeTyped =
+    fn(&TestContext, &Setting, &'static str, &mut Vec<Box<dyn Source>>, bool) -> Checked<Typed>;
 
 /// The types that all values of a source are of.
 fn fits(setting: &Setting, name: &str) -> Vec<MakeTyped> {
@@ -203,8 +266,9 @@ fn fits(setting: &Setting, name: &str) -> Vec<MakeTyped> {
     macro_rules! try_types {
         ($($record:ty),* $(,)?) => {$(
             if setting.values(name).all(|value| <$record>::parse(value).is_some()) {
-                types.push((|t, name, sources, is_vectorised| {
-                    Typed::new(&source::<$record>(t, name, sources), is_vectorised)
+                types.push((|t, setting, name, sources, is_vectorised| {
+                    let stream = source::<$record>(t, setting, name, sources)?;
+                    Ok(Typed::new(&stream, is_vectorised))
                 }) as MakeTyped);
             }
         )*};
@@ -216,13 +280,23 @@ fn fits(setting: &Setting, name: &str) -> Vec<MakeTyped> {
 
 fn source<T: Valued>(
     t: &TestContext,
+    setting: &Setting,
     name: &'static str,
     sources: &mut Vec<Box<dyn Source>>,
-) -> DStream<T> {
+) -> Checked<DStream<T>> {
+    if let Some(tape) = setting.tapes.get(name) {
+        let lines = t.context().receiver_stream(tape.player());
+        let lines = lines.map_err(|error| error.to_string())?;
+        return Ok(lines.map(|line| {
+            let value = serde_json::from_str(line).map_err(|error| error.to_string());
+            let value = must(value.and_then(|json| Value::of_json(&json)));
+            T::parse(&value).expect("all values of a source are of its type")
+        }));
+    }
     let input = t.input::<T>();
     let stream = input.stream().clone();
     sources.push(Box::new(Named { name, input }));
-    stream
+    Ok(stream)
 }
 
 fn start<S: Stream>(

@@ -1,56 +1,22 @@
 //! The kinds of cases that are about what streams give: `stream`, `foreach_counts`,
-//! `construct_error`, `queue`, `slice` and `retention`.
+//! `construct_error`, `queue` and `slice`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tidemill::prelude::*;
 use tidemill::{Error, ErrorKind};
 
-use super::emission::{Emission, Emissions, Order};
+use super::emission::{ANY_ORDER, Emission, Emissions, Order};
 use super::fields::Fields;
 use super::operator::{Stream, operators};
-use super::rows::{Any, Rows};
-use super::run::{self, Form, Outcome, Run, Setting, THREADS};
+use super::rows::Any;
+use super::run::{self, Check, Outcome, Setting, Start, THREADS, check_runs};
 use super::value::{Value, Valued};
 use super::{COMMON, Checked, Verdict};
 
-/// What a case may make of a run, whatever its streams are made of.
-trait Check {
-    fn check<S: Stream>(&self, run: Run<S>) -> Checked<()>;
-}
-
-/// Every form on every number of threads; fails at the first difference.
-fn check_runs(
-    setting: &Setting,
-    pipeline: &[Json],
-    with: impl Fn(&TestContext),
-    check: &impl Check,
-) -> Checked<Verdict> {
-    let mut is_typed = false;
-    for threads in THREADS {
-        for form in [Form::Rows, Form::Columns, Form::Vectorised] {
-            let within = |fault: String| format!("{form:?} on {threads} threads: {fault}");
-            let started = |error: Error| format!("the start failed: {error}");
-            let checked = if form == Form::Rows {
-                let run = run::rows(setting, pipeline, threads, &with).map_err(within)?;
-                run.map_err(started).and_then(|run| check.check(run))
-            } else {
-                let is_vectorised = form == Form::Vectorised;
-                let run = run::columns(setting, pipeline, threads, is_vectorised, &with);
-                let Some(run) = run.map_err(within)? else { continue };
-                is_typed = true;
-                run.map_err(started).and_then(|run| check.check(run))
-            };
-            checked.map_err(within)?;
-        }
-    }
-    Ok(Verdict::Passed { is_typed })
-}
-
 /// What a `stream` case expects.
-struct Expected {
+pub(crate) struct Expected {
     order: Order,
     batches: usize,
     interval: Duration,
@@ -63,8 +29,26 @@ struct Expected {
     failed: Vec<u64>,
 }
 
+impl Expected {
+    /// These batches, one in each interval, in any number of partitions.
+    pub(crate) fn batches(order: Order, interval: Duration, emissions: Vec<Vec<Value>>) -> Self {
+        Expected {
+            order,
+            batches: emissions.len(),
+            interval,
+            emissions,
+            is_nonempty_only: false,
+            is_beginning: false,
+            emitted_at: None,
+            partitions: None,
+            failed: Vec::new(),
+        }
+    }
+}
+
 impl Check for Expected {
-    fn check<S: Stream>(&self, mut run: Run<S>) -> Checked<()> {
+    fn check<S: Stream>(&self, start: &Start<'_, S>) -> Checked<Option<()>> {
+        let Some(mut run) = start(&|_| {})? else { return Ok(None) };
         let Outcome { mut emissions, errors } = run.tick(self.batches)?;
         if !errors.iter().map(|(batch, _)| batch).eq(&self.failed) {
             return Err(format!("batches {:?} shall fail, but these do: {errors:?}", self.failed));
@@ -81,7 +65,7 @@ impl Check for Expected {
         let at = |emission: &Emission| emission.time.millis() / millis;
         check_numbers("emitted at batches", &self.emitted_at, emissions.iter().map(at))?;
         let partitions = emissions.iter().map(|emission| emission.partitions as u64);
-        check_numbers("numbers of partitions", &self.partitions, partitions)
+        check_numbers("numbers of partitions", &self.partitions, partitions).map(Some)
     }
 }
 
@@ -99,7 +83,7 @@ fn check_numbers(
     }
 }
 
-fn order(case: &Fields<'_>) -> Checked<Order> {
+pub(crate) fn order(case: &Fields<'_>) -> Checked<Order> {
     let of_lists = match case.get("inner").map(|_| case.text("inner")).transpose()? {
         None | Some("list") => true,
         Some("bag") => false,
@@ -126,13 +110,6 @@ pub(crate) fn stream(case: &Fields<'_>) -> Checked<Verdict> {
     case.only(&[&COMMON, &Setting::FIELDS, &STREAM, &["expected_state_snapshots"]])?;
     let pipeline = case.list("pipeline")?;
     let operators = operators(pipeline)?;
-    let is_stateful = |name| ["updateStateByKey", "mapWithState"].contains(&name);
-    if let Some(operator) = operators.iter().find(|operator| is_stateful(operator.name)) {
-        return Ok(Verdict::Waiting(format!("keyed state ({})", operator.name)));
-    }
-    if case.get("expected_state_snapshots").is_some() {
-        return Err("snapshots of a state, without mapWithState".into());
-    }
     let optional = |name| case.get(name).map(|_| case.numbers(name)).transpose();
     let is_nonempty_only = match case.get("collect").map(|_| case.text("collect")).transpose()? {
         None => false,
@@ -145,15 +122,12 @@ pub(crate) fn stream(case: &Fields<'_>) -> Checked<Verdict> {
     }
     let setting = Setting::new(case)?;
     let mut expected = Expected {
-        order: order(case)?,
         batches: case.number("num_batches")? as usize,
-        interval: setting.interval(),
-        emissions: case.batches("expected")?,
         is_nonempty_only,
-        is_beginning: false,
         emitted_at: optional("emit_at_batches")?,
         partitions: optional("expected_num_partitions")?,
         failed,
+        ..Expected::batches(order(case)?, setting.interval(), case.batches("expected")?)
     };
     if case.get("sane_alternative").is_some() {
         // Values that cancel each other out fail a batch in Spark. Here none fails, and each gives
@@ -171,7 +145,29 @@ pub(crate) fn stream(case: &Fields<'_>) -> Checked<Verdict> {
         let intervals = slide.as_millis().div_ceil(setting.interval().as_millis()) as usize;
         expected.batches = expected.batches.max(expected.emissions.len() * intervals);
     }
-    check_runs(&setting, pipeline, |_| {}, &expected)
+    let mut verdict = check_runs(&setting, pipeline, &expected)?;
+    if case.get("expected_state_snapshots").is_some() {
+        let snapshots = case.batches("expected_state_snapshots")?;
+        let snapshots = Expected {
+            batches: expected.batches,
+            ..Expected::batches(ANY_ORDER, setting.interval(), snapshots)
+        };
+        let pipeline = with_last_state(pipeline, "output", json!("snapshots"))?;
+        verdict = check_runs(&setting, &pipeline, &snapshots)?;
+    }
+    Ok(verdict)
+}
+
+/// The pipeline with a field more of its last operator, which has to be `mapWithState`.
+pub(crate) fn with_last_state(pipeline: &[Json], field: &str, value: Json) -> Checked<Vec<Json>> {
+    let mut pipeline = pipeline.to_vec();
+    match pipeline.last_mut() {
+        Some(Json::Object(operator)) if operator["op"] == "mapWithState" => {
+            operator.insert(field.to_owned(), value);
+            Ok(pipeline)
+        }
+        _ => Err("the last operator is not mapWithState, whose states shall be looked at".into()),
+    }
 }
 
 /// How often an output is called, and with how many rows.
@@ -182,7 +178,8 @@ struct Counts {
 }
 
 impl Check for Counts {
-    fn check<S: Stream>(&self, mut run: Run<S>) -> Checked<()> {
+    fn check<S: Stream>(&self, start: &Start<'_, S>) -> Checked<Option<()>> {
+        let Some(mut run) = start(&|_| {})? else { return Ok(None) };
         let Outcome { emissions, errors } = run.tick(self.batches)?;
         if !errors.is_empty() {
             return Err(format!("no batch shall fail, but these do: {errors:?}"));
@@ -195,7 +192,7 @@ impl Check for Counts {
                 "expected {expected} calls with {of} rows, got {calls} with {rows}"
             ));
         }
-        Ok(())
+        Ok(Some(()))
     }
 }
 
@@ -209,7 +206,7 @@ pub(crate) fn foreach_counts(case: &Fields<'_>) -> Checked<Verdict> {
         calls: expected.number("batches")?,
         rows: expected.number("elements")?,
     };
-    check_runs(&Setting::new(case)?, pipeline_or_none(case)?, |_| {}, &counts)
+    check_runs(&Setting::new(case)?, pipeline_or_none(case)?, &counts)
 }
 
 fn pipeline_or_none<'a>(case: &Fields<'a>) -> Checked<&'a [Json]> {
@@ -221,7 +218,7 @@ pub(crate) fn construct_error(case: &Fields<'_>) -> Checked<Verdict> {
     let setting = Setting::new(case)?;
     for (pipeline, threads) in case.list("pipelines")?.iter().zip(THREADS.iter().cycle()) {
         let operators_of = pipeline.as_array().ok_or("a pipeline is no list")?;
-        let error = match run::rows(&setting, operators_of, *threads, |_| {})? {
+        let error = match run::rows::<Any>(&setting, operators_of, *threads, &|_| {})? {
             Ok(_) => return Err(format!("{pipeline} was accepted")),
             Err(error) => error,
         };
@@ -303,11 +300,15 @@ fn queued<T: Valued>(
 struct Slices {
     order: Order,
     batches: usize,
+    remembered: Duration,
     queries: Vec<(Time, Time, Vec<Value>)>,
 }
 
 impl Check for Slices {
-    fn check<S: Stream>(&self, mut run: Run<S>) -> Checked<()> {
+    fn check<S: Stream>(&self, start: &Start<'_, S>) -> Checked<Option<()>> {
+        let Some(mut run) = start(&|t| t.context().remember(self.remembered))? else {
+            return Ok(None);
+        };
         let Outcome { errors, .. } = run.tick(self.batches)?;
         if !errors.is_empty() {
             return Err(format!("no batch shall fail, but these do: {errors:?}"));
@@ -316,7 +317,7 @@ impl Check for Slices {
             let sliced = run.stream.slice(*from, *to).map_err(|error| error.to_string())?;
             self.order.check(&format!("slice from {from} to {to}"), expected, &sliced.concat())?;
         }
-        Ok(())
+        Ok(Some(()))
     }
 }
 
@@ -338,98 +339,7 @@ pub(crate) fn slice(case: &Fields<'_>) -> Checked<Verdict> {
     let last = queries.iter().map(|(_, to, _)| to.millis()).max().unwrap_or(0);
     let interval = setting.interval();
     let batches = setting.input_batches().max((last / interval.as_millis() as u64) as usize);
-    let check = Slices { order: order(case)?, batches, queries };
-    let all = interval * (batches as u32 + 1);
-    check_runs(&setting, pipeline_or_none(case)?, |t| t.context().remember(all), &check)
-}
-
-pub(crate) fn retention(case: &Fields<'_>) -> Checked<Verdict> {
-    let known = ["graph", "num_batches", "context_remember_ms"];
-    let expected = ["expected_remember_ms", "expected_present_ms", "expected_absent_ms"];
-    case.only(&[&COMMON, &["batch_ms"], &known, &expected])?;
-    let graph = case.text("graph")?;
-    for (part, what) in [
-        ("updateStateByKey", "keyed state (updateStateByKey)"),
-        ("mapWithState", "keyed state (mapWithState)"),
-        ("checkpoint", "checkpoints"),
-    ] {
-        if graph.contains(part) {
-            return Ok(Verdict::Waiting(what.into()));
-        }
-    }
-    for threads in THREADS {
-        retained(case, graph, threads).map_err(|fault| format!("{threads} threads: {fault}"))?;
-    }
-    Ok(Verdict::Passed { is_typed: false })
-}
-
-fn retained(case: &Fields<'_>, graph: &str, threads: usize) -> Checked<()> {
-    let interval = case.millis("batch_ms")?;
-    let mut t = run::context(interval, threads)?;
-    if case.get("context_remember_ms").is_some() {
-        t.context().remember(case.millis("context_remember_ms")?);
-    }
-    let input = t.input::<Any>();
-    let streams = named_streams(graph, input.stream())?;
-    let batches = case.number("num_batches")?;
-    for number in 0..batches {
-        input.push([Row(Value::Int(number as i64))]).map_err(|error| error.to_string())?;
-        t.tick().map_err(|error| error.to_string())?;
-    }
-    let now = Time::from_millis(0) + interval * batches as u32;
-    let of_stream = |name: &str| {
-        streams.get(name).ok_or_else(|| format!("no stream of {graph:?} is called {name:?}"))
-    };
-    for (name, json) in case.fields("expected_remember_ms")?.iter() {
-        let remember = json.as_u64().ok_or("a time to remember is no number")?;
-        let (stream, remember) = (of_stream(name)?, Duration::from_millis(remember));
-        let zero = Time::from_millis(0);
-        let held = (zero + stream.slide()).to(now, stream.slide());
-        let held: Vec<Time> = held.filter(|&time| time + remember > now).collect();
-        let actual = stream.remembered();
-        if held != actual {
-            return Err(format!("{name} remembers {actual:?} but shall {held:?}"));
-        }
-    }
-    for (field, is_present) in [("expected_present_ms", true), ("expected_absent_ms", false)] {
-        let fields = case.fields(field)?;
-        for (name, _) in fields.iter() {
-            let remembered = of_stream(name)?.remembered();
-            for millis in fields.numbers(name)? {
-                if remembered.contains(&Time::from_millis(millis)) != is_present {
-                    return Err(format!("{field}: {millis} of {name}, which has {remembered:?}"));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The streams of `input -> map -> window(2s,1s) [w1]`, by their labels or the operators' names.
-fn named_streams(graph: &str, input: &DStream<Any>) -> Checked<BTreeMap<String, Rows>> {
-    let mut streams = BTreeMap::new();
-    let mut steps = graph.split(" -> ");
-    if steps.next() != Some("input") {
-        return Err(format!("graph {graph:?} does not begin with its input"));
-    }
-    let mut last = input.clone();
-    for step in steps {
-        let labelled = step.strip_suffix(']').and_then(|step| step.split_once(" ["));
-        let (step, label) = labelled.unwrap_or((step, step));
-        let unknown = || format!("unknown step {step:?} of a graph");
-        last = match step.strip_prefix("window(").and_then(|span| span.strip_suffix("s)")) {
-            None if step == "map" => last.map(|row| Row(row.clone())),
-            None => return Err(unknown()),
-            Some(span) => {
-                let (window, slide) = span.split_once("s,").ok_or_else(unknown)?;
-                let seconds = |text: &str| text.parse().map(Duration::from_secs);
-                let span = seconds(window).ok().zip(seconds(slide).ok());
-                let (window, slide) = span.ok_or_else(unknown)?;
-                last.window(window, slide)
-            }
-        };
-        streams.insert(label.to_owned(), Rows::Each(last.clone()));
-    }
-    Emissions::collect(&last);
-    Ok(streams)
+    let remembered = interval * (batches as u32 + 1);
+    let check = Slices { order: order(case)?, batches, remembered, queries };
+    check_runs(&setting, pipeline_or_none(case)?, &check)
 }

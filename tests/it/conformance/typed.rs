@@ -13,7 +13,8 @@ use super::Checked;
 use super::emission::Emissions;
 use super::operator::{Operator, Stream};
 use super::rows::slice;
-use super::value::{Value, Valued};
+use super::stateful::{Made, keyed};
+use super::value::{Addend, Idle, Value, Valued};
 use crate::panics::panic_on_purpose;
 
 /// A stream whose type is known to the operators only.
@@ -128,13 +129,12 @@ enum FlatFunction<T: Valued> {
 type Test<T> = Box<dyn for<'a> Fn(<T as Record>::Ref<'a>) -> bool + Send + Sync>;
 
 /// The types whose columns have functions.
-trait Scalar: Valued + Key + Ord {
+trait Scalar: Addend + Key + Ord {
     fn function(name: &str, arg: Option<&Value>) -> Option<Function<Self>>;
     fn flat_function(name: &str, arg: Option<&Value>) -> Option<FlatFunction<Self>>;
     fn test(name: &str, arg: Option<&Value>) -> Option<Test<Self>>;
     /// Whether there are differences, zeros and totals.
     const IS_NUMBER: bool;
-    fn sum(left: Self::Ref<'_>, right: Self::Ref<'_>) -> Self;
     fn difference(left: Self::Ref<'_>, right: Self::Ref<'_>) -> Self;
     fn is_zero(value: Self::Ref<'_>) -> bool;
     fn zero() -> Self;
@@ -173,10 +173,6 @@ impl Scalar for i64 {
     }
 
     const IS_NUMBER: bool = true;
-
-    fn sum(left: i64, right: i64) -> i64 {
-        left + right
-    }
 
     fn difference(left: i64, right: i64) -> i64 {
         left - right
@@ -238,10 +234,6 @@ impl Scalar for String {
 
     const IS_NUMBER: bool = false;
 
-    fn sum(left: &str, right: &str) -> String {
-        format!("{left}{right}")
-    }
-
     fn difference(_: &str, _: &str) -> String {
         unreachable!("text is no number")
     }
@@ -252,6 +244,18 @@ impl Scalar for String {
 
     fn zero() -> String {
         unreachable!("text is no number")
+    }
+}
+
+impl Addend for i64 {
+    fn sum(left: i64, right: i64) -> i64 {
+        left + right
+    }
+}
+
+impl Addend for String {
+    fn sum(left: &str, right: &str) -> String {
+        format!("{left}{right}")
     }
 }
 
@@ -300,6 +304,12 @@ impl Stream for Typed {
         if made.is_none() {
             made = with_pairs!(self, stream => pairs(stream, operator, self.is_vectorised)?);
         }
+        if made.is_none() {
+            made = with_pairs!(self, stream => keyed(stream, operator)?);
+        }
+        if made.is_none() {
+            made = self.counter(operator)?;
+        }
         if let (None, [other]) = (&made, sides) {
             made = with_pairs!(self, stream => paired(stream, other, operator)?);
         }
@@ -315,6 +325,16 @@ impl Stream for Typed {
     }
 }
 
+impl Made for Typed {
+    fn of_rows<T: Valued>(stream: &DStream<T>) -> Typed {
+        typed(stream.clone())
+    }
+
+    fn of_pairs<K: Valued, V: Valued>(stream: &DStream<(K, V)>) -> Typed {
+        typed(stream.clone())
+    }
+}
+
 impl Typed {
     pub(crate) fn new<T: Valued>(stream: &DStream<T>, is_vectorised: bool) -> Typed {
         Typed { is_vectorised, ..typed(stream.clone()) }
@@ -322,6 +342,19 @@ impl Typed {
 
     fn of<T: Valued>(&self) -> Option<&DStream<T>> {
         self.stream.as_any().downcast_ref()
+    }
+
+    /// The field of a state that is a record with several.
+    fn counter(&self, operator: &Operator<'_>) -> Checked<Option<Typed>> {
+        let counter = Some(Value::text("counter"));
+        if operator.name != "mapValues"
+            || operator.function()? != "field"
+            || operator.arg != counter
+        {
+            return Ok(None);
+        }
+        let states = self.of::<(String, Idle)>();
+        Ok(states.map(|states| typed(states.map_values(|state| state.counter))))
     }
 
     /// What does not ask what the stream is made of.

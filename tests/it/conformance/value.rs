@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tidemill::prelude::*;
-use tidemill::{List, Record, Row};
+use tidemill::{Key, List, Record, Row, Saved};
 
 use super::Checked;
+use super::functions::{self, must};
 
 /// What a case says that a stream carries. Equality is exact: 1 is not 1.0, and floats are compared
 /// by their bits.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Value {
     Null,
     Bool(bool),
@@ -23,7 +25,7 @@ pub(crate) enum Value {
 }
 
 /// A float as its bits, so that it has an equality, an order of some kind, and a hash.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Float {
     bits: u64,
 }
@@ -155,13 +157,51 @@ impl Valued for String {
     }
 }
 
-impl Valued for Row<Value> {
-    fn value(row: &Value) -> Value {
-        row.clone()
+/// A record around a value of any shape.
+pub(crate) trait AnyValue: Addend + Key + for<'a> Record<Ref<'a> = &'a Value> {
+    fn of(value: Value) -> Self;
+}
+
+/// A record of which two can be added.
+pub(crate) trait Addend: Valued {
+    fn sum(left: Self::Ref<'_>, right: Self::Ref<'_>) -> Self;
+}
+
+macro_rules! any_value {
+    ($($record:ident),*) => {$(
+        impl Valued for $record<Value> {
+            fn value(row: &Value) -> Value {
+                row.clone()
+            }
+
+            fn parse(value: &Value) -> Option<Self> {
+                Some($record(value.clone()))
+            }
+        }
+
+        impl Addend for $record<Value> {
+            fn sum(left: &Value, right: &Value) -> Self {
+                $record(must(functions::sum(left, right)))
+            }
+        }
+
+        impl AnyValue for $record<Value> {
+            fn of(value: Value) -> Self {
+                $record(value)
+            }
+        }
+    )*};
+}
+
+any_value!(Row, Saved);
+
+impl Valued for bool {
+    fn value(row: bool) -> Value {
+        Value::Bool(row)
     }
 
-    fn parse(value: &Value) -> Option<Row<Value>> {
-        Some(Row(value.clone()))
+    fn parse(value: &Value) -> Option<bool> {
+        if let Value::Bool(is_true) = value { Some(*is_true) } else { None }
     }
 }
 
@@ -194,6 +234,26 @@ impl<A: Valued, B: Valued> Valued for (A, B) {
     fn parse(value: &Value) -> Option<(A, B)> {
         let (first, second) = value.as_pair().ok()?;
         A::parse(first).zip(B::parse(second))
+    }
+}
+
+/// Its values are sums of integers, and it says how many batches in turn had none.
+#[derive(Clone, Record)]
+pub(crate) struct Idle {
+    pub(crate) counter: i64,
+    pub(crate) idle: i64,
+}
+
+impl Valued for Idle {
+    fn value(row: IdleRef<'_>) -> Value {
+        let fields = [("counter", row.counter), ("idle", row.idle)];
+        Value::Map(fields.map(|(name, number)| (name.to_owned(), Value::Int(number))).into())
+    }
+
+    fn parse(value: &Value) -> Option<Idle> {
+        let Value::Map(fields) = value else { return None };
+        let field = |name| fields.get(name).and_then(i64::parse);
+        Some(Idle { counter: field("counter")?, idle: field("idle")? })
     }
 }
 
