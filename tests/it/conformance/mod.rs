@@ -1,9 +1,10 @@
 //! The conformance suite: Spark's own cases as data, built through the public API and compared
 //! exactly. `tests/vectors/README.md` says what is in a case and how time passes in it.
 //!
-//! A case passes if all of its runs do: on `Row`, on typed columns where there are any, and each on
-//! one thread and on two. Nothing is skipped: what is not known fails by its name, and what the
-//! engine does not do yet waits by its name, decided by the case's kind and operators.
+//! A case passes if all of its runs do: on `Row`, or `Saved` where a checkpoint has to hold it, on
+//! typed columns where there are any, and each on one thread and on two. Nothing is skipped: what
+//! is not known fails by its name, and what the engine does not do yet waits by its name, decided
+//! by the case's kind.
 
 mod checkpoints;
 mod emission;

@@ -157,14 +157,14 @@ impl Valued for String {
     }
 }
 
-/// A record around a value of any shape.
-pub(crate) trait AnyValue: Addend + Key + for<'a> Record<Ref<'a> = &'a Value> {
-    fn of(value: Value) -> Self;
-}
-
 /// A record of which two can be added.
 pub(crate) trait Addend: Valued {
     fn sum(left: Self::Ref<'_>, right: Self::Ref<'_>) -> Self;
+}
+
+/// A record around a value of any shape.
+pub(crate) trait AnyValue: Addend + Key + for<'a> Record<Ref<'a> = &'a Value> {
+    fn of(value: Value) -> Self;
 }
 
 macro_rules! any_value {
@@ -194,16 +194,6 @@ macro_rules! any_value {
 }
 
 any_value!(Row, Saved);
-
-impl Valued for bool {
-    fn value(row: bool) -> Value {
-        Value::Bool(row)
-    }
-
-    fn parse(value: &Value) -> Option<bool> {
-        if let Value::Bool(is_true) = value { Some(*is_true) } else { None }
-    }
-}
 
 impl<T: Valued> Valued for Option<T> {
     fn value(row: Option<T::Ref<'_>>) -> Value {
@@ -237,7 +227,7 @@ impl<A: Valued, B: Valued> Valued for (A, B) {
     }
 }
 
-/// Its values are sums of integers, and it says how many batches in turn had none.
+/// A state: a sum of integers, and for how many batches in turn nothing was added to it.
 #[derive(Clone, Record)]
 pub(crate) struct Idle {
     pub(crate) counter: i64,
