@@ -4,7 +4,8 @@
 //! makes lines and counts them, and the engine that counts words, in turn; and, of lines
 //! `key;decimal` of 413 keys, a reader that only drains, and the engine that decodes them to exact
 //! decimals and takes minimum, mean, maximum and count by key. Prints the median of the ratios to D
-//! in the same round.
+//! in the same round; and of word counts with an intake log, to those without, beside the time that
+//! it takes to write as many bytes to a file.
 
 #![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
 
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidemill::prelude::*;
-use tidemill::{Listen, Number, Stats};
+use tidemill::{IntakeLog, Listen, Number, Stats};
 
 /// Sends the text so many times to the first who connects, and then closes.
 fn serve(text: Arc<Vec<u8>>, times: usize) -> std::net::SocketAddr {
@@ -48,10 +49,26 @@ fn engine(
     rows: i64,
     pipeline: impl Fn(&DStream<String>) -> DStream<i64>,
 ) -> f64 {
+    logged_engine(text, times, rows, pipeline, None)
+}
+
+/// The same with an intake log.
+fn logged_engine(
+    text: &Arc<Vec<u8>>,
+    times: usize,
+    rows: i64,
+    pipeline: impl Fn(&DStream<String>) -> DStream<i64>,
+    log: Option<IntakeLog>,
+) -> f64 {
     let address = serve(text.clone(), times);
     let interval = Duration::from_millis(100);
     let builder = StreamingContext::builder("socket").batch_interval(interval);
     let ssc = builder.threads(2).build().expect("valid settings");
+    let directory = tempfile::tempdir().expect("room on a disk");
+    if let Some(log) = log {
+        ssc.checkpoint(directory.path(), 10);
+        ssc.intake_log(log);
+    }
     let lines = ssc.socket_text_stream(&address.to_string()).expect("an address");
     let (seen, done) = std::sync::mpsc::sync_channel(1);
     let mut total = 0;
@@ -69,6 +86,17 @@ fn engine(
     let seconds = start.elapsed().as_secs_f64();
     ssc.stop();
     seconds
+}
+
+/// Seconds to write as much to a file, and have it on disk.
+fn write(text: &[u8], times: usize) -> f64 {
+    let mut file = tempfile::tempfile().expect("room on a disk");
+    let start = Instant::now();
+    for _ in 0..times {
+        file.write_all(text).expect("room on a disk");
+    }
+    file.sync_all().expect("a disk that works");
+    start.elapsed().as_secs_f64()
 }
 
 /// Seconds until a listening engine has counted all words of one sender at full speed, beside so
@@ -139,6 +167,7 @@ fn main() {
 
     let (mut drained, mut to_lines, mut to_counts) = (Vec::new(), Vec::new(), Vec::new());
     let mut to_averages = Vec::new();
+    let (mut written, mut synced, mut grouped) = (Vec::new(), Vec::new(), Vec::new());
     // Both ends are in this process: twice as many descriptors.
     let (slow, mut undisturbed) = (if is_test { 20 } else { 1_000 }, Vec::new());
     for _ in 0..rounds {
@@ -148,7 +177,12 @@ fn main() {
         let counts = |lines: &DStream<String>| {
             lines.split_whitespace().count_by_value().map(|(_, count)| count)
         };
-        to_counts.push(bound / engine(&text, times, words, counts));
+        let counted = engine(&text, times, words, counts);
+        to_counts.push(bound / counted);
+        let mut logged = |log| counted / logged_engine(&text, times, words, counts, Some(log));
+        synced.push(logged(IntakeLog::synced()));
+        grouped.push(logged(IntakeLog::group_commit(Duration::from_secs(1))));
+        written.push(counted / write(&text, times));
         let averages = |lines: &DStream<String>| {
             let readings = lines.decode::<(String, Number)>(Delimited::new(b';'));
             readings.aggregate_by_key(Stats).map(|(_, stats)| stats.count)
@@ -162,6 +196,13 @@ fn main() {
     println!("drain only (D)           {:6.2} GB/s", corpus::median(drained));
     println!("socket to lines, counted {:6.2} D", corpus::median(to_lines));
     println!("socket to word counts    {:6.2} D", corpus::median(to_counts));
+    println!(
+        "with an intake log, each block synced {:.2} x its speed, in groups of 1 s {:.2} x; writing \
+         to a file {:.2} x",
+        corpus::median(synced),
+        corpus::median(grouped),
+        corpus::median(written)
+    );
     println!("socket to averages       {:6.2} D of such lines", corpus::median(to_averages));
     println!(
         "one sender beside {slow} slow ones: {:.2} x its speed alone",
