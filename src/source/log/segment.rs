@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Numbers are little-endian. They may leave some out: blocks that came into a checkpoint and never
-//! into the log; the number of the block before tells those from blocks that were lost. A block that
-//! is damaged or torn is passed over: the search for the next marker finds what comes after it, and
-//! its checksum says whether it is one.
+//! into the log; the number of the block before tells those from blocks that were lost. A block
+//! that is damaged or torn is passed over: the search for the next marker finds what comes after
+//! it, and its checksum says whether it is one.
 
 use std::ops::Range;
 
