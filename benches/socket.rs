@@ -196,13 +196,9 @@ fn main() {
     println!("drain only (D)           {:6.2} GB/s", corpus::median(drained));
     println!("socket to lines, counted {:6.2} D", corpus::median(to_lines));
     println!("socket to word counts    {:6.2} D", corpus::median(to_counts));
-    println!(
-        "with an intake log, each block synced {:.2} x its speed, in groups of 1 s {:.2} x; writing \
-         to a file {:.2} x",
-        corpus::median(synced),
-        corpus::median(grouped),
-        corpus::median(written)
-    );
+    println!("with an intake log, synced  {:6.2} x its speed", corpus::median(synced));
+    println!("with one synced each second {:6.2} x", corpus::median(grouped));
+    println!("writing as much to a file   {:6.2} x", corpus::median(written));
     println!("socket to averages       {:6.2} D of such lines", corpus::median(to_averages));
     println!(
         "one sender beside {slow} slow ones: {:.2} x its speed alone",
