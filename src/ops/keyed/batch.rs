@@ -143,19 +143,27 @@ impl SlotTimes {
         }
     }
 
-    /// Calls with each slot that has changed since the last call, in ascending order.
-    pub(super) fn take_changed(&mut self, mut each: impl FnMut(Slot, u64)) {
-        for (number, segment) in self.segments.iter_mut().enumerate() {
-            if !std::mem::take(&mut segment.has_changed) {
-                continue;
-            }
-            for (first, word) in segment.changed.iter_mut().enumerate() {
-                let mut bits = std::mem::take(word);
+    /// Calls with each slot that has changed since the last one was [`saved`](Self::saved), in
+    /// ascending order.
+    pub(super) fn each_changed(&self, mut each: impl FnMut(Slot, u64)) {
+        let has_changed = |(_, segment): &(usize, &SegmentTimes)| segment.has_changed;
+        for (number, segment) in self.segments.iter().enumerate().filter(has_changed) {
+            for (first, &word) in segment.changed.iter().enumerate() {
+                let mut bits = word;
                 while bits != 0 {
                     let row = first * 64 + bits.trailing_zeros() as usize;
                     each(slot_of(number, row), segment.last[row]);
                     bits &= bits - 1;
                 }
+            }
+        }
+    }
+
+    /// All that has changed was saved.
+    pub(super) fn saved(&mut self) {
+        for segment in &mut self.segments {
+            if std::mem::take(&mut segment.has_changed) {
+                segment.changed.fill(0);
             }
         }
     }

@@ -35,16 +35,15 @@ pub(super) fn form<K: Key, S: Record>() -> Result<String> {
 }
 
 impl<K: Key, S: Record> SharedTable<K, S> {
-    /// Appends the slots that have changed since the last call.
+    /// Appends the slots that have changed since the last call that came to its end.
     pub(super) fn save(&self, changes: &mut Changes) -> Result<()> {
         let (work, table) = (&mut *self.lock(), self.read());
         let begun = [(work.has_initial, HAS_INITIAL), (work.has_started, HAS_STARTED)];
         let header = begun.iter().filter(|(has, _)| *has).map(|(_, bit)| bit).sum();
         if work.saved_header != Some(header) {
             changes.put(HEADER, |out| out.push(header));
-            work.saved_header = Some(header);
         }
-        work.batch.times.take_changed(|slot, last| {
+        work.batch.times.each_changed(|slot, last| {
             let number = FIRST_SLOT + u64::from(slot);
             match table.state(slot) {
                 None => changes.remove(number),
@@ -55,6 +54,10 @@ impl<K: Key, S: Record> SharedTable<K, S> {
                 }),
             }
         });
+        // What runs something of the user's has come before: had it panicked, all of this would
+        // still be to be saved.
+        work.saved_header = Some(header);
+        work.batch.times.saved();
         Ok(())
     }
 

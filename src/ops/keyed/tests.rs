@@ -8,13 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::table::ROWS;
 use super::{Keyed, MapWithState, SharedTable, State, Step, UpdateState};
 use crate::config::Limits;
 use crate::error::{ErrorKind, Result};
 use crate::ops::{Changes, Emitter, Stateful, Turn};
 use crate::record::batch::{AnyChunk, columns};
-use crate::record::{Batch, Columns, Key, List, Record, Row};
+use crate::record::{Batch, Columns, Key, List, Record, Row, Saved};
 use crate::time::Time;
 
 struct Random(u64);
@@ -347,6 +349,20 @@ impl Hash for Touchy {
     }
 }
 
+impl Serialize for Touchy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        called();
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Touchy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Touchy, D::Error> {
+        called();
+        i64::deserialize(deserializer).map(Touchy)
+    }
+}
+
 fn touchy_states(table: &SharedTable<Row<Touchy>, Row<Touchy>>) -> BTreeMap<i64, i64> {
     let chunk = table.snapshot();
     let pairs = columns::<(Row<Touchy>, Row<Touchy>)>(&chunk);
@@ -427,6 +443,62 @@ fn a_panic_in_every_call() {
         assert!(touchy_states(&operator.state).into_iter().eq(expected));
     }
     assert!(failed[0] > 200 && failed[1] > 200, "{failed:?}");
+}
+
+/// What could not be saved is with what is saved next.
+#[test]
+fn a_panic_in_every_call_of_a_save() {
+    type Touched = Saved<Touchy>;
+    let f = |_: Time, _: &Touchy, values: List<'_, i64>, _: Option<&Touchy>| {
+        let sum: i64 = values.iter().sum();
+        (sum > 0).then_some(Saved(Touchy(sum)))
+    };
+    let make = || {
+        let state = Arc::new(SharedTable::<Touched, Touched>::new("touchy", &Limits::default()));
+        state.settings.is_touched_only.store(true, Ordering::Relaxed);
+        Keyed { state, step: UpdateState::<i64, _>::new(f) }
+    };
+    let states = |operator: &Keyed<Touched, Touched, _>| -> Vec<(i64, i64)> {
+        let chunk = operator.state.snapshot();
+        let pairs = columns::<(Touched, Touched)>(&chunk);
+        let pairs = (0..pairs.len()).map(|row| pairs.get(row));
+        pairs.map(|(key, state)| (key.0, state.0)).collect()
+    };
+    let rows = ROWS as i64;
+    // More than a segment, then few of each, some of which go.
+    let batches = [(0..rows + 9, 1i64), (rows - 2..rows + 2, 2), (rows..rows + 3, 0)];
+    for calls in (0..60).chain((60..3 * rows as u64).step_by(41)) {
+        let operator = make();
+        operator.state();
+        operator.track_changes(&mut ());
+        let mut saved = Changes::default();
+        for (now, (keys, value)) in (1..).zip(batches.clone()) {
+            let pairs = keys.map(|key| (Saved(Touchy(key)), vec![value])).collect();
+            turn(&operator, now, Some(&chunks(pairs))).unwrap();
+            operator.commit(&mut ());
+            CALLS_LEFT.set(Some(calls));
+            let ran = catch_unwind(AssertUnwindSafe(|| {
+                let mut changes = Changes::default();
+                operator.save(&mut (), &mut changes).map(|()| changes)
+            }));
+            CALLS_LEFT.set(None);
+            if let Ok(changes) = ran {
+                saved = saved.then(&changes.unwrap());
+            }
+        }
+        let mut changes = Changes::default();
+        operator.save(&mut (), &mut changes).unwrap();
+        saved = saved.then(&changes);
+        assert_eq!(states(&loaded(make, &saved)), states(&operator), "after {calls} calls");
+        // One that cannot be loaded is none, and comes to nothing.
+        let other = make();
+        other.state();
+        CALLS_LEFT.set(Some(calls));
+        let ran = catch_unwind(AssertUnwindSafe(|| other.load(&mut (), &saved.without_removed())));
+        CALLS_LEFT.set(None);
+        let expected = if ran.is_ok() { operator.state.len() } else { 0 };
+        assert_eq!(other.state.len(), expected, "after {calls} calls");
+    }
 }
 
 #[test]
