@@ -55,6 +55,14 @@ impl Clock {
         *now = *now + duration;
     }
 
+    /// Puts a test's clock back, as no clock of the system's ever is after its start.
+    #[cfg(test)]
+    pub(crate) fn put_back(&self, duration: Duration) {
+        let Clock::Manual(now) = self else { return };
+        let mut now = lock(now);
+        *now = now.checked_sub(duration).unwrap_or(Time::from_millis(0));
+    }
+
     /// Goes on from `time`, if it is not that late yet: batch times never come twice, though the
     /// wall clock was put back while nothing ran. To be called before anybody waits.
     pub(crate) fn not_before(&self, time: Time) {

@@ -47,6 +47,12 @@ impl TestClock {
         control.notify_all();
     }
 
+    /// Puts the clock back.
+    #[cfg(test)]
+    pub(super) fn put_back(&self, duration: Duration) {
+        self.context.0.put_back(duration);
+    }
+
     /// What it shows.
     pub fn now(&self) -> Time {
         self.context.0.now()

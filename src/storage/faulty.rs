@@ -17,7 +17,7 @@ pub(crate) struct FaultyDisk {
     shared: Arc<Mutex<Shared>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     /// Files by their numbers; names lead to numbers.
     files: BTreeMap<u64, FileBytes>,
@@ -30,10 +30,52 @@ struct Shared {
     /// Of a thousand operations so many fail.
     faults: u64,
     /// The operation after so many fails, and maybe all after it.
-    fails_at: Option<u64>,
+    fails_at: Option<(u64, Fault)>,
     fails_after: bool,
     operations: u64,
-    has_failed: bool,
+    /// What has failed first.
+    failed: Option<&'static str>,
+}
+
+/// What checkpoints and sinks do to a disk, by the names of the methods.
+pub(crate) const OPERATIONS: [&str; 9] = [
+    "create",
+    "create_directory",
+    "list",
+    "read",
+    "remove",
+    "rename",
+    "sync",
+    "sync_directory",
+    "write",
+];
+
+/// How an operation fails.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The device gives an error.
+    Io,
+    /// There is no room.
+    Full,
+    /// A write takes half of what it is given, and what comes next finds no room; whatever else it
+    /// is succeeds.
+    Short,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Fault; 3] = [Fault::Io, Fault::Full, Fault::Short];
+
+    /// Each of them with whether all that comes after it fails, too.
+    pub(crate) fn each_way() -> impl Iterator<Item = (Fault, bool)> {
+        Fault::ALL.into_iter().flat_map(|fault| [(fault, false), (fault, true)])
+    }
+
+    fn error(self) -> io::Error {
+        match self {
+            Fault::Io => io::Error::other("EIO"),
+            Fault::Full | Fault::Short => io::ErrorKind::StorageFull.into(),
+        }
+    }
 }
 
 /// What is done to names.
@@ -86,7 +128,7 @@ impl FaultyDisk {
             fails_at: None,
             fails_after: false,
             operations: 0,
-            has_failed: false,
+            failed: None,
         };
         FaultyDisk { shared: Arc::new(Mutex::new(shared)) }
     }
@@ -94,15 +136,20 @@ impl FaultyDisk {
     /// From now on so many of a thousand operations fail.
     pub(crate) fn fail(&self, of_a_thousand: u64) {
         let mut shared = self.lock();
-        (shared.faults, shared.has_failed) = (of_a_thousand, false);
+        (shared.faults, shared.failed) = (of_a_thousand, None);
         shared.fails_at = None;
     }
 
     /// From now on the operation after so many fails, alone or with all after it.
-    pub(crate) fn fail_at(&self, operation: u64, and_after: bool) {
+    pub(crate) fn fail_at(&self, operation: u64, and_after: bool, fault: Fault) {
         let mut shared = self.lock();
-        (shared.fails_at, shared.fails_after) = (Some(operation), and_after);
-        (shared.operations, shared.has_failed) = (0, false);
+        (shared.fails_at, shared.fails_after) = (Some((operation, fault)), and_after);
+        (shared.operations, shared.failed) = (0, None);
+    }
+
+    /// Another disk with the same files.
+    pub(crate) fn copy(&self) -> FaultyDisk {
+        FaultyDisk { shared: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
     /// Damages a file: from now on it has these bytes, and a crash leaves them.
@@ -113,9 +160,10 @@ impl FaultyDisk {
         shared.files.insert(number, FileBytes { bytes, safe });
     }
 
-    /// Whether an operation has failed since [`fail`](Self::fail) was called.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.lock().has_failed
+    /// The operation that has failed first since [`fail`](Self::fail) or
+    /// [`fail_at`](Self::fail_at) was called, by the name of its method.
+    pub(crate) fn failed(&self) -> Option<&'static str> {
+        self.lock().failed
     }
 
     /// Forgets what was not synced, as far as the seed says.
@@ -155,18 +203,31 @@ impl Shared {
         self.random
     }
 
-    /// Fails if it is this operation's turn.
-    fn begin(&mut self) -> io::Result<()> {
+    /// Fails if it is this operation's turn; a write may have to be short instead.
+    fn begin(&mut self, name: &'static str) -> io::Result<Option<Fault>> {
         let operation = self.operations;
         self.operations += 1;
-        let is_late = |at: u64| operation == at || (self.fails_after && operation > at);
-        let is_turn = self.fails_at.is_some_and(is_late) || self.random() % 1000 < self.faults;
-        if !is_turn {
-            return Ok(());
+        let is_unlucky = self.random() % 1000 < self.faults;
+        let fault = match self.fails_at {
+            Some((at, Fault::Short)) if operation == at => {
+                self.failed = Some(name);
+                return Ok(Some(Fault::Short));
+            }
+            Some((at, fault)) if operation == at => Some(fault),
+            Some((at, fault)) if self.fails_after && operation > at => Some(fault),
+            _ if is_unlucky => {
+                let is_full = self.random().is_multiple_of(2);
+                Some(if is_full { Fault::Full } else { Fault::Io })
+            }
+            _ => None,
+        };
+        match fault {
+            None => Ok(None),
+            Some(fault) => {
+                self.failed.get_or_insert(name);
+                Err(fault.error())
+            }
         }
-        self.has_failed = true;
-        let is_full = self.random().is_multiple_of(2);
-        Err(if is_full { io::ErrorKind::StorageFull.into() } else { io::Error::other("EIO") })
     }
 
     fn name(&mut self, naming: Naming) {
@@ -182,7 +243,7 @@ impl Shared {
 impl Storage for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let mut shared = self.lock();
-        shared.begin()?;
+        shared.begin("create")?;
         let number = shared.next;
         shared.next += 1;
         shared.files.insert(number, FileBytes::default());
@@ -192,21 +253,21 @@ impl Storage for FaultyDisk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut shared = self.lock();
-        shared.begin()?;
+        shared.begin("read")?;
         let number = shared.number(path)?;
         Ok(shared.files[&number].bytes.clone())
     }
 
     fn byte_len(&self, path: &Path) -> io::Result<u64> {
         let mut shared = self.lock();
-        shared.begin()?;
+        shared.begin("byte_len")?;
         let number = shared.number(path)?;
         Ok(shared.files[&number].bytes.len() as u64)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut shared = self.lock();
-        shared.begin()?;
+        shared.begin("rename")?;
         shared.number(from)?;
         shared.name(Naming::Rename(from.to_owned(), to.to_owned()));
         Ok(())
@@ -214,7 +275,7 @@ impl Storage for FaultyDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut shared = self.lock();
-        shared.begin()?;
+        shared.begin("remove")?;
         shared.number(path)?;
         shared.name(Naming::Remove(path.to_owned()));
         Ok(())
@@ -222,18 +283,18 @@ impl Storage for FaultyDisk {
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
         let mut shared = self.lock();
-        shared.begin()?;
+        shared.begin("list")?;
         let names = shared.names.keys().filter(|path| path.parent() == Some(directory));
         Ok(names.cloned().collect())
     }
 
     fn create_directory(&self, _path: &Path) -> io::Result<()> {
-        self.lock().begin()
+        self.lock().begin("create_directory").map(drop)
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
         let shared = &mut *self.lock();
-        shared.begin()?;
+        shared.begin("sync_directory")?;
         let (safe, rest) = std::mem::take(&mut shared.journal)
             .into_iter()
             .partition::<Vec<_>, _>(|naming| naming.is_in(directory));
@@ -252,21 +313,26 @@ struct Open {
 impl StorageFile for Open {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut shared = self.disk.lock();
-        let failed = shared.begin();
+        let begun = shared.begin("write");
         let random = shared.random();
         let file = shared.files.get_mut(&self.number).expect("an open file is one of the files");
         // A failed write may have written something, and one that succeeds not all.
-        let is_short = failed.is_err() || random.is_multiple_of(8);
-        let least = usize::from(failed.is_ok() && !bytes.is_empty());
+        let least = usize::from(begun.is_ok() && !bytes.is_empty());
         let len = bytes.len().max(1) as u64;
-        let count = if is_short { ((random % len) as usize).max(least) } else { bytes.len() };
-        file.bytes.extend_from_slice(&bytes[..count.min(bytes.len())]);
-        failed.map(|()| count.min(bytes.len()))
+        let is_short = begun.is_err() || random.is_multiple_of(8);
+        let count = match begun {
+            Ok(Some(_)) => bytes.len() / 2,
+            _ if is_short => (random % len) as usize,
+            _ => bytes.len(),
+        };
+        let count = count.max(least);
+        file.bytes.extend_from_slice(&bytes[..count]);
+        begun.map(|_| count)
     }
 
     fn sync(&mut self) -> io::Result<()> {
         let mut shared = self.disk.lock();
-        shared.begin()?;
+        shared.begin("sync")?;
         let file = shared.files.get_mut(&self.number).expect("an open file is one of the files");
         file.safe = file.bytes.len();
         Ok(())

@@ -1,21 +1,26 @@
-//! The whole engine from a seed: a source that can go back, operators that remember, a sink that
-//! commits, a disk that fails and forgets, crashes at any batch and restarts, beside a model that
+//! The whole engine from a seed: a source that can go back, operators that remember and may be
+//! taken out of the program for a while, a sink that commits, functions that panic, a clock that
+//! jumps, a disk that fails and forgets, crashes at any batch and restarts, beside a model that
 //! only counts.
 //!
 //! Everything is drawn from the seed but the threads' turns, so that a seed that fails can be run
 //! again: `TIDEMILL_SEED=17 cargo test --lib simulation`. `TIDEMILL_SIMULATIONS` sets how many are
 //! run.
 
+mod damage;
+mod faults;
 mod model;
 mod program;
 mod source;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::error::{Error, ErrorKind};
 use crate::storage::faulty::FaultyDisk;
 use model::Model;
-use program::Life;
+use program::{Life, PARTS, Panic, Part, Program};
 
 /// Seeds that have failed once, by what was wrong.
 const NAMED: [(&str, u64); 0] = [];
@@ -42,35 +47,82 @@ fn run(seed: u64) {
     // Whatever panics says which seed it was.
     let _seed = SaysSeed(seed);
     let mut random = Random::new(seed);
-    let disk = Arc::new(FaultyDisk::new(random.next()));
-    let directory = Path::new("/state");
+    let disk = FaultyDisk::new(random.next());
+    let mut program = Program::new(Arc::new(disk.clone()), Path::new("/"));
     let mut model = Model::default();
-    let lives = 1 + random.below(8);
-    for _ in 0..lives {
+    for _ in 0..1 + random.below(8) {
+        program.threads = 1 + random.below(2) as usize;
+        program.every = 1 + random.below(4) as u32;
+        // The clock may have been put back, or time may have passed.
+        program.now = Duration::from_secs([0, 0, 30, 3_600][random.below(4) as usize]);
+        program.parts = parts(&mut random);
         // Of a thousand operations on the disk.
-        let faults = [0, 0, 2, 20, 100][random.below(5) as usize];
-        disk.fail(faults);
-        let ticks = random.below(12);
-        if let Some(mut life) = Life::begin(&disk, directory, &mut model, &mut random) {
-            for _ in 0..ticks {
-                if !life.tick(&mut model, &mut random) {
-                    break;
-                }
-            }
-            life.end(random.below(3) == 0, &mut model);
+        disk.fail([0, 0, 2, 20, 100][random.below(5) as usize]);
+        match Life::begin(&program, &mut model) {
+            Ok(life) => live(life, &disk, &mut model, &mut random),
+            Err(error) => assert_disk_failed(&error, &disk),
         }
         disk.fail(0);
         if random.below(2) == 0 {
             disk.crash();
         }
     }
-    let mut life = Life::begin(&disk, directory, &mut model, &mut random)
-        .expect("it begins where nothing fails");
+    program.parts = PARTS.to_vec();
+    let mut life = Life::begin(&program, &mut model).expect("it begins where nothing fails");
     for _ in 0..1 + random.below(5) {
-        assert!(life.tick(&mut model, &mut random), "a batch failed though nothing else did");
+        life.tick(random.below(20), &mut model).expect("a batch where nothing fails");
     }
-    life.end(true, &mut model);
-    model.check_files(&disk);
+    life.end(true, &mut model).expect("a stop where nothing fails");
+    model.check_files(&*program.storage, &program.out());
+}
+
+/// Another version of the program: parts in another order, and some that are not in it. The sink
+/// always is: what it has prepared would be lost without it.
+fn parts(random: &mut Random) -> Vec<Part> {
+    let mut parts = PARTS.to_vec();
+    parts.retain(|&part| part == Part::Rows || random.below(6) > 0);
+    for index in (1..parts.len()).rev() {
+        parts.swap(index, random.below(index as u64 + 1) as usize);
+    }
+    parts
+}
+
+/// Some batches up to a stop, most of them by a crash.
+fn live(mut life: Life, disk: &FaultyDisk, model: &mut Model, random: &mut Random) {
+    for tick in 0..random.below(12) {
+        match random.below(12) {
+            0 => life.jump(1 + random.below(6) as u32),
+            // Before the first batch nobody could tell what to wait for.
+            1 if tick > 0 => life.put_back(1 + random.below(6) as u32),
+            _ => {}
+        }
+        let part = PARTS[random.below(PARTS.len() as u64) as usize];
+        life.panic(match random.below(10) {
+            0 => Some(Panic::InFunction(part)),
+            1 => Some(Panic::InOutput(part)),
+            _ => None,
+        });
+        let lines = [0, 1, 3, 20][random.below(4) as usize];
+        if let Err(error) = life.tick(lines, model) {
+            if error.kind() != ErrorKind::Closure {
+                assert_disk_failed(&error, disk);
+            }
+            // The program goes on without the batch where it failed, or ends, and then it comes
+            // again. What a disk did not take is not gone on without.
+            if disk.failed().is_some() || random.below(2) == 0 {
+                break;
+            }
+        }
+    }
+    life.panic(None);
+    if let Err(error) = life.end(random.below(3) == 0, model) {
+        assert_disk_failed(&error, disk);
+    }
+}
+
+fn assert_disk_failed(error: &Error, disk: &FaultyDisk) {
+    let is_known = [ErrorKind::Checkpoint, ErrorKind::Sink].contains(&error.kind());
+    assert!(is_known && disk.failed().is_some(), "{error}");
 }
 
 struct SaysSeed(u64);
@@ -84,7 +136,7 @@ impl Drop for SaysSeed {
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-pub(super) struct Random(u64);
+struct Random(u64);
 
 impl Random {
     fn new(seed: u64) -> Random {

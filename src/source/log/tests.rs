@@ -14,7 +14,7 @@ use super::{IntakeLog, Log, LogFiles, number_at, position_of};
 use crate::error::{Error, ErrorKind};
 use crate::record::block::SharedText;
 use crate::storage::Storage;
-use crate::storage::faulty::FaultyDisk;
+use crate::storage::faulty::{Fault, FaultyDisk};
 
 const DIRECTORY: &str = "/state/intake";
 const SOURCE: &str = "listen :9999";
@@ -124,17 +124,17 @@ impl Course {
     }
 }
 
-/// Each operation once, alone and with all after it, and a crash that forgets what was not synced.
+/// Each operation once in each way, and a crash that forgets what was not synced.
 #[test]
 fn every_operation_fails_in_turn() {
-    for and_after in [false, true] {
+    for (fault, and_after) in Fault::each_way() {
         for operation in 0.. {
             let disk = FaultyDisk::new(operation + 1);
             let mut course = Course::default();
             assert!(course.live(&disk, IntakeLog::synced(), 12));
-            disk.fail_at(operation, and_after);
+            disk.fail_at(operation, and_after, fault);
             course.live(&disk, IntakeLog::synced(), 20);
-            if !disk.has_failed() {
+            if disk.failed().is_none() {
                 assert!(operation > 20, "only {operation} operations");
                 break;
             }
