@@ -5,6 +5,8 @@
 mod disk;
 #[cfg(test)]
 pub(crate) mod faulty;
+#[cfg(all(test, unix, feature = "signals"))]
+pub(crate) mod killing;
 
 use std::fmt::Debug;
 use std::io;

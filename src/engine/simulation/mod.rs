@@ -9,6 +9,8 @@
 
 mod damage;
 mod faults;
+#[cfg(all(unix, feature = "signals"))]
+mod kill_points;
 mod model;
 mod program;
 mod source;
