@@ -27,9 +27,13 @@ mod feed;
 mod history;
 mod intake_log;
 mod joins;
+#[cfg(all(unix, feature = "signals"))]
+mod kills;
 mod laws;
 mod lifecycle;
 mod listeners;
+#[cfg(all(unix, feature = "signals"))]
+mod lives;
 mod model;
 #[cfg(all(feature = "json", feature = "regex"))]
 mod mutations;

@@ -1,7 +1,7 @@
 //! Stops by signal: what was received is processed, and the process ends well and soon.
 
 use std::io;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,6 +9,11 @@ use std::time::{Duration, Instant};
 use tidemill::prelude::*;
 
 use crate::child;
+use crate::feed::DEADLINE;
+use crate::lives::{self, Lives};
+use crate::random::Random;
+
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Gives numbers from 0 up, a few at a time.
 struct Numbers {
@@ -29,11 +34,8 @@ impl Receiver for Numbers {
 
 /// What the child does: counts until a signal, and then says whether nothing is missing.
 fn count_until_a_signal() {
-    let ssc = StreamingContext::builder("signals")
-        .batch_interval(Duration::from_millis(100))
-        .threads(1)
-        .build()
-        .unwrap();
+    let ssc =
+        StreamingContext::builder("signals").batch_interval(INTERVAL).threads(1).build().unwrap();
     ssc.stop_gracefully_on_signals().unwrap();
     let (given, counted) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
     let lines = ssc.receiver_stream(Numbers { given: given.clone() }).unwrap();
@@ -50,24 +52,21 @@ fn count_until_a_signal() {
     assert_eq!(counted.load(Ordering::SeqCst), given.load(Ordering::SeqCst));
 }
 
-#[test]
-fn signals_lose_nothing() {
-    if child::is_child() {
-        return count_until_a_signal();
-    }
-    let times = if std::env::var_os("TIDEMILL_LONG").is_some() { 200 } else { 5 };
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    for turn in 0..times {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["signals::signals_lose_nothing", "--exact", "--test-threads=1"])
-            .env("TIDEMILL_TEST_CHILD", "1")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(turn);
-        // Not before its handlers stand.
-        std::thread::sleep(Duration::from_millis(300 + (random >> 33) % 400));
-        let name = if turn % 2 == 0 { "-TERM" } else { "-INT" };
+/// How many stops there are.
+fn times() -> usize {
+    if std::env::var_os("TIDEMILL_LONG").is_some() { 200 } else { 5 }
+}
+
+/// Stops processes by signals.
+#[derive(Default)]
+struct Stops {
+    ended: usize,
+    late: usize,
+}
+
+impl Stops {
+    fn stop(&mut self, mut process: Child, interval: Duration) {
+        let name = if self.ended.is_multiple_of(2) { "-TERM" } else { "-INT" };
         let kill = Command::new("kill").args([name, &process.id().to_string()]).status().unwrap();
         assert!(kill.success());
         let sent = Instant::now();
@@ -75,12 +74,56 @@ fn signals_lose_nothing() {
             if let Some(status) = process.try_wait().unwrap() {
                 break status;
             }
-            if sent.elapsed() > Duration::from_secs(3) {
+            if sent.elapsed() > DEADLINE {
                 process.kill().unwrap();
-                panic!("the process of turn {turn} does not end");
+                panic!("the process of stop {} does not end", self.ended);
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        assert!(status.success(), "turn {turn}: {status}");
+        assert!(status.success(), "stop {}: {status}", self.ended);
+        self.ended += 1;
+        self.late += usize::from(sent.elapsed() > interval + Duration::from_secs(2));
     }
+
+    /// A machine with much else to do may be late now and then.
+    fn check(&self) {
+        assert!(self.late <= self.ended / 10, "{} of {} stops were late", self.late, self.ended);
+    }
+}
+
+#[test]
+fn signals_lose_nothing() {
+    if child::is_child() {
+        return count_until_a_signal();
+    }
+    let (mut random, mut stops) = (Random::new(1), Stops::default());
+    for _ in 0..times() {
+        let mut command = child::command("signals::signals_lose_nothing");
+        let process = command.stdout(Stdio::null()).spawn().unwrap();
+        // Not before its handlers stand.
+        std::thread::sleep(Duration::from_millis(300 + random.below(400) as u64));
+        stops.stop(process, INTERVAL);
+    }
+    stops.check();
+}
+
+/// With a state, a window and a sink: whatever moment a stop comes at, each line counts once.
+#[test]
+fn stops_and_restarts() {
+    if child::is_child() {
+        return lives::live();
+    }
+    let (mut random, mut stops) = (Random::new(2), Stops::default());
+    let mut lives = Lives::new("signals::stops_and_restarts");
+    for _ in 0..times() {
+        lives.append(&mut random);
+        let process = lives.start();
+        for _ in 0..random.below(3) {
+            std::thread::sleep(Duration::from_millis(random.below(30) as u64));
+            lives.append(&mut random);
+        }
+        stops.stop(process, lives::INTERVAL);
+    }
+    stops.check();
+    lives.finish();
 }
