@@ -59,6 +59,7 @@ mod shell;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sort;
+mod state_panics;
 mod stats;
 mod tables;
 mod text_files;
