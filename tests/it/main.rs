@@ -16,6 +16,8 @@ mod collect;
 mod combine;
 #[cfg(feature = "cli")]
 mod command;
+#[cfg(all(unix, feature = "cli"))]
+mod command_kills;
 mod conformance;
 mod decimals;
 #[cfg(all(feature = "json", feature = "regex"))]
