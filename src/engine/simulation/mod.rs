@@ -14,6 +14,7 @@ mod kill_points;
 mod model;
 mod program;
 mod source;
+mod wire;
 
 use std::path::Path;
 use std::sync::Arc;
