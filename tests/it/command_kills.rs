@@ -2,9 +2,10 @@
 //! the same arguments it comes to the totals of a run that nobody has disturbed.
 
 use std::fmt::Write;
-use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use tidemill::checkpoint::verify;
 
 use crate::random::Random;
 use crate::shell::{assert_success, file, run, send_signal, text, tidemill};
@@ -12,7 +13,7 @@ use crate::shell::{assert_success, file, run, send_signal, text, tidemill};
 /// How long a life lasts at most: checkpoints are made each second.
 const LIFE_MILLIS: usize = 1_800;
 
-/// Rows of CSV, of which the first field is the key, and this one a count.
+/// Runs a subcommand whose output has keys in its first column, and counts in this one.
 fn check_totals(args: &[&str], input: &str, count_column: usize) {
     let folder = tempfile::tempdir().expect("a folder of ours");
     let input = file(&folder, "input", input.as_bytes());
@@ -30,20 +31,24 @@ fn check_totals(args: &[&str], input: &str, count_column: usize) {
         let mut command = tidemill();
         command.args(&args).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the command starts");
-        let (started, lasts) =
-            (Instant::now(), Duration::from_millis(random.below(LIFE_MILLIS) as u64));
-        while started.elapsed() < lasts && child.try_wait().expect("it is ours").is_none() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let (started, before) = (Instant::now(), newest(&state));
+        let lasts = Duration::from_millis(random.below(LIFE_MILLIS) as u64);
         let is_killed = life % 3 != 1;
-        if is_killed {
-            child.kill().expect("it is ours");
-        } else {
-            send_signal(&child, "TERM");
+        let mut has_ended = false;
+        // A signal is caught for certain once there is another checkpoint.
+        while !has_ended && (started.elapsed() < lasts || (!is_killed && newest(&state) <= before))
+        {
+            std::thread::sleep(Duration::from_millis(5));
+            has_ended = child.try_wait().expect("it is ours").is_some();
+        }
+        match has_ended {
+            true => {}
+            false if is_killed => child.kill().expect("it is ours"),
+            false => send_signal(&child, "TERM"),
         }
         let output = child.wait_with_output().expect("the command ends");
         match output.status.code() {
-            None => assert!(output.status.signal() == Some(9) || lasts < STARTING),
+            None => assert!(is_killed, "life {life}: {}", output.status),
             Some(0) => assert_eq!(text(&output.stdout), expected),
             // What was counted until the signal is printed before the end.
             Some(130) => check_part(&text(&output.stdout), &expected, count_column),
@@ -58,8 +63,10 @@ fn check_totals(args: &[&str], input: &str, count_column: usize) {
     }
 }
 
-/// Before this a signal may end the command as any other.
-const STARTING: Duration = Duration::from_millis(500);
+/// The newest checkpoint, if there is one.
+fn newest(state: &str) -> Option<u64> {
+    verify(state).ok().and_then(|verified| verified.start)
+}
 
 /// A header, and counts of known keys, none of which is above its total.
 fn check_part(part: &str, whole: &str, column: usize) {
