@@ -4,12 +4,14 @@
 //! looks for the final name never finds half of it; writing it again replaces it.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fmt::Write;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Batch, Show, shown};
+use crate::storage::{Disk, Storage, write_all};
 use crate::time::Time;
 
 /// Where batches are saved, and how their files are called: `prefix-TIME_IN_MS[.suffix]`.
@@ -80,14 +82,27 @@ impl TextFiles {
 
     /// Writes the batch, unless it is empty and empty ones are not kept.
     pub(crate) fn save<T: Show>(&self, batch: &Batch<T>, time: Time) -> Result<()> {
+        self.save_on(&Disk, batch, time)
+    }
+
+    fn save_on<T: Show>(&self, storage: &dyn Storage, batch: &Batch<T>, time: Time) -> Result<()> {
         if batch.is_empty() && !self.keeps_empty {
             return Ok(());
         }
         let path = self.path(time);
-        write_at_once(&path, |out| {
-            batch.iter().try_for_each(|row| writeln!(out, "{}", shown::<T>(row)))
-        })
-        .map_err(|error| {
+        let mut hidden = OsString::from(".");
+        hidden.push(path.file_name().unwrap_or_default());
+        hidden.push(".tmp");
+        // Always the same name, so that what a crash left behind is written over.
+        let hidden = path.with_file_name(hidden);
+        let written = write_rows(storage, &hidden, batch).and_then(|()| {
+            storage.rename(&hidden, &path).inspect_err(|_| {
+                // Where it cannot be removed, the error is known.
+                let _ = storage.remove(&hidden);
+            })?;
+            storage.sync_directory(directory_of(&path))
+        });
+        written.map_err(|error| {
             Error::caused(ErrorKind::Sink, format!("cannot save text file {path:?}"), error)
         })
     }
@@ -101,49 +116,91 @@ pub(super) fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Writes a file so that it has its name only when all of it is on disk.
-fn write_at_once(
+/// Bytes that are written at once.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// Writes the rows to a new file, and makes them last; after an error or a panic there is none.
+pub(super) fn write_rows<T: Show>(
+    storage: &dyn Storage,
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    batch: &Batch<T>,
 ) -> io::Result<()> {
-    let directory = directory_of(path);
-    let mut hidden = OsString::from(".");
-    hidden.push(path.file_name().unwrap_or_default());
-    hidden.push(".tmp");
-    // Always the same name, so that what a crash left behind is written over.
-    let hidden = Hidden(directory.join(hidden));
-    write_synced(&hidden.0, write)?;
-    fs::rename(&hidden.0, path)?;
-    sync_directory(directory)
+    let mut file = storage.create(path)?;
+    let mut unfinished = Unfinished { storage, path, is_whole: false };
+    let mut text = String::new();
+    for row in batch.iter() {
+        let _ = writeln!(text, "{}", shown::<T>(row));
+        if text.len() >= WRITE_BYTES {
+            write_all(&mut *file, text.as_bytes())?;
+            text.clear();
+        }
+    }
+    write_all(&mut *file, text.as_bytes())?;
+    file.sync()?;
+    unfinished.is_whole = true;
+    Ok(())
 }
 
-/// A file that is gone, if it is still there, when this is dropped: after errors and panics, too.
-struct Hidden(PathBuf);
+/// A file that is gone when this is dropped, unless it is whole.
+struct Unfinished<'a> {
+    storage: &'a dyn Storage,
+    path: &'a Path,
+    is_whole: bool,
+}
 
-impl Drop for Hidden {
+impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        // It mostly has another name by now; and where it cannot be removed, the error is known.
-        let _ = fs::remove_file(&self.0);
+        if !self.is_whole {
+            // What cannot be removed now is written over, or removed at the next start.
+            let _ = self.storage.remove(self.path);
+        }
     }
 }
 
-fn write_synced(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(64 << 10, File::create(path)?);
-    write(&mut out)?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::faulty::{Fault, FaultyDisk};
 
-/// The new name is on disk, too.
-#[cfg(unix)]
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
+    fn batch(text: &str) -> Batch<String> {
+        [text.repeat(50_000), text.to_owned()].into_iter().collect()
+    }
 
-/// Elsewhere a directory cannot be opened as a file.
-#[cfg(not(unix))]
-fn sync_directory(_directory: &Path) -> io::Result<()> {
-    Ok(())
+    /// Whoever reads the file finds the old one or the new one, and after a success the new one.
+    #[test]
+    fn every_operation_fails_in_turn() {
+        let (files, time) = (TextFiles::new("/out/words"), Time::from_millis(1_000));
+        let text =
+            |text: &str| batch(text).iter().map(|row| format!("{row}\n")).collect::<String>();
+        let mut failed = Vec::new();
+        for (fault, and_after) in Fault::each_way() {
+            for at in 0.. {
+                // The same each time, so that the operations are.
+                let disk = FaultyDisk::new(7);
+                files.save_on(&disk, &batch("old"), time).unwrap();
+                disk.fail_at(at, and_after, fault);
+                let saved = files.save_on(&disk, &batch("new"), time);
+                let operation = disk.failed();
+                disk.fail(0);
+                let check = || {
+                    let found = String::from_utf8(disk.read(&files.path(time)).unwrap()).unwrap();
+                    let is_old = saved.is_err() && found == text("old");
+                    assert!(is_old || found == text("new"), "{operation:?}, {fault:?}: {saved:?}");
+                };
+                check();
+                if !and_after {
+                    assert_eq!(disk.list(Path::new("/out")).unwrap().len(), 1, "{operation:?}");
+                }
+                disk.crash();
+                check();
+                files.save_on(&disk, &batch("new"), time).unwrap();
+                assert_eq!(disk.read(&files.path(time)).unwrap(), text("new").into_bytes());
+                let Some(operation) = operation else { break };
+                failed.push(operation);
+            }
+        }
+        for operation in ["create", "write", "sync", "rename", "sync_directory"] {
+            assert!(failed.contains(&operation), "{operation}");
+        }
+    }
 }

@@ -2,24 +2,20 @@
 //! names together with the later one.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::text_files::directory_of;
+use super::text_files::{directory_of, write_rows};
 use super::{TextFiles, TransactionalSink};
 use crate::error::BoxError;
 use crate::record::saved::{push_varint, take_varint};
-use crate::record::{Batch, Show, shown};
-use crate::storage::{Disk, Storage, write_all};
+use crate::record::{Batch, Show};
+use crate::storage::{Disk, Storage};
 use crate::time::Time;
 
 /// What a name ends in until the file is committed; it begins with a dot.
 const PENDING: &str = ".pending";
-
-/// Bytes that are written at once.
-const WRITE_BYTES: usize = 64 << 10;
 
 /// A [`TransactionalSink`] of text files, called as [`TextFiles`] are.
 ///
@@ -109,23 +105,8 @@ impl<T: Show> TransactionalSink<T> for TransactionalFiles {
             return Ok(());
         }
         let path = pending(&self.files.path(time));
-        let written = self.storage.create(&path).and_then(|mut file| {
-            let mut text = String::new();
-            for row in batch.iter() {
-                let _ = writeln!(text, "{}", shown::<T>(row));
-                if text.len() >= WRITE_BYTES {
-                    write_all(&mut *file, text.as_bytes())?;
-                    text.clear();
-                }
-            }
-            write_all(&mut *file, text.as_bytes())?;
-            file.sync()
-        });
-        if let Err(error) = written {
-            // What cannot be removed now is, at the next start.
-            let _ = self.storage.remove(&path);
-            return Err(format!("cannot write {path:?}: {error}").into());
-        }
+        write_rows(&*self.storage, &path, batch)
+            .map_err(|error| format!("cannot write {path:?}: {error}"))?;
         self.open.push(time);
         Ok(())
     }
