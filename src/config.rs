@@ -28,6 +28,10 @@ pub(crate) const EAGER_BYTES_MIN: usize = 64 << 10;
 /// program expects of one key, and with short values less than 100 MB.
 pub(crate) const DISTINCT_VALUES_MAX: usize = 1 << 20;
 
+/// Files that a directory source lists or remembers unless told otherwise: each costs a look at
+/// every tick, and about 100 bytes.
+pub(crate) const DIRECTORY_FILES_MAX: usize = 1 << 20;
+
 /// How long a receiver's thread waits at most before it looks whether it shall stop.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
 

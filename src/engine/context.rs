@@ -26,16 +26,16 @@ use crate::dstream::DStream;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::ops::{SharedTable, StateHandle};
 use crate::plan::{
-    Graph, History, Input, Kind, Node, NodeId, Output, Physical, Run, TEN_SECONDS_MILLIS, explain,
-    plan,
+    Graph, History, Kind, Node, NodeId, Output, Physical, Run, TEN_SECONDS_MILLIS, explain, plan,
 };
-use crate::record::batch::{AnyChunk, detach};
+use crate::record::batch::AnyChunk;
 use crate::record::{Batch, Key, Record};
 use crate::source::intake::Intake;
-use crate::source::queue::{Queue, QueueHandle, Take};
-use crate::source::{IntakeLog, LineOptions, Receiver, Socket, SourceCounts};
+use crate::source::{IntakeLog, SourceCounts};
 use crate::storage::{Disk, Storage};
 use crate::time::Time;
+
+mod sources;
 
 /// A streaming application: its sources, streams and outputs, and the threads that run them.
 ///
@@ -240,87 +240,6 @@ impl StreamingContext {
             counts_rows: false,
             is_manual: false,
         }
-    }
-
-    /// A stream of the lines that a server sends: connects to `"host:port"`, and connects again
-    /// after 2 s when the peer closes or refuses.
-    #[doc(alias = "socketTextStream")]
-    pub fn socket_text_stream(&self, address: &str) -> Result<DStream<String>> {
-        self.receiver_stream(Socket::connect(address)?)
-    }
-
-    /// A stream of the lines that any receiver takes in: sockets, files, or one of your own.
-    #[doc(alias = "receiverStream")]
-    pub fn receiver_stream(&self, receiver: impl Receiver) -> Result<DStream<String>> {
-        self.text_stream(receiver, LineOptions::default())
-    }
-
-    /// As [`receiver_stream`](Self::receiver_stream), and says what happens to lines that are too
-    /// long or not UTF-8.
-    pub fn text_stream(
-        &self,
-        receiver: impl Receiver,
-        options: LineOptions,
-    ) -> Result<DStream<String>> {
-        self.add_intake(Box::new(receiver), options, true)
-    }
-
-    /// A stream of lines as bytes: nobody checks whether they are text.
-    pub fn byte_stream(
-        &self,
-        receiver: impl Receiver,
-        options: LineOptions,
-    ) -> Result<DStream<Vec<u8>>> {
-        self.add_intake(Box::new(receiver), options, false)
-    }
-
-    /// A stream of batches that the program pushes itself, one for each interval.
-    #[doc(alias = "queueStream")]
-    pub fn queue_stream<T: Record>(&self) -> Result<(DStream<T>, QueueHandle<T>)> {
-        self.add_queue(Take::One)
-    }
-
-    /// A stream of batches that the program pushes itself, where each interval has all that were
-    /// pushed until then as one batch, in their order; an empty one when there were none.
-    ///
-    /// ```
-    /// # use tidemill::prelude::*;
-    /// # let mut t = TestContext::new()?;
-    /// let (numbers, queue) = t.context().queue_stream_all::<i64>()?;
-    /// let counts = t.output(&numbers.count());
-    /// queue.push([1i64, 2])?;
-    /// queue.push([3i64])?;
-    /// t.tick()?;
-    /// assert_eq!(counts.take(), [3]);
-    /// # Ok::<(), tidemill::Error>(())
-    /// ```
-    #[doc(alias = "queueStream")]
-    #[doc(alias = "oneAtATime")]
-    pub fn queue_stream_all<T: Record>(&self) -> Result<(DStream<T>, QueueHandle<T>)> {
-        self.add_queue(Take::All)
-    }
-
-    pub(super) fn add_queue<T: Record>(&self, take: Take) -> Result<(DStream<T>, QueueHandle<T>)> {
-        self.check_building("add a source")?;
-        let (queue, handle) = Queue::new(self.shared.limits.queued_rows, take);
-        let node = self.building().graph.add(source::<T>("queue".to_owned(), Input::Queue(queue)));
-        Ok((DStream::new(self.clone(), node), handle))
-    }
-
-    fn add_intake<T: Record>(
-        &self,
-        receiver: Box<dyn Receiver>,
-        options: LineOptions,
-        is_text: bool,
-    ) -> Result<DStream<T>> {
-        self.check_building("add a source")?;
-        let intake = Arc::new(Intake::new(receiver, options, is_text, &self.shared.limits));
-        let mut building = self.building();
-        building.intakes.push(intake.clone());
-        let name = intake.name().to_owned();
-        let node = building.graph.add(source::<T>(name, Input::Lines(intake)));
-        drop(building);
-        Ok(DStream::new(self.clone(), node))
     }
 
     /// The rows of several streams, in their order, batch by batch: see [`DStream::union`].
@@ -926,12 +845,6 @@ impl fmt::Debug for StreamingContext {
             .field("state", &self.state())
             .finish()
     }
-}
-
-/// A stream that comes from outside.
-fn source<T: Record>(name: String, input: Input) -> Node {
-    let (parents, kind, detach) = (Vec::new(), Kind::Source(input), detach::<T>);
-    Node::new(name, parents, kind, NonZeroU64::MIN, detach)
 }
 
 /// The checkpoints of a directory, and the last one.

@@ -80,7 +80,7 @@ struct Partial {
 /// One partition on its way.
 #[derive(Clone)]
 enum Part {
-    /// A block of lines, of which columns are made when somebody wants them.
+    /// A block of rows, of which columns are made when somebody wants them.
     Lines(SharedText, Arc<Intake>),
     Columns(AnyChunk),
 }
@@ -93,7 +93,7 @@ impl Part {
 
     fn columns_of(&self, recycled: &mut Recycled) -> AnyChunk {
         match self {
-            Part::Lines(block, intake) => intake.lines(block, recycled),
+            Part::Lines(block, intake) => intake.rows(block, recycled),
             Part::Columns(chunk) => chunk.clone(),
         }
     }
@@ -241,7 +241,7 @@ impl Executor {
         }
     }
 
-    /// Why bounded sources have ended, where that was an error.
+    /// What bounded sources have reported, and why they have ended, where that was an error.
     pub(super) fn take_errors(&self, record: &mut impl FnMut(Error, &Intake)) {
         for id in 0..self.physical.nodes.len() {
             if let Run::Source { input: Input::Lines(intake), .. } = &self.physical.nodes[id].run

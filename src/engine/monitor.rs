@@ -207,7 +207,7 @@ impl Monitor {
     }
 }
 
-/// A source has ended with an error.
+/// A source has ended with an error, or reports one.
 pub(super) fn receiver_failed(
     bus: &Bus,
     clock: &Clock,
@@ -217,7 +217,7 @@ pub(super) fn receiver_failed(
 ) {
     let Some(id) = intakes.iter().position(|intake| std::ptr::eq(&**intake, of)) else { return };
     bus.tell(|| {
-        let mut info = receiver_info(id, of, false);
+        let mut info = receiver_info(id, of, !of.has_ended());
         info.last_error = Some(error.to_string());
         info.last_error_time = Some(time_of(clock.exact()));
         Event::ReceiverError(info)

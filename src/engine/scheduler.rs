@@ -85,9 +85,16 @@ fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> 
         }
     }
     let queued_batches_max = limits.queued_batches;
-    let bus = work.monitor.bus.clone();
-    let ticker =
-        Ticker { control: control.clone(), clock, bus, first, interval, queued_batches_max };
+    let (bus, intakes) = (work.monitor.bus.clone(), work.monitor.intakes.clone());
+    let ticker = Ticker {
+        control: control.clone(),
+        clock,
+        bus,
+        intakes,
+        first,
+        interval,
+        queued_batches_max,
+    };
     spawn("ticker", move || ticker.run(&inputs, receivers, &receiving))?;
     spawn("batches", move || run_batches(&control, work, threads))?;
     Ok(())
@@ -110,7 +117,12 @@ fn receive(
     control.own_this_thread();
     let mut waiter = intake.waiter();
     while receiving.load(Ordering::Relaxed) {
-        match intake.step() {
+        let step = intake.step();
+        if let Some(error) = intake.take_error() {
+            failed(intake, &error);
+            control.record(error);
+        }
+        match step {
             Step::Sealed => control.notify_blocks(),
             Step::More => {}
             Step::NoBlock => intake.wait_for_block(),
@@ -129,10 +141,6 @@ fn receive(
                 }
             }
             Step::Ended => {
-                if let Some(error) = intake.take_error() {
-                    failed(intake, &error);
-                    control.record(error);
-                }
                 control.notify_all();
                 return;
             }
@@ -144,6 +152,7 @@ struct Ticker {
     control: Arc<Control>,
     clock: Clock,
     bus: Arc<Bus>,
+    intakes: Vec<Arc<Intake>>,
     first: Time,
     interval: Duration,
     queued_batches_max: usize,
@@ -176,7 +185,7 @@ impl Ticker {
     }
 
     /// The last batch, and as many more as it takes for what a queue stream still holds, and for
-    /// lines that found no block.
+    /// what found no block.
     fn cut_rest(&self, inputs: &[Input], mut time: Time) {
         self.cut(inputs, time);
         while inputs.iter().any(Input::has_rest) {
@@ -186,18 +195,38 @@ impl Ticker {
             }
             for input in inputs {
                 if let Input::Lines(intake) = input
-                    && intake.has_excess()
+                    && intake.has_rest()
                 {
                     intake.wait_for_block();
                 }
             }
-            self.cut(inputs, time);
+            for input in inputs {
+                input.cut_rest(&|| self.notify_blocks());
+            }
+            self.submit(time);
         }
     }
 
     fn cut(&self, inputs: &[Input], time: Time) {
         for input in inputs {
-            input.cut(time, &|| self.control.notify_blocks());
+            input.cut(time, &|| self.notify_blocks());
+        }
+        self.submit(time);
+    }
+
+    /// Tells the batch loop that a block was sealed, and whoever cuts whether there is a loop.
+    fn notify_blocks(&self) -> bool {
+        self.control.notify_blocks();
+        !self.control.is_stopping_at_once()
+    }
+
+    /// Queues the batch that was cut.
+    fn submit(&self, time: Time) {
+        for intake in &self.intakes {
+            if let Some(error) = intake.take_error() {
+                receiver_failed(&self.bus, &self.clock, &self.intakes, intake, &error);
+                self.control.record(error);
+            }
         }
         let now = self.clock.exact();
         self.bus.tell(|| Event::BatchSubmitted(BatchInfo::submitted(time, now)));

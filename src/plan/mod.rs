@@ -154,10 +154,19 @@ impl Graph {
 }
 
 impl Input {
-    /// Ends the batch of this time; `notify` is called for what can be worked on before that.
-    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn()) {
+    /// Ends the batch of this time; `notify` is called for what can be worked on before that, and
+    /// says whether anybody will.
+    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn() -> bool) {
         match self {
             Input::Lines(intake) => intake.cut(time, notify),
+            Input::Queue(queue) => queue.cut(),
+        }
+    }
+
+    /// Ends one batch more, with what [still waits](Self::has_rest) for one.
+    pub(crate) fn cut_rest(&self, notify: &dyn Fn() -> bool) {
+        match self {
+            Input::Lines(intake) => intake.cut_rest(notify),
             Input::Queue(queue) => queue.cut(),
         }
     }
@@ -165,7 +174,7 @@ impl Input {
     /// Whether something that came before the last cut still waits for a batch.
     pub(crate) fn has_rest(&self) -> bool {
         match self {
-            Input::Lines(intake) => intake.has_excess(),
+            Input::Lines(intake) => intake.has_rest(),
             Input::Queue(queue) => !queue.is_empty(),
         }
     }

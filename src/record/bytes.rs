@@ -20,6 +20,14 @@ impl BytesColumn {
         line_spans(block.bytes(), self.slices.share_from(block));
     }
 
+    /// Makes an empty column the records of a block, each of so many bytes.
+    pub(crate) fn share_records(&mut self, block: &SharedText, record_bytes: usize) {
+        let (records, len) = (block.len() / record_bytes, record_bytes as u32);
+        let spans = self.slices.share_from(block);
+        // A block is far shorter than what 32 bits count.
+        spans.extend((0..records as u32).map(|record| Span { start: record * len, len }));
+    }
+
     /// Appends ranges of a shared buffer, without copying where all rows are ranges of it.
     pub(crate) fn share(&mut self, values: &SharedText, spans: &[Span]) {
         self.slices.share(values, spans);

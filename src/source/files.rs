@@ -4,14 +4,14 @@
 //! line end.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::carry::Standing;
-use super::read::{Taken, read_once};
-use super::{BlockWriter, Carry, Received, Receiver};
+use super::read::Taken;
+use super::whole_file::{Place, WholeFile, regular};
+use super::{BlockWriter, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
@@ -36,10 +36,7 @@ pub struct Files {
     // Changing.
     /// The file that is being read, or comes next.
     current: usize,
-    file: Option<File>,
-    /// Bytes of it that were read.
-    offset: u64,
-    carry: Carry,
+    file: WholeFile,
 }
 
 impl Files {
@@ -60,8 +57,8 @@ impl Files {
                 Error::caused(ErrorKind::Source, format!("cannot read {}", path.display()), error)
             })?;
         }
-        let (bytes_read, carry) = (Arc::default(), Carry::default());
-        Ok(Files { paths, bytes_total, bytes_read, current: 0, file: None, offset: 0, carry })
+        let (bytes_read, file) = (Arc::default(), WholeFile::default());
+        Ok(Files { paths, bytes_total, bytes_read, current: 0, file })
     }
 
     /// Bytes of all files together, as they were when opened.
@@ -83,31 +80,20 @@ impl Files {
         }
         found.is_some()
     }
-
-    /// Reads once from the current file, and opens it first if need be.
-    fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(File::open(path)?),
-        };
-        read_once(file, &mut self.carry, into)
-    }
 }
 
 impl Receiver for Files {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
         while let Some(path) = self.paths.get(self.current).cloned() {
-            let taken = self.read(&path, into).map_err(|error| {
+            let taken = self.file.read(&path, into).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
             })?;
             match taken {
                 Taken::Bytes(count) => {
                     self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
-                    self.offset += count as u64;
                 }
                 Taken::End => {
-                    into.finish(&mut self.carry);
-                    (self.file, self.offset) = (None, 0);
+                    self.file.finish(&path, into);
                     self.current += 1;
                 }
                 Taken::NoRoom | Taken::Nothing => return Ok(Received::More),
@@ -127,11 +113,8 @@ impl Receiver for Files {
         for path in self.paths.iter().take(self.current + 1) {
             push_bytes(path.as_os_str().as_encoded_bytes(), &mut position);
         }
-        if let Some(file) = &self.file {
-            let standing = self.carry.standing(self.offset);
-            standing.save(&mut position);
-            // What cannot be read now cannot be compared later.
-            push_varint(head_checksum(file, standing.offset).unwrap_or(0).into(), &mut position);
+        if let Some(place) = self.file.place() {
+            place.save(&mut position);
         }
         Some(position)
     }
@@ -158,26 +141,12 @@ impl Receiver for Files {
         if !self.put_next(path) || position.is_empty() {
             return Ok(());
         }
-        let standing = Standing::load(position).map_err(io::Error::other)?;
-        let checksum = take_varint(position).map_err(io::Error::other)?;
-        let path = self.paths[self.current].clone();
-        let within = |error: io::Error| {
+        let place = Place::load(position).map_err(io::Error::other)?;
+        let path = &self.paths[self.current];
+        let offset = self.file.go_on(path, place).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot go on in {}: {error}", path.display()))
-        };
-        let mut file = File::open(&path).map_err(within)?;
-        let len = file.metadata().map_err(within)?.len();
-        let offset = standing.offset;
-        if len < offset {
-            let message = format!("it has {len} bytes, of which {offset} were read");
-            return Err(within(io::Error::other(message)));
-        }
-        if u64::from(head_checksum(&file, offset).map_err(within)?) != checksum {
-            return Err(within(io::Error::other("it begins with other bytes than it did")));
-        }
-        file.seek(SeekFrom::Start(offset)).map_err(within)?;
-        self.carry.resume(standing);
+        })?;
         self.bytes_read.fetch_add(offset, Ordering::Relaxed);
-        (self.file, self.offset) = (Some(file), offset);
         Ok(())
     }
 
@@ -198,27 +167,7 @@ impl Receiver for Files {
 
 /// Length of a file, after a look whether it can be read.
 fn byte_len(path: &Path) -> io::Result<u64> {
-    // Before it is opened: to open a named pipe waits for its writer.
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if !metadata.is_file() {
-        return Err(io::Error::other("not a regular file; standard input takes pipes and devices"));
-    }
+    let metadata = regular(path)?;
     File::open(path)?;
     Ok(metadata.len())
-}
-
-/// Bytes at the beginning of a file by which it is known again.
-const HEAD_BYTES: u64 = 256;
-
-/// A checksum of the first bytes of a file, as far as they were read.
-pub(super) fn head_checksum(mut file: &File, read: u64) -> io::Result<u32> {
-    let at = file.stream_position()?;
-    file.seek(SeekFrom::Start(0))?;
-    let mut head = Vec::new();
-    let taken = file.take(read.min(HEAD_BYTES)).read_to_end(&mut head);
-    file.seek(SeekFrom::Start(at))?;
-    taken.map(|_| crc32fast::hash(&head))
 }

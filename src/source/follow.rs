@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::carry::Standing;
-use super::files::head_checksum;
 use super::read::{Taken, read_once};
+use super::whole_file::{head_checksum, regular};
 use super::{BlockWriter, Carry, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
@@ -230,7 +230,7 @@ impl Tail {
             into.finish(&mut self.carry);
         }
         open.is_at_end = false;
-        let named = named(&self.path);
+        let named = regular(&self.path);
         let is_named = match &named {
             Ok(named) => FileId::of(named) == open.id,
             // A renamed file may be written to until there is a new one; a deleted one is over.
@@ -271,7 +271,7 @@ impl Tail {
 
     /// Opens the file that has the name now.
     fn reopen(&mut self) -> io::Result<()> {
-        named(&self.path)?;
+        regular(&self.path)?;
         let file = File::open(&self.path)?;
         let id = FileId::of(&file.metadata()?);
         let leaving = Leaving::No;
@@ -301,19 +301,6 @@ impl Tail {
             }
         }
     }
-}
-
-/// What the name leads to, if that can be followed.
-fn named(path: &Path) -> io::Result<Metadata> {
-    // Before it is opened: to open a named pipe waits for its writer.
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok(metadata)
 }
 
 fn is_other_kind(error: &io::Error) -> bool {
@@ -368,7 +355,7 @@ fn renamed(path: &Path, id: FileId) -> Option<File> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let entries = std::fs::read_dir(directory.unwrap_or(Path::new("."))).ok()?;
     let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_it = |path: &PathBuf| named(path).is_ok_and(|metadata| FileId::of(&metadata) == id);
+    let is_it = |path: &PathBuf| regular(path).is_ok_and(|metadata| FileId::of(&metadata) == id);
     File::open(paths.find(is_it)?).ok()
 }
 

@@ -10,18 +10,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill_kernels::count_newlines;
-
+use super::form::Form;
 use super::log::{Log, LogCounts, Replay, number_at, position_of};
 use super::pace::{Now, Pace};
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{BLOCK_BYTES, EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::record::batch::AnyChunk;
 use crate::record::block::{BlockPool, SharedText};
-use crate::record::recycled::{Recycled, own};
-use crate::record::{BytesColumn, TextColumn};
+use crate::record::recycled::Recycled;
 use crate::time::Time;
 
 /// One receiver, its block, and what it has sealed.
@@ -29,7 +27,7 @@ pub(crate) struct Intake {
     // Fixed.
     name: String,
     saved_name: String,
-    is_text: bool,
+    form: Form,
     is_bounded: bool,
     pool: Arc<BlockPool>,
     counters: Arc<Counters>,
@@ -39,6 +37,9 @@ pub(crate) struct Intake {
     /// Blocks are worked on as they come, so a block need not be full to be worth sealing.
     is_eager: AtomicBool,
     has_ended: AtomicBool,
+    /// The last cut left some of what belongs to its batch to the next one.
+    has_rest: AtomicBool,
+    /// Why it has ended, or what it has reported.
     error: Mutex<Option<Error>>,
     /// Rows a second that may be read, as bits; infinite without a limit.
     rate: AtomicU64,
@@ -147,15 +148,15 @@ impl Intake {
     pub(crate) fn new(
         receiver: Box<dyn Receiver>,
         options: LineOptions,
-        is_text: bool,
+        form: Form,
         limits: &Limits,
     ) -> Intake {
         let pool = BlockPool::new(limits.blocks, BLOCK_BYTES);
-        let writer = BlockWriter::new(pool.clone(), options, is_text, limits.line_bytes);
+        let writer = BlockWriter::new(pool.clone(), options, form, limits.line_bytes);
         Intake {
             name: receiver.name(),
             saved_name: receiver.saved_name(),
-            is_text,
+            form,
             is_bounded: receiver.is_bounded(),
             pool,
             counters: writer.counters(),
@@ -169,6 +170,7 @@ impl Intake {
             sealed: Mutex::new(VecDeque::with_capacity(limits.blocks + limits.queued_batches + 1)),
             is_eager: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
+            has_rest: AtomicBool::new(false),
             error: Mutex::new(None),
             rate: AtomicU64::new(f64::INFINITY.to_bits()),
             taken: Taken::default(),
@@ -251,6 +253,7 @@ impl Intake {
         self.has_ended.load(Ordering::Acquire)
     }
 
+    /// Why it has ended, or what it has reported since the last call.
     pub(crate) fn take_error(&self) -> Option<Error> {
         lock(&self.error).take()
     }
@@ -302,6 +305,9 @@ impl Intake {
             Some(Err(wait)) => return Step::Limited(wait),
         };
         let received = self.guarded(|| receiver.receive(writer));
+        if let Some(report) = writer.take_report() {
+            lock(&self.error).get_or_insert(self.caused(report));
+        }
         if let (Some(pace), Some(mark)) = (pace, mark) {
             let (bytes, lines) = writer.taken_since(mark);
             pace.took(bytes, lines);
@@ -325,14 +331,16 @@ impl Intake {
     fn guarded<T>(&self, run: impl FnOnce() -> io::Result<T>) -> Result<T> {
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => {
-                Err(Error::caused(ErrorKind::Source, format!("source {}", self.name), error))
-            }
+            Ok(Err(error)) => Err(self.caused(error)),
             Err(panic) => Err(Error::new(
                 ErrorKind::Closure,
                 format!("receiver {} panicked: {}", self.name, panic_text(&*panic)),
             )),
         }
+    }
+
+    fn caused(&self, error: impl Into<BoxError>) -> Error {
+        Error::caused(ErrorKind::Source, format!("source {}", self.name), error)
     }
 
     /// Ends the source with an error.
@@ -349,24 +357,39 @@ impl Intake {
     }
 
     /// Ends the batch of this time here: what was received so far belongs to it, and what the
-    /// receiver has for this time. `notify` is called when a block is sealed.
-    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn()) {
-        if self.tick(time) {
-            loop {
-                match self.step() {
-                    Step::Sealed => notify(),
-                    Step::More => {}
-                    // Blocks that are worked on as they come are soon there again.
-                    Step::NoBlock
-                        if self.is_eager.load(Ordering::Relaxed) && !self.is_log_full() =>
-                    {
-                        self.wait_for_block();
-                    }
-                    // The rest belongs to the next batch.
-                    Step::NoBlock | Step::Later(_) | Step::Limited(_) | Step::Ended => break,
+    /// receiver has for this time. `notify` is called when a block is sealed and when there is none,
+    /// and says whether anybody will run the batch.
+    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn() -> bool) {
+        let has_more = self.tick(time);
+        self.cut_after(has_more, notify);
+    }
+
+    /// Ends one batch more with what the last one left, at whatever rate.
+    pub(crate) fn cut_rest(&self, notify: &dyn Fn() -> bool) {
+        lock(&self.filling).pace = None;
+        self.cut_after(self.has_rest.load(Ordering::Relaxed), notify);
+    }
+
+    fn cut_after(&self, mut has_more: bool, notify: &dyn Fn() -> bool) {
+        let mut has_rest = false;
+        while has_more {
+            let step = self.step();
+            has_more = match step {
+                Step::Sealed => notify(),
+                Step::More => true,
+                // Blocks that are worked on as they come are soon there again.
+                Step::NoBlock
+                    if self.is_eager.load(Ordering::Relaxed) && !self.is_log_full() && notify() =>
+                {
+                    self.wait_for_block();
+                    true
                 }
-            }
+                Step::NoBlock | Step::Limited(_) | Step::Later(_) | Step::Ended => false,
+            };
+            // It belongs to the next batch.
+            has_rest = matches!(step, Step::NoBlock | Step::Limited(_)) && !has_more;
         }
+        self.has_rest.store(has_rest && !self.is_log_full(), Ordering::Relaxed);
         let filling = &mut *lock(&self.filling);
         self.flush(filling);
         let position = match &filling.logging {
@@ -462,9 +485,10 @@ impl Intake {
         }
     }
 
-    /// Whether a cut found no block for all that was received.
-    pub(crate) fn has_excess(&self) -> bool {
-        lock(&self.filling).writer.has_excess()
+    /// Whether a cut left something that belongs to its batch to the next one, for want of blocks
+    /// or because of the rate.
+    pub(crate) fn has_rest(&self) -> bool {
+        self.has_rest.load(Ordering::Relaxed) || lock(&self.filling).writer.has_excess()
     }
 
     /// Whether there is anything to make a batch of.
@@ -502,22 +526,14 @@ impl Intake {
         taken.blocks_queued.fetch_sub(1, Ordering::Relaxed);
         taken.bytes.fetch_add(block.len() as u64, Ordering::Relaxed);
         if taken.counts_rows.load(Ordering::Relaxed) {
-            let rows = count_newlines(block.bytes());
+            let rows = self.form.rows(block.bytes());
             taken.rows.fetch_add(rows as u64, Ordering::Relaxed);
         }
     }
 
-    /// The lines of a block as columns.
-    pub(crate) fn lines(&self, block: &SharedText, recycled: &mut Recycled) -> AnyChunk {
-        if self.is_text {
-            let mut lines = recycled.take::<TextColumn>();
-            own(&mut lines).share_lines(block);
-            recycled.lend(lines)
-        } else {
-            let mut lines = recycled.take::<BytesColumn>();
-            own(&mut lines).share_lines(block);
-            recycled.lend(lines)
-        }
+    /// The rows of a block as columns.
+    pub(crate) fn rows(&self, block: &SharedText, recycled: &mut Recycled) -> AnyChunk {
+        self.form.columns(block, recycled)
     }
 
     fn is_worth_sealing(&self, writer: &BlockWriter) -> bool {

@@ -5,12 +5,15 @@
 //! unfinished last line of what was read.
 
 mod carry;
+mod directory;
 mod files;
 mod follow;
+pub(crate) mod form;
 pub(crate) mod intake;
 mod listen;
 pub(crate) mod log;
 pub(crate) mod pace;
+mod picks;
 pub(crate) mod queue;
 mod read;
 mod readiness;
@@ -19,12 +22,14 @@ mod socket;
 mod stdin;
 #[cfg(test)]
 mod tests;
+mod whole_file;
 mod writer;
 
 use std::io;
 use std::time::Duration;
 
 pub use carry::Carry;
+pub use directory::Directory;
 pub use files::Files;
 pub use follow::Follow;
 pub use listen::Listen;
@@ -119,10 +124,14 @@ pub trait Receiver: Send + 'static {
     /// calls of `receive`, from any thread.
     fn acknowledge(&mut self, _position: &[u8]) {}
 
+    /// The receiver belongs to a context from now on, whose clock shows this time and whose batches
+    /// are so far apart. Called once, before all else.
+    fn attach(&mut self, _now: Time, _interval: Duration) {}
+
     /// The batch of this time is about to be cut. Returns whether there is more that belongs to
     /// it: `receive` is then called until it says that there is nothing, before the batch is cut.
     ///
-    /// For sources that go by the batch's time, as directories do.
+    /// For sources that go by the batch's time, as [directories](Directory) do.
     fn tick(&mut self, _time: Time) -> io::Result<bool> {
         Ok(false)
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::form::Form;
 use super::*;
 use crate::config::BLOCK_BYTES;
 use crate::record::block::BlockPool;
@@ -26,7 +27,7 @@ struct Driver<R> {
 impl<R: Receiver> Driver<R> {
     fn new(mut receiver: R) -> Driver<R> {
         let pool = BlockPool::new(4, BLOCK_BYTES);
-        let writer = BlockWriter::new(pool, LineOptions::default(), true, BLOCK_BYTES / 4);
+        let writer = BlockWriter::new(pool, LineOptions::default(), Form::Text, BLOCK_BYTES / 4);
         let waiter = receiver.waiter();
         Driver { receiver, waiter, writer, lines: Vec::new(), has_ended: false }
     }

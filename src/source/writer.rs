@@ -1,17 +1,20 @@
 //! The writing end of a block: where receivers put what they read.
 //!
 //! Invariant: between two calls the block holds whole lines only, each within the maximum and, for
-//! text, valid UTF-8. So a tick can cut it anywhere between two calls.
+//! text, valid UTF-8; or whole records, where those have a length. So a tick can cut it anywhere between two calls.
 
+use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use memchr::{memchr, memrchr};
-use tidemill_kernels::{TextBuffer, count_newlines};
+use tidemill_kernels::TextBuffer;
 
 use super::Carry;
+use super::form::Form;
 use crate::config::{BLOCK_BYTES, READ_BYTES, ROOM_BYTES_MIN};
+use crate::error::BoxError;
 use crate::record::block::{BlockPool, SharedText, lines_fit};
 
 #[cfg(test)]
@@ -55,8 +58,10 @@ pub struct SourceCounts {
     pub lines_replaced: u64,
     /// Lines that were cut at the maximum.
     pub lines_cut: u64,
-    /// Lines that were dropped, for either reason.
+    /// Lines that were dropped, for either reason, and records of another length than theirs.
     pub lines_rejected: u64,
+    /// Files of a directory that could not be read, or not to their ends.
+    pub files_unread: u64,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +70,7 @@ pub(crate) struct Counters {
     lines_replaced: AtomicU64,
     lines_cut: AtomicU64,
     lines_rejected: AtomicU64,
+    files_unread: AtomicU64,
 }
 
 impl Counters {
@@ -75,6 +81,7 @@ impl Counters {
             lines_replaced: read(&self.lines_replaced),
             lines_cut: read(&self.lines_cut),
             lines_rejected: read(&self.lines_rejected),
+            files_unread: read(&self.files_unread),
         }
     }
 }
@@ -96,8 +103,7 @@ pub struct BlockWriter {
     pool: Arc<BlockPool>,
     counters: Arc<Counters>,
     options: LineOptions,
-    /// Whether lines are checked as UTF-8: not so for streams of bytes.
-    is_text: bool,
+    form: Form,
     line_bytes_max: usize,
     // Changing.
     block: Option<Arc<TextBuffer>>,
@@ -110,26 +116,29 @@ pub struct BlockWriter {
     bytes_left: usize,
     /// The source's rate is limited: when `bytes_left` are used up the block counts as full.
     is_limited: bool,
+    /// What the receiver has to report, and nobody has asked for yet.
+    report: Option<BoxError>,
 }
 
 impl BlockWriter {
     pub(crate) fn new(
         pool: Arc<BlockPool>,
         options: LineOptions,
-        is_text: bool,
+        form: Form,
         line_bytes_max: usize,
     ) -> BlockWriter {
         BlockWriter {
             pool,
             counters: Arc::default(),
             options,
-            is_text,
+            form,
             line_bytes_max,
             block: None,
             excess: Vec::new(),
             is_closed: false,
             bytes_left: 0,
             is_limited: false,
+            report: None,
         }
     }
 
@@ -160,7 +169,9 @@ impl BlockWriter {
     /// Takes in what `read` reads, and gives back how many bytes that were.
     ///
     /// `read` gets the free part of the block, after the unfinished line of `carry`, and says how
-    /// much of it it filled; the last line, if it has no end yet, goes to `carry`. An error of
+    /// much of it it filled; the last line, if it has no end yet, goes to `carry`. In streams of
+    /// [records of one length](crate::StreamingContext::record_stream) the same is done with what
+    /// is no whole record yet. An error of
     /// `read` is passed on, with nothing changed. Gives `None`, without a call to `read`, when the
     /// block has no room, or this call of the receiver has read a block's worth of an endless line:
     /// then return [`Received::More`](super::Received::More).
@@ -187,11 +198,12 @@ impl BlockWriter {
         assert!(count <= end - head, "a read filled more than it was given");
         add(&self.counters.bytes, count);
         self.bytes_left = self.bytes_left.saturating_sub(count);
-        let (fresh, whole) = (&room[..head + count], memrchr(b'\n', &room[head..head + count]));
-        let whole = whole.map_or(0, |at| head + at + 1);
-        let is_plain = !carry.skipping
-            && fresh.len() - whole <= self.line_bytes_max
-            && lines_fit(&fresh[..whole], self.line_bytes_max);
+        let fresh = &room[..head + count];
+        let whole = self.form.whole(fresh, head);
+        let is_plain = matches!(self.form, Form::Records(_))
+            || !carry.skipping
+                && fresh.len() - whole <= self.line_bytes_max
+                && lines_fit(&fresh[..whole], self.line_bytes_max);
         if !is_plain {
             let fresh = fresh.to_vec();
             self.fill_slowly(carry, &fresh);
@@ -199,7 +211,7 @@ impl BlockWriter {
         }
         carry.keep(&fresh[whole..]);
         block.advance(whole);
-        if self.is_text && block.check().is_err() {
+        if self.form == Form::Text && block.check().is_err() {
             let lines = block.bytes()[from..].to_vec();
             block.truncate(from);
             self.push_lines(&lines);
@@ -207,18 +219,80 @@ impl BlockWriter {
         Ok(Some(count))
     }
 
-    /// Takes the unfinished line as a line: its input has ended.
+    /// Takes the unfinished line as a line: its input has ended. An unfinished record is dropped,
+    /// counted and [reported](Self::report).
     pub fn finish(&mut self, carry: &mut Carry) {
-        if !carry.bytes.is_empty() {
-            let line = std::mem::take(&mut carry.bytes);
-            self.push_line(&line);
-        }
+        self.finish_as(carry, &"the input");
+    }
+
+    /// As [`finish`](Self::finish), for an input of this name.
+    pub(super) fn finish_as(&mut self, carry: &mut Carry, name: &dyn Display) {
+        let line = std::mem::take(&mut carry.bytes);
         carry.clear();
+        match self.form {
+            _ if line.is_empty() => {}
+            Form::Records(record_bytes) => {
+                let left = line.len();
+                self.reject_record(format!(
+                    "{name} ends with {left} bytes that are no record of {record_bytes}"
+                ));
+            }
+            Form::Text | Form::Bytes => self.push_line(&line),
+        }
+    }
+
+    /// Says that something is wrong though the source goes on: the first such error since the
+    /// program awaited last surfaces from `await_termination`, and listeners hear of it.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// struct Sensor(u32);
+    ///
+    /// impl Receiver for Sensor {
+    ///     fn receive(&mut self, into: &mut BlockWriter) -> std::io::Result<Received> {
+    ///         self.0 += 1;
+    ///         match self.0 {
+    ///             1 => into.push_line(b"21.5"),
+    ///             2 => into.report("the sensor gave no value"),
+    ///             3 => into.push_line(b"21.6"),
+    ///             _ => return Ok(Received::End),
+    ///         }
+    ///         Ok(Received::More)
+    ///     }
+    /// }
+    ///
+    /// let ssc = StreamingContext::builder("sensor").build()?;
+    /// let lines = ssc.receiver_stream(Sensor(0))?.collect(16);
+    /// ssc.start()?;
+    /// let error = ssc.await_termination().unwrap_err();
+    /// assert!(error.to_string().contains("the sensor gave no value"));
+    /// ssc.await_termination()?;
+    /// assert_eq!(lines.iter().flat_map(|(_, lines)| lines).count(), 2);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    #[doc(alias = "reportError")]
+    pub fn report(&mut self, error: impl Into<BoxError>) {
+        let error = error.into();
+        tracing::error!(%error, "a source reports an error");
+        self.report.get_or_insert(error);
+    }
+
+    pub(crate) fn take_report(&mut self) -> Option<BoxError> {
+        self.report.take()
+    }
+
+    /// Counts a file that could not be read, or not to its end.
+    pub(super) fn count_unread_file(&mut self) {
+        add(&self.counters.files_unread, 1);
     }
 
     /// Appends one line, given without its end. A line end inside of it makes it several lines, and
-    /// a `\r` at its end counts as part of that end.
+    /// a `\r` at its end counts as part of that end. In streams of records it is a record.
     pub fn push_line(&mut self, line: &[u8]) {
+        if let Form::Records(record_bytes) = self.form {
+            return self.push_record(line, record_bytes);
+        }
         if self.is_limited {
             self.bytes_left = self.bytes_left.saturating_sub(line.len() + 1);
         }
@@ -231,7 +305,7 @@ impl BlockWriter {
                 room[..line.len()].copy_from_slice(line);
                 room[line.len()] = b'\n';
                 block.advance(line.len() + 1);
-                if !self.is_text || block.check().is_ok() {
+                if self.form != Form::Text || block.check().is_ok() {
                     return;
                 }
                 block.truncate(from);
@@ -242,11 +316,17 @@ impl BlockWriter {
         self.push_lines(&lines);
     }
 
-    /// Takes in whole lines that were taken in before, perhaps by other options.
+    /// Takes in whole rows that were taken in before, perhaps by other options.
     pub(crate) fn take_again(&mut self, lines: &[u8]) {
+        if let Form::Records(record_bytes) = self.form {
+            for record in lines.chunks(record_bytes) {
+                self.push_record(record, record_bytes);
+            }
+            return;
+        }
         let is_plain = lines.ends_with(b"\n")
             && lines_fit(lines, self.line_bytes_max)
-            && (!self.is_text || std::str::from_utf8(lines).is_ok());
+            && (self.form != Form::Text || std::str::from_utf8(lines).is_ok());
         if is_plain { self.append(lines) } else { self.push_lines(lines) }
     }
 
@@ -276,10 +356,10 @@ impl BlockWriter {
 
     /// Bytes and lines that have come since.
     pub(crate) fn taken_since(&self, mark: Mark) -> (usize, usize) {
-        let lines =
-            self.block.as_ref().map_or(0, |block| count_newlines(&block.bytes()[mark.filled..]));
-        let excess = count_newlines(&self.excess[mark.excess..]);
-        (mark.bytes - self.bytes_left, lines + excess)
+        let block = self.block.as_ref();
+        let rows = block.map_or(0, |block| self.form.rows(&block.bytes()[mark.filled..]));
+        let excess = self.form.rows(&self.excess[mark.excess..]);
+        (mark.bytes - self.bytes_left, rows + excess)
     }
 
     /// The filled block, if there is anything in it.
@@ -305,6 +385,24 @@ impl BlockWriter {
     /// Whether lines wait for a block.
     pub(crate) fn has_excess(&self) -> bool {
         !self.excess.is_empty()
+    }
+
+    fn push_record(&mut self, record: &[u8], record_bytes: usize) {
+        if self.is_limited {
+            self.bytes_left = self.bytes_left.saturating_sub(record.len());
+        }
+        if record.len() == record_bytes {
+            return self.append(record);
+        }
+        let len = record.len();
+        self.reject_record(format!("a record has {len} bytes, but must have {record_bytes}"));
+    }
+
+    /// Drops what is no record.
+    #[cold]
+    fn reject_record(&mut self, reason: String) {
+        add(&self.counters.lines_rejected, 1);
+        self.report(reason);
     }
 
     /// Takes in `fresh`, the carry and what was read after it, with a line over the maximum in it.
@@ -346,7 +444,7 @@ impl BlockWriter {
             return add(&self.counters.lines_rejected, 1);
         }
         let head = self.cut(line);
-        let is_bad = self.is_text && std::str::from_utf8(head).is_err();
+        let is_bad = self.form == Form::Text && std::str::from_utf8(head).is_err();
         if is_bad && self.options.bad_utf8 == BadUtf8::Reject {
             return add(&self.counters.lines_rejected, 1);
         }
@@ -376,14 +474,14 @@ impl BlockWriter {
         if line.len() <= self.line_bytes_max {
             return line;
         }
-        let continues = |&end: &usize| self.is_text && line[end] & 0xC0 == 0x80;
+        let continues = |&end: &usize| self.form == Form::Text && line[end] & 0xC0 == 0x80;
         // A character has at most four bytes; what has more continuations is not text.
         let ends = (0..=self.line_bytes_max).rev().take(4);
         let end = ends.into_iter().find(|end| !continues(end)).unwrap_or(self.line_bytes_max);
         &line[..end]
     }
 
-    /// Appends whole lines that may be taken as they are; those without room wait.
+    /// Appends whole rows that may be taken as they are; those without room wait.
     fn append(&mut self, lines: &[u8]) {
         let mut fits = 0;
         if let Some(block) = &mut self.block
@@ -393,11 +491,11 @@ impl BlockWriter {
             let room = block.spare();
             fits = lines.len().min(room.len());
             if fits < lines.len() {
-                fits = memrchr(b'\n', &lines[..fits]).map_or(0, |at| at + 1);
+                fits = self.form.whole(&lines[..fits], 0);
             }
             room[..fits].copy_from_slice(&lines[..fits]);
             block.advance(fits);
-            assert!(!self.is_text || block.check().is_ok(), "lines were judged before");
+            assert!(self.form != Form::Text || block.check().is_ok(), "lines were judged before");
         }
         self.excess.extend_from_slice(&lines[fits..]);
     }

@@ -24,6 +24,9 @@ mod decimals;
 mod decoders;
 mod delimited;
 mod derive;
+mod directories;
+#[cfg(feature = "cli")]
+mod directory_command;
 mod faults;
 mod feed;
 mod history;

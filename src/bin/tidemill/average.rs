@@ -18,9 +18,9 @@ use crate::terminal;
 /// Averages numbers by key: of FILEs or standard input in total, of streams batch by batch.
 ///
 /// A line has fields with a delimiter between two, such as `oslo;-3.5`; of each key it prints the
-/// minimum, mean, maximum and count of its values. A stream is a socket, files that are followed,
-/// or standard input with --interval or --window. The first Ctrl-C ends it: what was received is
-/// counted and printed. The second one stops at once.
+/// minimum, mean, maximum and count of its values. A stream is a socket, files and directories that
+/// are followed, or standard input with --interval or --window. The first Ctrl-C ends it: what was
+/// received is counted and printed. The second one stops at once.
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
@@ -81,6 +81,7 @@ Examples:
   tidemill average --delimiter , --quoted --key station --value celsius 2025.csv 2026.csv
   tidemill average --sort mean --top 3 --delimiter '\\t' --key 4 --value 7 table.tsv
   tidemill generate measurements --rate 10k | tidemill average --window 10s --slide 1s
+  tidemill average --follow incoming/ --running --checkpoint ~/incoming.averages
   tidemill average --listen 127.0.0.1:9999 --interval 500ms --format json | jq .mean";
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {

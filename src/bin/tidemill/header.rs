@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -170,8 +170,8 @@ fn first_lines(
             }
         }
         Source::Follow(paths) => {
-            for path in paths.iter().filter(|path| path.is_file()) {
-                lines.extend(first_line(path, true)?.map(|line| named(path, line)));
+            for path in followed(paths)? {
+                lines.extend(first_line(&path, true)?.map(|line| named(&path, line)));
             }
             if lines.is_empty() {
                 let message = "no FILE has a first line yet: say what it will be by --header=TEXT";
@@ -188,6 +188,28 @@ fn first_lines(
         }
     }
     Ok(lines)
+}
+
+/// The files that are followed and there by now: of a directory those that are read.
+fn followed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).map_err(|error| {
+            Failure::Input(format!("cannot list directory {}: {error}", path.display()))
+        })?;
+        let visible = entries
+            .flatten()
+            .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+        let from = files.len();
+        files.extend(visible.map(|entry| entry.path()));
+        files[from..].sort();
+    }
+    files.retain(|path| path.is_file());
+    Ok(files)
 }
 
 /// The bytes of the longest line that the engine takes whole, with its end.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidemill::{DStream, Files, Follow, Listen, Socket, Stdin, StreamingContext};
+use tidemill::{DStream, Directory, Files, Follow, Listen, Socket, Stdin, StreamingContext};
 
 use crate::failure::Failure;
 use crate::{parse, terminal};
@@ -26,7 +26,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["files", "follow"])]
     listen: Option<String>,
 
-    /// Read FILEs and then what is appended to them, also after they were rotated
+    /// Read FILEs and then what is appended to them, also after they were rotated; of a directory
+    /// all files in it and then those that are moved there, each once and whole
     #[arg(long, requires = "files")]
     follow: bool,
 
@@ -143,7 +144,7 @@ impl Source<'_> {
                 terminal::tell(format_args!("listening on {}", listen.local_addr()));
                 ssc.receiver_stream(listen)
             }
-            Source::Follow(files) => ssc.receiver_stream(Follow::new(files)?),
+            Source::Follow(paths) => return Ok((follow(ssc, paths)?, None)),
             Source::Files(files) => {
                 let files = Files::open(files)?;
                 size = Some(files.bytes_total());
@@ -161,4 +162,23 @@ impl Source<'_> {
     pub(crate) fn is_typed(self) -> bool {
         self == Source::Stdin && terminal::stdin_is_terminal()
     }
+}
+
+/// The lines of files that are appended to, and of all files that are in directories or come there.
+fn follow(ssc: &StreamingContext, paths: &[PathBuf]) -> Result<DStream<String>, Failure> {
+    let (directories, files): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.iter().cloned().partition(|path| path.is_dir());
+    let mut streams = Vec::new();
+    if !files.is_empty() {
+        streams.push(ssc.receiver_stream(Follow::new(files)?)?);
+    }
+    for directory in directories {
+        // Files count whatever their time, as they do where they are named one by one.
+        let all = Directory::new(directory)?.new_files_only(false).remember(Duration::MAX);
+        streams.push(ssc.receiver_stream(all)?);
+    }
+    Ok(match streams.as_slice() {
+        [lines] => lines.clone(),
+        several => ssc.union(several),
+    })
 }

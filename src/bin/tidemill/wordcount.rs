@@ -13,7 +13,8 @@ use crate::parse::{self, Split};
 
 /// Counts words: of FILEs or standard input in total, of streams batch by batch.
 ///
-/// A stream is a socket, files that are followed, or standard input with --interval or --window.
+/// A stream is a socket, files and directories that are followed, or standard input with --interval
+/// or --window.
 /// The first Ctrl-C ends it: what was received is counted and printed. The second one stops at
 /// once.
 #[derive(clap::Args)]
@@ -44,6 +45,7 @@ Examples:
   tidemill wordcount --follow /var/log/syslog --interval 5s --running
   tidemill wordcount --follow /var/log/syslog --running --checkpoint ~/syslog.counts
   tidemill wordcount --follow /var/log/syslog --window 5m --slide 10s
+  tidemill wordcount --follow incoming/ --running --checkpoint ~/incoming.counts
   tail -f access.log | cut -d' ' -f1 | tidemill wordcount --interval 1s
   tidemill wordcount --listen 127.0.0.1:9999 --interval 500ms --format json | jq .word";
 

@@ -21,7 +21,8 @@ impl Setup {
     fn writer(&self) -> BlockWriter {
         let needed = ROOM_BYTES_MIN.max(self.line_bytes_max + 1 + ROOM_BYTES_MIN / 2);
         let pool = BlockPool::new(2, needed + self.block_bytes_more);
-        BlockWriter::new(pool, self.options, self.is_text, self.line_bytes_max)
+        let form = if self.is_text { Form::Text } else { Form::Bytes };
+        BlockWriter::new(pool, self.options, form, self.line_bytes_max)
     }
 
     /// One line after the other, and never a thought for the reads.

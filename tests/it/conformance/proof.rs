@@ -317,14 +317,6 @@ fn wrong_expectations_of_a_life() {
     check(stop, "rows");
 }
 
-#[test]
-fn what_waits() {
-    for kind in ["file_stream", "binary_records"] {
-        let waits = Verdict::Waiting(format!("a directory source ({kind})"));
-        assert_eq!(judge(&json!({ "kind": kind })), waits);
-    }
-}
-
 /// Of what each case expects, something is changed: then it fails.
 #[test]
 fn no_case_passes_with_something_else() {
@@ -402,6 +394,20 @@ fn changes(case: &Json) -> Vec<Json> {
                 let longer = json!({ name: millis.as_u64().unwrap() + 2_000 });
                 change("expected_remember_ms", with(&case["expected_remember_ms"], longer));
             }
+        }
+        "file_stream" => {
+            change("expected_flat_set", json!(["surplus"]));
+            change("expected_per_batch", json!([["surplus"]]));
+            change("stream_created_at_ms", json!(0));
+            if case["new_files_only"] == false {
+                change("remember_ms", json!(2_000));
+            }
+        }
+        "binary_records" => change("expected_concatenated_per_batch", json!([[0]])),
+        "recovery_files" => {
+            change("expected_before_crash", json!([1]));
+            change("expected_union_of_all_outputs", json!([1, 3]));
+            change("files_while_down", json!([4]));
         }
         "slice" => {
             change("queries", json!([{"from_ms": 0, "to_ms": 9000, "expected": ["surplus"]}]));
