@@ -35,17 +35,17 @@ use crate::time::Time;
 /// each file, so what was read long ago had better be moved away.
 ///
 /// A file's lines belong to the batch of the time at which it was picked. Where all blocks are in
-/// use before its end, or a rate forbids more, the rest belongs to the next batches: nothing is lost
-/// and nothing comes twice. A line never spans two files; the last one of a file counts with or
-/// without its end.
+/// use before its end, or a rate forbids more, the rest belongs to the next batches: nothing is
+/// lost and nothing comes twice. A line never spans two files; the last one of a file counts with
+/// or without its end.
 ///
 /// A file that cannot be read, or not to its end, is [counted](crate::SourceCounts::files_unread)
 /// and warned of. So is a directory that cannot be listed: it is tried again at the next time, and
 /// its window then reaches back to the last listing.
 ///
-/// In a checkpoint stands which files were picked, and how far they were read. So after a crash each
-/// line of each file is in a state exactly once, and what came while nothing ran is read then. A
-/// directory is known by its path, as it was given.
+/// In a checkpoint stands which files were picked, and how far they were read. So after a crash
+/// each line of each file is in a state exactly once, and what came while nothing ran is read then.
+/// A directory is known by its path, as it was given.
 ///
 /// ```
 /// use std::time::Duration;

@@ -357,8 +357,8 @@ impl Intake {
     }
 
     /// Ends the batch of this time here: what was received so far belongs to it, and what the
-    /// receiver has for this time. `notify` is called when a block is sealed and when there is none,
-    /// and says whether anybody will run the batch.
+    /// receiver has for this time. `notify` is called when a block is sealed and when there is
+    /// none, and says whether anybody will run the batch.
     pub(crate) fn cut(&self, time: Time, notify: &dyn Fn() -> bool) {
         let has_more = self.tick(time);
         self.cut_after(has_more, notify);

@@ -68,8 +68,8 @@ impl Picks {
     }
 
     /// Of the files that the directory has, with the times at which they were modified, those that
-    /// belong to the batch of `time`, the oldest first. `now` is what the clock says that files have
-    /// their times from.
+    /// belong to the batch of `time`, the oldest first. `now` is what the clock shows that files
+    /// have their times from.
     pub(super) fn pick(
         &mut self,
         time: Time,

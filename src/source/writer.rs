@@ -1,7 +1,8 @@
 //! The writing end of a block: where receivers put what they read.
 //!
 //! Invariant: between two calls the block holds whole lines only, each within the maximum and, for
-//! text, valid UTF-8; or whole records, where those have a length. So a tick can cut it anywhere between two calls.
+//! text, valid UTF-8; or whole records, where those have a length. So a tick can cut it anywhere
+//! between two calls.
 
 use std::fmt::Display;
 use std::io;

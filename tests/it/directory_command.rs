@@ -30,7 +30,7 @@ fn totals_are_exact_however_often_it_is_killed() {
     let mut expected = BTreeMap::from([("all".to_owned(), 1), ("log".to_owned(), 1)]);
     let mut come = |number: usize| {
         // One with more lines than are read in a moment.
-        let lines = if number % 4 == 0 { 50_000 } else { 10 };
+        let lines = if number.is_multiple_of(4) { 50_000 } else { 10 };
         move_in(&incoming, &format!("{number}"), &format!("all w{number}\n").repeat(lines));
         *expected.entry("all".to_owned()).or_insert(0) += lines;
         expected.insert(format!("w{number}"), lines);
