@@ -179,7 +179,7 @@ fn main() {
         };
         let counted = engine(&text, times, words, counts);
         to_counts.push(bound / counted);
-        let mut logged = |log| counted / logged_engine(&text, times, words, counts, Some(log));
+        let logged = |log| counted / logged_engine(&text, times, words, counts, Some(log));
         synced.push(logged(IntakeLog::synced()));
         grouped.push(logged(IntakeLog::group_commit(Duration::from_secs(1))));
         written.push(counted / write(&text, times));
