@@ -1,14 +1,16 @@
 //! SIGKILL and SIGTERM at random moments of the command with `--checkpoint`: started again with
 //! the same arguments it comes to the totals of a run that nobody has disturbed.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tidemill::checkpoint::verify;
 
 use crate::random::Random;
-use crate::shell::{assert_success, file, run, send_signal, text, tidemill};
+use crate::shell::{PATIENCE, Running, assert_success, file, run, send_signal, text, tidemill};
 
 /// How long a life lasts at most: checkpoints are made each second.
 const LIFE_MILLIS: usize = 1_800;
@@ -98,4 +100,36 @@ fn averages() {
     let mut input = String::new();
     (0..lines()).for_each(|id| writeln!(input, "k{};{}.{}", id % 100, id % 977, id % 10).unwrap());
     check_totals(&["average"], &input, 4);
+}
+
+/// What a sender was told is safe is in the totals, whatever becomes of the command.
+#[test]
+fn a_socket() {
+    let folder = tempfile::tempdir().expect("a folder of ours");
+    let state = folder.path().join("state");
+    let state = state.to_str().expect("a path of ours");
+    let args = ["--running", "--all", "--format", "csv", "--interval", "20ms", "--acknowledge"];
+    let args = [&args[..], &["--checkpoint", state]].concat();
+    let mut random = Random::new(1);
+    let lives: usize = if std::env::var_os("TIDEMILL_LONG").is_some() { 20 } else { 4 };
+    for life in 0..lives {
+        let (command, address) = Running::listen("wordcount", &args);
+        let mut sender = TcpStream::connect(address).expect("it listens");
+        sender.set_read_timeout(Some(PATIENCE)).expect("a time");
+        let lines: String = (0..50).map(|line| format!("life{life} all {line}\n")).collect();
+        sender.write_all(lines.as_bytes()).expect("it reads");
+        let mut receipts = BufReader::new(sender).lines();
+        let mut safe = 0;
+        while safe < lines.len() {
+            safe = receipts.next().expect("a receipt").expect("a line").parse().expect("a number");
+        }
+        std::thread::sleep(Duration::from_millis(random.below(60) as u64));
+        command.signal("KILL");
+    }
+    let (command, _) = Running::listen("wordcount", &args);
+    // The first batch has what no checkpoint had.
+    let all = command.wait_for(|line| line.contains(",all,"));
+    assert!(all.ends_with(&format!(",all,{}", 50 * lives)), "{all}");
+    command.signal("TERM");
+    assert!(command.end().0.success());
 }

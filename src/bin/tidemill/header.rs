@@ -182,7 +182,7 @@ fn first_lines(
             let line = first_line_of_stdin(interrupt)?;
             lines.extend(line.map(|line| ("standard input".to_owned(), line)));
         }
-        Source::Connect(_) | Source::Listen(_) => {
+        Source::Connect(_) | Source::Listen { .. } => {
             let message = "connections have no first line: say what the header is by --header=TEXT";
             return Err(Failure::Usage(message.to_owned()));
         }

@@ -26,6 +26,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["files", "follow"])]
     listen: Option<String>,
 
+    /// Tell whoever connects, by lines with a number, how many of the bytes that it sent are safe:
+    /// one that sends the rest again after a crash loses nothing
+    #[arg(long, requires_all = ["listen", "checkpoint"])]
+    acknowledge: bool,
+
     /// Read FILEs and then what is appended to them, also after they were rotated; of a directory
     /// all files in it and then those that are moved there, each once and whole
     #[arg(long, requires = "files")]
@@ -67,7 +72,7 @@ pub(crate) struct Input<'a> {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     Connect(&'a str),
-    Listen(&'a str),
+    Listen { address: &'a str, acknowledges: bool },
     Follow(&'a [PathBuf]),
     Files(&'a [PathBuf]),
     Stdin,
@@ -78,7 +83,7 @@ impl Args {
     pub(crate) fn input(&self) -> Result<Input<'_>, Failure> {
         let source = self.source();
         let is_stream = match source {
-            Source::Connect(_) | Source::Listen(_) | Source::Follow(_) => true,
+            Source::Connect(_) | Source::Listen { .. } | Source::Follow(_) => true,
             Source::Stdin => self.interval.is_some() || self.window.is_some(),
             Source::Files(_) => {
                 if self.window.is_some() {
@@ -105,7 +110,9 @@ impl Args {
     fn source(&self) -> Source<'_> {
         match self {
             Args { connect: Some(address), .. } => Source::Connect(address),
-            Args { listen: Some(address), .. } => Source::Listen(address),
+            Args { listen: Some(address), acknowledge, .. } => {
+                Source::Listen { address, acknowledges: *acknowledge }
+            }
             Args { follow: true, files, .. } => Source::Follow(files),
             Args { files, .. } if files.is_empty() => Source::Stdin,
             Args { files, .. } if files.len() == 1 && files[0].as_os_str() == "-" => Source::Stdin,
@@ -139,8 +146,9 @@ impl Source<'_> {
         let mut size = None;
         let lines = match self {
             Source::Connect(address) => ssc.receiver_stream(Socket::connect(address)?),
-            Source::Listen(address) => {
+            Source::Listen { address, acknowledges } => {
                 let listen = Listen::bind(address)?;
+                let listen = if acknowledges { listen.acknowledging() } else { listen };
                 terminal::tell(format_args!("listening on {}", listen.local_addr()));
                 ssc.receiver_stream(listen)
             }
@@ -156,6 +164,11 @@ impl Source<'_> {
             }
         };
         Ok((lines?, size))
+    }
+
+    /// Whether what comes cannot be read again.
+    pub(crate) fn is_socket(self) -> bool {
+        matches!(self, Source::Connect(_) | Source::Listen { .. })
     }
 
     /// Whether somebody types the lines.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill::{DStream, Error, Limits, Record, StreamingContext};
+use tidemill::{DStream, Error, IntakeLog, Limits, Record, StreamingContext};
 
 use crate::failure::Failure;
 use crate::input::{Input, Source, Window};
@@ -39,8 +39,8 @@ pub(crate) struct Args {
     #[arg(long)]
     running: bool,
 
-    /// Keep totals, and how far files were read, in DIR, and go on from there when started again
-    /// with the same arguments
+    /// Keep totals, how far files were read and what sockets brought in DIR, and go on from there
+    /// when started again with the same arguments
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
@@ -133,6 +133,9 @@ pub(crate) fn run<J: Job>(
     if let Some(directory) = &args.checkpoint {
         let every = CHECKPOINT_EVERY.as_millis() / interval.as_millis();
         ssc.checkpoint(directory, u32::try_from(every).unwrap_or(u32::MAX));
+        if input.source.is_socket() {
+            ssc.intake_log(IntakeLog::synced());
+        }
         if args.running || !input.is_stream {
             values = totals_of::<J>(&values, &job.state_name());
         }
