@@ -58,6 +58,13 @@ impl HashIndex {
         self.index.prefetch(tag(hash));
     }
 
+    /// A number that may be the one that [`find`](HashIndex::find) would look at first, without a
+    /// look at any key: a guess, so that the key's memory can be asked for.
+    #[inline]
+    pub fn guess(&self, hash: u64) -> Option<u32> {
+        self.index.guess(tag(hash), equal_words)
+    }
+
     /// The number that was [inserted](HashIndex::insert) with this hash and that `is_key` accepts.
     #[inline]
     pub fn find(&self, hash: u64, is_key: impl FnMut(u32) -> bool) -> Option<u32> {

@@ -27,6 +27,7 @@ mod level;
 mod lines;
 mod multiversion;
 mod number;
+mod slots;
 mod span;
 mod split;
 mod sum;
@@ -49,10 +50,11 @@ pub use number::{
     MAX_SCALE, least_decimal, parse_decimal, parse_decimal_at, parse_f64, parse_f64_at, parse_i64,
     parse_i64_at,
 };
+pub use slots::Slots;
 pub use span::Span;
 pub use split::{Split, split_byte, split_byte_at, split_whitespace, split_whitespace_at};
 pub use sum::{sum_f64, sum_f64_at, sum_i64, sum_i64_at};
-pub use table::{TableError, TextTable};
+pub use table::{TableError, TextTable, prefetch_row};
 pub use text_buffer::{BadUtf8, TextBuffer};
 pub use timestamp::{TimeFormat, parse_timestamps, parse_timestamps_at};
 pub use utf8::{is_ascii, is_ascii_at};

@@ -190,6 +190,12 @@ impl Monitor {
         measure(&mut metrics.states);
     }
 
+    /// A checkpoint was made of what a batch has left, or would have been.
+    pub(super) fn gathered(&self, started: Duration) {
+        let duration = self.clock.exact().saturating_sub(started);
+        self.meter.lock().checkpoints.gathering.add(duration);
+    }
+
     /// Sources of lines have started, and with them the context.
     pub(super) fn streaming_started(&self) {
         self.bus.tell(|| Event::StreamingStarted(time_of(self.clock.exact())));

@@ -296,10 +296,13 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 drop(entered);
                 if let Some(checkpointer) = checkpointer
                     && !control.has_failed()
-                    && let Err(error) = checkpointer.after_batch(executor, time)
                 {
-                    tracing::error!(%error, %time, "no checkpoint was made");
-                    control.record(error);
+                    let started = monitor.clock.exact();
+                    if let Err(error) = checkpointer.after_batch(executor, time) {
+                        tracing::error!(%error, %time, "no checkpoint was made");
+                        control.record(error);
+                    }
+                    monitor.gathered(started);
                 }
                 last = Some(time);
                 control.complete_batch(time);

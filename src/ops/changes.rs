@@ -19,6 +19,8 @@ use crate::record::saved::{push_varint, take_varint, torn};
 pub(crate) struct Changes {
     bytes: Vec<u8>,
     count: u64,
+    /// How many of them say that an entry is gone.
+    removed: u64,
     /// The number after the last one.
     next: u64,
     is_whole: bool,
@@ -35,17 +37,23 @@ impl Changes {
     /// [`ErrorKind::Checkpoint`] for bytes that are no entries in ascending order.
     pub(crate) fn from_bytes(bytes: Vec<u8>, is_whole: bool) -> Result<Changes> {
         let mut entries = Entries { rest: &bytes, next: 0 };
-        let mut count = 0;
-        while entries.take()?.is_some() {
+        let (mut count, mut removed) = (0, 0);
+        while let Some((_, entry)) = entries.take()? {
             count += 1;
+            removed += u64::from(entry.is_none());
         }
         let next = entries.next;
-        Ok(Changes { bytes, count, next, is_whole })
+        Ok(Changes { bytes, count, removed, next, is_whole })
     }
 
     /// All that was saved before no longer counts. To be said before the first entry.
     pub(crate) fn forget_all(&mut self) {
         assert_eq!(self.count, 0, "entries are put after those before are forgotten");
+        self.is_whole = true;
+    }
+
+    /// What may have been saved before does not count, either.
+    pub(crate) fn be_whole(&mut self) {
         self.is_whole = true;
     }
 
@@ -66,11 +74,11 @@ impl Changes {
         self.bytes.push(0);
         write(&mut self.bytes);
         let len = self.bytes.len() - at - 1;
-        let mut prefix = Vec::new();
-        push_varint(len as u64 + 1, &mut prefix);
-        if prefix.len() == 1 {
-            self.bytes[at] = prefix[0];
+        if len + 1 < 0x80 {
+            self.bytes[at] = len as u8 + 1;
         } else {
+            let mut prefix = Vec::new();
+            push_varint(len as u64 + 1, &mut prefix);
             self.bytes.splice(at..=at, prefix);
         }
     }
@@ -83,31 +91,64 @@ impl Changes {
     pub(crate) fn remove(&mut self, number: u64) {
         self.push_number(number);
         self.bytes.push(0);
+        self.removed += 1;
     }
 
     /// The entries, in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Change<'_>> {
         let mut entries = Entries { rest: &self.bytes, next: 0 };
-        std::iter::from_fn(move || entries.take().expect("they were checked when they came"))
+        std::iter::from_fn(move || entries.known())
     }
 
     /// These changes and later ones as one.
     pub(crate) fn then(self, later: &Changes) -> Changes {
         let mut all = Changes { is_whole: self.is_whole || later.is_whole, ..Changes::default() };
-        let mut earlier = self.iter().filter(|_| !later.is_whole).peekable();
+        all.bytes.reserve(if later.is_whole { 0 } else { self.bytes.len() } + later.bytes.len());
+        let earlier: &[u8] = if later.is_whole { &[] } else { &self.bytes };
+        let mut earlier = Entries { rest: earlier, next: 0 };
         for (number, bytes) in later.iter() {
-            while let Some((before, bytes)) = earlier.next_if(|&(before, _)| before < number) {
-                all.push(before, bytes);
-            }
-            earlier.next_if(|&(before, _)| before == number);
+            all.push_below(&mut earlier, number);
             all.push(number, bytes);
         }
-        earlier.for_each(|(number, bytes)| all.push(number, bytes));
+        all.push_below(&mut earlier, u64::MAX);
         all
     }
 
+    /// Appends the entries below a number, and passes over that of the number itself.
+    fn push_below(&mut self, from: &mut Entries<'_>, end: u64) {
+        let mut before = *from;
+        let Some((number, bytes)) = from.known().filter(|&(number, _)| number <= end) else {
+            *from = before;
+            return;
+        };
+        if number == end {
+            return;
+        }
+        self.push(number, bytes);
+        // What follows stands on the entry before it here, too, so it is copied as it is.
+        let run = from.rest;
+        loop {
+            before = *from;
+            let Some((number, bytes)) = from.known() else { break };
+            if number >= end {
+                if number > end {
+                    *from = before;
+                }
+                break;
+            }
+            self.count += 1;
+            self.removed += u64::from(bytes.is_none());
+        }
+        self.bytes.extend_from_slice(&run[..run.len() - before.rest.len()]);
+        self.next = before.next;
+    }
+
     /// All that there is after these changes, if there was nothing before.
-    pub(crate) fn without_removed(self) -> Changes {
+    pub(crate) fn without_removed(mut self) -> Changes {
+        self.is_whole = true;
+        if self.removed == 0 {
+            return self;
+        }
         let mut left = Changes { is_whole: true, ..Changes::default() };
         self.iter().filter(|(_, bytes)| bytes.is_some()).for_each(|(n, bytes)| left.push(n, bytes));
         left
@@ -143,12 +184,18 @@ impl Changes {
 }
 
 /// What is left of the entries.
+#[derive(Copy, Clone)]
 struct Entries<'a> {
     rest: &'a [u8],
     next: u64,
 }
 
 impl<'a> Entries<'a> {
+    /// The next one of entries that were checked when they came.
+    fn known(&mut self) -> Option<Change<'a>> {
+        self.take().expect("they were checked when they came")
+    }
+
     fn take(&mut self) -> Result<Option<Change<'a>>> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -206,6 +253,36 @@ mod tests {
         later.is_whole = true;
         let alone = earlier.then(&later);
         assert!(alone.is_whole() && alone.iter().eq(later.iter()));
+    }
+
+    #[test]
+    fn runs_between_later_entries_are_kept() {
+        let of = |numbers: &[u64], removed: u64| {
+            let mut changes = Changes::default();
+            for &number in numbers {
+                match number % 5 == removed {
+                    true => changes.remove(number),
+                    false => changes.put(number, |out| out.extend([removed as u8; 3])),
+                }
+            }
+            changes
+        };
+        let sets: [&[u64]; 6] =
+            [&[], &[0], &[1, 2, 3, 4, 5, 9], &[2, 3, 300], &[7, 8, 9, 10, 1000], &[4, 5, 300]];
+        for earlier in sets.map(|numbers| of(numbers, 0)) {
+            for later in sets.map(|numbers| of(numbers, 3)) {
+                let mut expected: std::collections::BTreeMap<_, _> = earlier.iter().collect();
+                expected.extend(later.iter());
+                let both = earlier.clone().then(&later);
+                assert!(both.iter().eq(expected.clone()), "{earlier:?} {later:?}");
+                let again = Changes::from_bytes(both.bytes().to_vec(), false).unwrap();
+                assert_eq!((both.count, both.removed), (again.count, again.removed));
+                assert_eq!(both.next, again.next);
+                let left = both.without_removed();
+                assert!(left.is_whole() && left.removed == 0);
+                assert!(left.iter().eq(expected.into_iter().filter(|(_, bytes)| bytes.is_some())));
+            }
+        }
     }
 
     #[test]

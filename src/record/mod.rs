@@ -187,6 +187,9 @@ pub trait Columns: Default + Send + Sync + 'static {
     /// The row at this position. Panics past the end.
     fn get(&self, row: usize) -> <Self::Record as Record>::Ref<'_>;
 
+    /// Asks for the memory of a row, so that it is there when it is wanted. Never more than a hint.
+    fn prefetch(&self, _row: usize) {}
+
     /// Appends a row.
     fn push(&mut self, row: <Self::Record as Record>::Ref<'_>);
 

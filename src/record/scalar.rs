@@ -1,5 +1,7 @@
 //! Integers, floats, bool, timestamps and the unit: rows by value, a column is one vector.
 
+use tidemill_kernels::prefetch_row;
+
 use super::saved::{
     push_signed, push_varint, take_byte, take_fixed, take_signed, take_varint, torn,
 };
@@ -68,6 +70,10 @@ macro_rules! scalars {
 
             fn get(&self, row: usize) -> $scalar {
                 self.values[row]
+            }
+
+            fn prefetch(&self, row: usize) {
+                prefetch_row(&self.values, row);
             }
 
             fn push(&mut self, row: $scalar) {

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use tidemill_kernels::{Span, Split, TextBuffer, line_spans, split_byte, split_whitespace};
+use tidemill_kernels::{
+    Span, Split, TextBuffer, line_spans, prefetch_row, split_byte, split_whitespace,
+};
 
 use super::block::SharedText;
 use super::saved::{push_bytes, take_bytes, torn};
@@ -104,6 +106,10 @@ impl Columns for TextColumn {
 
     fn get(&self, row: usize) -> &str {
         self.slices.get_str(row)
+    }
+
+    fn prefetch(&self, row: usize) {
+        prefetch_row(self.spans(), row);
     }
 
     fn push(&mut self, row: &str) {

@@ -45,6 +45,10 @@ macro_rules! tuples {
                 ($(self.members.$index.get(row),)+)
             }
 
+            fn prefetch(&self, row: usize) {
+                $(self.members.$index.prefetch(row);)+
+            }
+
             fn push(&mut self, row: <Self::Record as Record>::Ref<'_>) {
                 $(self.members.$index.push(row.$index);)+
             }

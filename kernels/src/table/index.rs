@@ -1,8 +1,8 @@
 //! An index of eight bytes a slot: from the hash of a key to the key's number, or whatever else 32
 //! bits may say of where it is. Who asks compares the key; the index knows 32 bits of its hash.
 //!
-//! Sixteen segments, chosen by the hash's top bits, grow apart, each at a length that no other has,
-//! so that no row waits for more than a sixteenth of it; and they grow by what is in them, without
+//! Thirty-two segments, chosen by the hash's top bits, grow apart, each at a length that no other
+//! has, so that no row waits for more than a part of it; and they grow by what is in them, without
 //! a look at any key.
 
 use super::hash::Tag;
@@ -10,13 +10,13 @@ use super::huge;
 use super::prefetch::prefetch;
 
 /// Top bits of a tag that all keys of a segment share.
-const INDEX_BITS: u32 = 4;
+const INDEX_BITS: u32 = 5;
 
 /// Segments of an index.
 const INDEX_SEGMENTS: usize = 1 << INDEX_BITS;
 
-/// Lines of a segment whose memory is not worth time: sixteen of them fill an L2 cache.
-const SMALL_LINES: usize = 1024;
+/// Lines of a segment whose memory is not worth time: all of them fill an L2 cache.
+const SMALL_LINES: usize = 512;
 
 /// Times its lines that a segment reserves: memory that is not written to costs nothing yet.
 const RESERVE: usize = 4;
@@ -105,14 +105,19 @@ impl IndexSegment {
     }
 
     /// Half as many lines again: with growth at 80 in 100, 53 to 80 slots in 100 are full. As long
-    /// as the segment is small, twice as many.
+    /// as the segment is small, twice as many; then once by what spreads the segments, which have
+    /// all come to the same length so far, evenly over such a step.
     ///
     /// In place, so that only the memory that is added is new: homes only move up, so lines are
     /// emptied from the last on and their keys put into lines that are done.
     #[cold]
-    fn grow(&mut self, used: &mut Vec<u8>) {
+    fn grow(&mut self, number: usize, used: &mut Vec<u8>) {
         let old_lines = self.lines.len();
-        let step = if old_lines < SMALL_LINES { old_lines } else { old_lines.div_ceil(2) };
+        let step = match old_lines {
+            ..SMALL_LINES => old_lines,
+            SMALL_LINES => old_lines / 4 + old_lines * 5 / 8 * number / INDEX_SEGMENTS,
+            _ => old_lines.div_ceil(2),
+        };
         let lines = old_lines + step;
         if lines > self.lines.capacity() {
             let mut lines = huge::vec_with_capacity(lines, RESERVE * lines);
@@ -348,12 +353,12 @@ impl Index {
     }
 
     #[inline(always)]
-    fn added(&mut self, segment: usize) {
+    fn added(&mut self, number: usize) {
         self.len += 1;
-        let segment = &mut self.segments[segment];
+        let segment = &mut self.segments[number];
         segment.len += 1;
         if segment.is_full() {
-            segment.grow(&mut self.used);
+            segment.grow(number, &mut self.used);
         }
     }
 

@@ -24,6 +24,7 @@ use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_a
 use class::Class;
 use hash::Seed;
 pub(crate) use index::Index;
+pub use prefetch::prefetch_row;
 use update::{Count, Ids, Sum, update};
 
 /// The most keys of any table: as many as dense classes can tell apart.

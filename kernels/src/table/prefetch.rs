@@ -1,5 +1,19 @@
 //! Asking for a cache line before it is needed: a hint, without an effect on what is computed.
 
+/// Starts to bring the cache line where a value begins, so that it is there when it is wanted. Past
+/// the end of the slice, and where nobody wants it, it only costs time.
+///
+/// ```
+/// use tidemill_kernels::prefetch_row;
+///
+/// prefetch_row(&[1, 2, 3], 2);
+/// prefetch_row(&[1, 2, 3], 3);
+/// ```
+#[inline(always)]
+pub fn prefetch_row<T>(values: &[T], row: usize) {
+    prefetch(values.as_ptr().wrapping_add(row));
+}
+
 /// Starts to bring the cache line where `place` begins.
 #[inline(always)]
 pub(super) fn prefetch<T>(place: *const T) {

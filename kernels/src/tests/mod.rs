@@ -7,6 +7,7 @@ mod decimals;
 mod fields;
 mod naive;
 mod numbers;
+mod slots;
 mod table;
 mod text;
 mod timestamps;

@@ -181,10 +181,11 @@ impl Store {
             predecessor = header.predecessor;
         }
         links.reverse();
-        let mut whole = later.pop().expect("there is at least the newest");
-        while let Some(next) = later.pop() {
-            whole = then(whole, next);
-        }
+        let first = later.pop().expect("there is at least the newest");
+        let mut whole = match together(later) {
+            Some(changes) => then(first, changes),
+            None => first,
+        };
         for section in &mut whole.sections {
             section.changes = mem::take(&mut section.changes).without_removed();
         }
@@ -258,6 +259,23 @@ fn link(header: &Header) -> Link {
     Link { number: header.number, checksum: header.checksum, bytes }
 }
 
+/// Checkpoints, the newest first, as one: neighbours in pairs, and these again, so that a change is
+/// copied once for each time that the number of them doubles.
+fn together(mut newest_first: Vec<Checkpoint>) -> Option<Checkpoint> {
+    while newest_first.len() > 1 {
+        let mut pairs = Vec::with_capacity(newest_first.len().div_ceil(2));
+        let mut left = newest_first.into_iter();
+        while let Some(later) = left.next() {
+            pairs.push(match left.next() {
+                Some(earlier) => then(earlier, later),
+                None => later,
+            });
+        }
+        newest_first = pairs;
+    }
+    newest_first.pop()
+}
+
 /// A checkpoint and the next one as one.
 fn then(earlier: Checkpoint, mut later: Checkpoint) -> Checkpoint {
     let mut before: BTreeMap<String, Section> =
@@ -267,6 +285,9 @@ fn then(earlier: Checkpoint, mut later: Checkpoint) -> Checkpoint {
             && before.form == section.form
         {
             section.changes = before.changes.then(&section.changes);
+        } else {
+            // What an older one may have of it was gone in between.
+            section.changes.be_whole();
         }
     }
     later

@@ -4,17 +4,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidemill_kernels::HashIndex;
+use tidemill_kernels::prefetch_row;
 
 use super::table::{ROWS, Slot, Table, Trash, place_of, slot_of};
 use super::time_index::{Links, TimeIndex};
 use crate::config::check_retained;
 use crate::error::Result;
-use crate::record::{Columns, Key, Record};
+use crate::record::{Columns, Groups, Key, Record};
 use crate::record::{hash_of, too_many_keys};
 
 /// Keys that are hashed before the first of them is looked up.
-const HASHED_AHEAD: usize = 64;
+pub(super) const HASHED_AHEAD: usize = 64;
+
+/// Entries whose memory is asked for before it is their turn.
+const ENTRIES_AHEAD: usize = 16;
 
 /// Keys that move out of sparse segments with a batch, beside as many as were removed before it.
 const MOVES: usize = 512;
@@ -82,12 +85,14 @@ pub(super) struct BatchState<K: Key, S> {
     pub(super) times: SlotTimes,
     pub(super) entries: Vec<Entry<S>>,
     pub(super) fresh: Vec<Fresh<K>>,
-    fresh_index: HashIndex,
+    /// The keys of the batch's rows, numbered as their entries are.
+    groups: K::Groups,
     /// Bytes of keys and states, by what they say of themselves, and by how much they change.
     bytes: usize,
     pub(super) bytes_added: isize,
     /// Numbers of entries, kept for their memory.
     pub(super) scratch: Vec<u32>,
+    first_rows: Vec<u32>,
     removed: Vec<(u64, Slot)>,
     removed_before: usize,
     moves: Vec<Move<K>>,
@@ -143,18 +148,17 @@ impl SlotTimes {
         }
     }
 
-    /// Calls with each slot that has changed since the last one was [`saved`](Self::saved), in
-    /// ascending order.
-    pub(super) fn each_changed(&self, mut each: impl FnMut(Slot, u64)) {
+    /// Calls `each` with the slots that have changed since the last one was
+    /// [`saved`](Self::saved), in ascending order, some time after it has called `ahead` with them.
+    pub(super) fn each_changed(&self, ahead: impl Fn(Slot), mut each: impl FnMut(Slot, u64)) {
         let has_changed = |(_, segment): &(usize, &SegmentTimes)| segment.has_changed;
         for (number, segment) in self.segments.iter().enumerate().filter(has_changed) {
-            for (first, &word) in segment.changed.iter().enumerate() {
-                let mut bits = word;
-                while bits != 0 {
-                    let row = first * 64 + bits.trailing_zeros() as usize;
-                    each(slot_of(number, row), segment.last[row]);
-                    bits &= bits - 1;
-                }
+            for row in changed_rows(&segment.changed) {
+                prefetch_row(&segment.last, row);
+                ahead(slot_of(number, row));
+            }
+            for row in changed_rows(&segment.changed) {
+                each(slot_of(number, row), segment.last[row]);
             }
         }
     }
@@ -168,12 +172,29 @@ impl SlotTimes {
         }
     }
 
+    fn prefetch(&self, slot: Slot) {
+        let (segment, row) = place_of(slot);
+        prefetch_row(&self.segments[segment].last, row);
+    }
+
     fn memory_bytes(&self) -> usize {
         let of_segment = |segment: &SegmentTimes| {
             8 * (segment.last.len() + segment.changed.len()) + 4 * segment.next.len()
         };
         self.segments.iter().map(of_segment).sum()
     }
+}
+
+/// The rows whose bits are set.
+fn changed_rows(words: &[u64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(first, &word)| {
+        let mut bits = word;
+        std::iter::from_fn(move || {
+            let row = (bits != 0).then(|| first * 64 + bits.trailing_zeros() as usize)?;
+            bits &= bits - 1;
+            Some(row)
+        })
+    })
 }
 
 impl Links for SlotTimes {
@@ -191,10 +212,11 @@ impl<K: Key, S: Record> BatchState<K, S> {
             times,
             entries: Vec::new(),
             fresh: Vec::new(),
-            fresh_index: HashIndex::new(),
+            groups: no_groups::<K>(),
             bytes: 0,
             bytes_added: 0,
             scratch: Vec::new(),
+            first_rows: Vec::new(),
             removed: Vec::new(),
             removed_before: 0,
             moves: Vec::new(),
@@ -235,7 +257,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
                     self.cleaned = (place, row);
                     return;
                 }
-                if segment.states[row].is_some() {
+                if segment.states.get(row).is_some() {
                     let key = segment.keys.get(row);
                     let (slot, hash) = (slot_of(number, row), hash_of::<K>(key));
                     self.moves.push(Move { slot, hash, key: K::from_ref(key) });
@@ -245,39 +267,56 @@ impl<K: Key, S: Record> BatchState<K, S> {
         }
     }
 
-    /// Appends the number of each key's entry.
+    /// Appends the number of each key's entry. As long as a batch makes its entries in no other
+    /// way, its keys have the numbers of their entries, and each is looked for once.
     pub(super) fn entries_of(
         &mut self,
         table: &Table<K, S>,
         keys: &K::Columns,
         entries: &mut Vec<u32>,
-    ) {
-        entries.reserve(keys.len());
-        let mut hashes = [0; HASHED_AHEAD];
-        let mut slots = [None; HASHED_AHEAD];
-        for first in (0..keys.len()).step_by(HASHED_AHEAD) {
-            let rows = first..keys.len().min(first + HASHED_AHEAD);
-            for (row, hash) in rows.clone().zip(&mut hashes) {
-                *hash = hash_of::<K>(keys.get(row));
-                table.prefetch(*hash);
-            }
-            // Apart from what follows, so that the misses of several keys overlap.
-            for (row, (slot, &hash)) in rows.clone().zip(slots.iter_mut().zip(&hashes)) {
-                *slot = table.find(hash, keys.get(row));
-            }
-            for (row, (slot, &hash)) in rows.zip(slots.iter().zip(&hashes)) {
-                entries.push(match *slot {
-                    Some(slot) => self.entry_of(slot),
-                    None => self.fresh_entry(hash, keys.get(row)),
-                });
+    ) -> Result<()> {
+        let before = entries.len();
+        self.groups.ids(keys, entries)?;
+        let mut first_rows = std::mem::take(&mut self.first_rows);
+        first_rows.clear();
+        for (row, &entry) in entries[before..].iter().enumerate() {
+            if entry as usize == self.entries.len() + first_rows.len() {
+                first_rows.push(row as u32);
             }
         }
+        self.enter_rows(table, keys, &first_rows);
+        self.first_rows = first_rows;
+        assert_eq!(self.entries.len(), self.groups.len(), "keys are numbered as they come");
+        Ok(())
     }
 
-    /// The number of the entry of a key of the table.
-    fn entry_of(&mut self, slot: Slot) -> u32 {
-        let last = self.times.last(slot);
-        if last & HAS_ENTRY != 0 { last as u32 } else { self.enter(slot) }
+    /// Makes entries for the keys of these rows, none of which has one.
+    pub(super) fn enter_rows(&mut self, table: &Table<K, S>, keys: &K::Columns, rows: &[u32]) {
+        let mut hashes = [0; HASHED_AHEAD];
+        let mut slots = [None; HASHED_AHEAD];
+        // A pass for each step, so that the misses of several keys overlap.
+        for rows in rows.chunks(HASHED_AHEAD) {
+            for (&row, hash) in rows.iter().zip(&mut hashes) {
+                *hash = hash_of::<K>(keys.get(row as usize));
+                table.prefetch_home(*hash);
+            }
+            for (_, &hash) in rows.iter().zip(&hashes) {
+                table.prefetch_key(hash);
+            }
+            for (&row, (slot, &hash)) in rows.iter().zip(slots.iter_mut().zip(&hashes)) {
+                *slot = table.find(hash, keys.get(row as usize));
+                if let Some(slot) = *slot {
+                    table.prefetch_state(slot);
+                    self.times.prefetch(slot);
+                }
+            }
+            for (&row, (slot, &hash)) in rows.iter().zip(slots.iter().zip(&hashes)) {
+                match *slot {
+                    Some(slot) => drop(self.enter(slot)),
+                    None => self.enter_fresh(hash, keys.get(row as usize)),
+                }
+            }
+        }
     }
 
     /// Makes an entry for a key of the table that has none.
@@ -296,17 +335,11 @@ impl<K: Key, S: Record> BatchState<K, S> {
         (last & HAS_ENTRY != 0).then_some(last as u32 as usize)
     }
 
-    pub(super) fn fresh_entry(&mut self, hash: u64, key: K::Ref<'_>) -> u32 {
-        let fresh = &self.fresh;
-        let same = |number| K::same(fresh[number as usize].key.to_ref(), key);
-        if let Some(number) = self.fresh_index.find(hash, same) {
-            return self.fresh[number as usize].entry;
-        }
+    /// Makes an entry for a key that is not in the table.
+    fn enter_fresh(&mut self, hash: u64, key: K::Ref<'_>) {
         let (number, entry) = (self.fresh.len() as u32, self.entries.len() as u32);
         self.fresh.push(Fresh { key: K::from_ref(key), hash, entry });
-        self.fresh_index.insert(hash, number);
         self.entries.push(Entry { place: Place::Fresh(number), last: 0, new: New::Same });
-        entry
     }
 
     /// Sets the state of an entry, of which the committed state is given.
@@ -375,7 +408,14 @@ impl<K: Key, S: Record> BatchState<K, S> {
     pub(super) fn commit(&mut self, table: &mut Table<K, S>, is_touching: bool) -> Trash<K, S> {
         let mut trash = Trash { states: Vec::new(), segments: Vec::new(), keys: Vec::new() };
         let time = self.time;
-        for entry in &mut self.entries {
+        for at in 0..self.entries.len() {
+            if let Some(&Entry { place: Place::Slot(slot), .. }) =
+                self.entries.get(at + ENTRIES_AHEAD)
+            {
+                table.prefetch_state(slot);
+                self.times.prefetch(slot);
+            }
+            let entry = &mut self.entries[at];
             let Place::Slot(slot) = entry.place else { continue };
             match &mut entry.new {
                 New::Is(state) => {
@@ -424,7 +464,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
             let slot = table.insert(hash, key, state);
             put(&mut self.times, &mut self.time_index, slot, time, threshold);
         }
-        self.fresh_index.clear();
         if let (Some(threshold), Some(index)) = (self.threshold.take(), &mut self.time_index) {
             for slot in index.take_due(threshold, &mut self.times) {
                 if table.state(slot).is_some() {
@@ -445,7 +484,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
             }
         }
         self.removed.clear();
-        self.fresh_index.clear();
         self.cleaned = (0, self.cleaned_to);
         self.threshold = None;
         self.bytes_added = 0;
@@ -462,13 +500,24 @@ impl<K: Key, S: Record> BatchState<K, S> {
         } else {
             self.entries.clear();
         }
+        let cleared = catch_unwind(AssertUnwindSafe(|| self.groups.clear()));
         // What one large batch needed is not kept for ever.
-        if room > ROWS && entries < room / 8 {
+        let is_idle = room > ROWS && entries < room / 8;
+        if is_idle || cleared.is_err() {
+            drop_each([std::mem::replace(&mut self.groups, no_groups::<K>())].into_iter());
+        }
+        if is_idle {
             self.entries.shrink_to(room / 2);
             self.fresh.shrink_to(room / 2);
             self.scratch.shrink_to(room / 2);
+            self.first_rows.shrink_to(room / 2);
         }
     }
+}
+
+/// Groups of no key: a batch may look at more keys than may have a state after it.
+fn no_groups<K: Key>() -> K::Groups {
+    K::Groups::new(u32::MAX as usize)
 }
 
 /// Gives a slot its time, and a place in the chains.

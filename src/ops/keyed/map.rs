@@ -55,7 +55,7 @@ where
         for chunk in turn.chunks.unwrap_or_default() {
             let (keys, values) = &columns::<(K, V)>(chunk).members;
             entries.clear();
-            batch.entries_of(table, keys, &mut entries);
+            batch.entries_of(table, keys, &mut entries)?;
             for (row, &entry) in entries.iter().enumerate() {
                 let entry = &mut batch.entries[entry as usize];
                 let mut state = State {

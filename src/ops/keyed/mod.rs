@@ -215,12 +215,16 @@ impl<K: Key, S: Record> SharedTable<K, S> {
     fn put_initial(&self, work: &mut Work<K, S>, time: u64) -> Result<()> {
         let initial = self.settings.initial.lock().unwrap_or_else(PoisonError::into_inner).clone();
         work.batch.time = time;
-        for (key, state) in initial.iter().flat_map(|states| &**states) {
-            let key = key.to_ref();
-            let entry = work.batch.fresh_entry(hash_of::<K>(key), key) as usize;
-            work.batch.set(entry, None, Some(S::from_ref(state.to_ref())));
+        let pairs = || initial.iter().flat_map(|states| &**states);
+        let (mut keys, mut entries) = (K::Columns::default(), Vec::new());
+        pairs().for_each(|(key, _)| keys.push(key.to_ref()));
+        let table = self.read();
+        work.batch.entries_of(&table, &keys, &mut entries)?;
+        for ((_, state), entry) in pairs().zip(entries) {
+            work.batch.set(entry as usize, None, Some(S::from_ref(state.to_ref())));
         }
-        work.batch.finish(&self.read(), self.keys_max, self.bytes_max)?;
+        work.batch.finish(&table, self.keys_max, self.bytes_max)?;
+        drop(table);
         self.commit(work);
         work.has_initial = true;
         Ok(())

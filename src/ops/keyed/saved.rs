@@ -43,7 +43,8 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         if work.saved_header != Some(header) {
             changes.put(HEADER, |out| out.push(header));
         }
-        work.batch.times.each_changed(|slot, last| {
+        let ahead = |slot| table.prefetch_slot(slot);
+        work.batch.times.each_changed(ahead, |slot, last| {
             let number = FIRST_SLOT + u64::from(slot);
             match table.state(slot) {
                 None => changes.remove(number),

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use tidemill_kernels::HashIndex;
+use tidemill_kernels::{HashIndex, Slots};
 
 use crate::record::{Columns, Key};
 
@@ -38,13 +38,24 @@ pub(super) struct Table<K: Key, S> {
     /// Segments of which half or more is holes, if they still are.
     sparse: VecDeque<usize>,
     live: usize,
+    /// Bytes of the keys of segments that are full.
+    key_bytes: usize,
 }
 
 pub(super) struct Segment<K: Key, S> {
     pub(super) keys: K::Columns,
     /// Nothing where a key was removed.
-    pub(super) states: Vec<Option<S>>,
+    pub(super) states: Slots<S>,
     live: usize,
+    /// Of the keys, once there is no room for more.
+    key_bytes: usize,
+}
+
+impl<K: Key, S> Segment<K, S> {
+    fn new() -> Self {
+        let (keys, states) = (K::Columns::default(), Slots::with_capacity(ROWS));
+        Segment { keys, states, live: 0, key_bytes: 0 }
+    }
 }
 
 /// What a table has let go of, to be dropped when nobody waits.
@@ -63,6 +74,7 @@ impl<K: Key, S> Table<K, S> {
             free: Vec::new(),
             sparse: VecDeque::new(),
             live: 0,
+            key_bytes: 0,
         }
     }
 
@@ -73,14 +85,35 @@ impl<K: Key, S> Table<K, S> {
 
     /// Bytes that belong to keys and the index, and to the states' own size.
     pub(super) fn memory_bytes(&self) -> usize {
-        let of_segment = |segment: &Segment<K, S>| {
-            segment.keys.byte_len() + segment.states.capacity() * size_of::<Option<S>>()
-        };
-        self.segments.iter().map(of_segment).sum::<usize>() + self.index.memory_bytes()
+        let states = self.segments.iter().map(|segment| segment.states.memory_bytes());
+        let open = self.open.map_or(0, |open| self.segments[open].keys.byte_len());
+        self.key_bytes + open + states.sum::<usize>() + self.index.memory_bytes()
     }
 
-    pub(super) fn prefetch(&self, hash: u64) {
+    /// Asks for the memory where the search for a key begins.
+    pub(super) fn prefetch_home(&self, hash: u64) {
         self.index.prefetch(hash);
+    }
+
+    /// Asks for the memory of the key that is probably found, once its home is there.
+    pub(super) fn prefetch_key(&self, hash: u64) {
+        if let Some(slot) = self.index.guess(hash) {
+            let (segment, row) = place_of(slot);
+            self.segments[segment].keys.prefetch(row);
+        }
+    }
+
+    /// Asks for the memory of a state.
+    pub(super) fn prefetch_state(&self, slot: Slot) {
+        let (segment, row) = place_of(slot);
+        self.segments[segment].states.prefetch(row);
+    }
+
+    /// Asks for the memory of a slot's key and state.
+    pub(super) fn prefetch_slot(&self, slot: Slot) {
+        let (segment, row) = place_of(slot);
+        self.segments[segment].keys.prefetch(row);
+        self.segments[segment].states.prefetch(row);
     }
 
     pub(super) fn find(&self, hash: u64, key: K::Ref<'_>) -> Option<Slot> {
@@ -95,7 +128,7 @@ impl<K: Key, S> Table<K, S> {
     /// The state of a key, or nothing in a hole.
     pub(super) fn state(&self, slot: Slot) -> Option<&S> {
         let (segment, row) = place_of(slot);
-        self.segments.get(segment)?.states.get(row)?.as_ref()
+        self.segments.get(segment)?.states.get(row)
     }
 
     /// The slots that have a key.
@@ -103,7 +136,7 @@ impl<K: Key, S> Table<K, S> {
         self.segments.iter().enumerate().flat_map(|(number, segment)| {
             let rows = segment.states.iter().enumerate();
             rows.filter_map(move |(row, state)| {
-                Some((slot_of(number, row), segment.keys.get(row), state.as_ref()?))
+                Some((slot_of(number, row), segment.keys.get(row), state?))
             })
         })
     }
@@ -118,7 +151,7 @@ impl<K: Key, S> Table<K, S> {
     /// Puts a state in the place of another one, which it gives back.
     pub(super) fn replace(&mut self, slot: Slot, state: &mut S) {
         let (segment, row) = place_of(slot);
-        let old = self.segments[segment].states[row].as_mut();
+        let old = self.segments[segment].states.get_mut(row);
         std::mem::swap(old.expect("a hole has no state to replace"), state);
     }
 
@@ -175,6 +208,7 @@ impl<K: Key, S> Table<K, S> {
         self.live += 1;
         if row + 1 == ROWS {
             self.open = None;
+            self.close(number);
             self.check_sparse(number);
         }
         slot_of(number, row)
@@ -185,8 +219,7 @@ impl<K: Key, S> Table<K, S> {
             return open;
         }
         let number = self.free.pop().unwrap_or_else(|| {
-            let (keys, states) = (K::Columns::default(), Vec::with_capacity(ROWS));
-            self.segments.push(Segment { keys, states, live: 0 });
+            self.segments.push(Segment::new());
             self.segments.len() - 1
         });
         self.open = Some(number);
@@ -197,18 +230,26 @@ impl<K: Key, S> Table<K, S> {
     fn take(&mut self, slot: Slot, trash: &mut Vec<K::Columns>) -> Option<S> {
         let (number, row) = place_of(slot);
         let segment = &mut self.segments[number];
-        let state = segment.states[row].take();
+        let state = segment.states.take(row);
         segment.live -= 1;
         if self.open != Some(number) {
             if segment.live == 0 {
                 trash.push(std::mem::take(&mut segment.keys));
                 segment.states.clear();
+                self.key_bytes -= std::mem::take(&mut segment.key_bytes);
                 self.free.push(number);
             } else if segment.live == ROWS / 2 {
                 self.sparse.push_back(number);
             }
         }
         state
+    }
+
+    /// Counts the keys of a segment that gets no more of them.
+    fn close(&mut self, number: usize) {
+        let segment = &mut self.segments[number];
+        segment.key_bytes = segment.keys.byte_len();
+        self.key_bytes += segment.key_bytes;
     }
 
     /// Of a segment that is no longer open.
@@ -240,8 +281,7 @@ impl<K: Key, S> Filling<K, S> {
         let (number, row) = place_of(slot);
         let Table { segments, live, index, .. } = &mut self.table;
         while segments.len() <= number {
-            let (keys, states) = (K::Columns::default(), Vec::with_capacity(ROWS));
-            segments.push(Segment { keys, states, live: 0 });
+            segments.push(Segment::new());
         }
         let segment = &mut segments[number];
         while segment.states.len() < row {
@@ -270,6 +310,7 @@ impl<K: Key, S> Filling<K, S> {
             } else if table.segments[number].live == 0 {
                 table.free.push(number);
             } else {
+                table.close(number);
                 table.check_sparse(number);
             }
         }
@@ -293,12 +334,18 @@ impl<K: Key, S> Table<K, S> {
     /// Whether the counts are what they count.
     pub(super) fn is_consistent(&self) -> bool {
         let count = |segment: &Segment<K, S>| segment.states.iter().flatten().count();
+        let bytes: usize = self.segments.iter().map(|segment| segment.keys.byte_len()).sum();
+        let open = self.open.map_or(0, |open| self.segments[open].keys.byte_len());
         let are_live = self.segments.iter().all(|segment| {
             let are_all = segment.keys.len() == segment.states.len();
             are_all && count(segment) == segment.live
         });
         let live: usize = self.segments.iter().map(count).sum();
         let are_free = self.free.iter().all(|&number| self.segments[number].states.is_empty());
-        are_live && are_free && live == self.live && live == self.index.len()
+        are_live
+            && are_free
+            && bytes == self.key_bytes + open
+            && live == self.live
+            && live == self.index.len()
     }
 }

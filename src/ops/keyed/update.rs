@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::Place;
+use super::batch::{HASHED_AHEAD, Place};
 use super::{At, Step};
 use crate::error::Result;
 use crate::ops::{Turn, reuse};
@@ -73,17 +73,20 @@ where
     ) -> Result<AnyChunk> {
         let mut emitted = reuse::<<(K, S) as Record>::Columns>(last);
         let out = Arc::get_mut(&mut emitted).expect("reuse() gives unshared columns");
-        let mut entries = std::mem::take(&mut at.batch.scratch);
         for chunk in turn.chunks.unwrap_or_default() {
             // The operator before has brought a key's values together.
             let (keys, values) = &columns::<(K, Vec<V>)>(chunk).members;
-            entries.clear();
-            at.batch.entries_of(at.table, keys, &mut entries);
-            for (row, &entry) in entries.iter().enumerate() {
-                self.update(&mut at, turn.time, entry as usize, values.get(row), out);
+            let mut rows = [0; HASHED_AHEAD];
+            for first in (0..keys.len()).step_by(HASHED_AHEAD) {
+                let rows = &mut rows[..(keys.len() - first).min(HASHED_AHEAD)];
+                (first as u32..).zip(&mut *rows).for_each(|(number, row)| *row = number);
+                let entry = at.batch.entries.len();
+                at.batch.enter_rows(at.table, keys, rows);
+                for (entry, row) in (entry..).zip(first..first + rows.len()) {
+                    self.update(&mut at, turn.time, entry, values.get(row), out);
+                }
             }
         }
-        at.batch.scratch = entries;
         if !at.settings.is_touched_only.load(Ordering::Relaxed) {
             let table = at.table;
             for (slot, ..) in table.slots() {
