@@ -86,6 +86,17 @@ pub(crate) fn bounded_context(threads: usize) -> Result<StreamingContext> {
     StreamingContext::builder("bench").batch_interval(interval).threads(threads).build()
 }
 
+/// Seconds that the process's threads have had a processor for: what others do on a machine that
+/// is shared shows in it less than in what the clock says.
+pub(crate) fn processor_seconds() -> f64 {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0.0 };
+    let nanoseconds = threads.flatten().filter_map(|thread| {
+        let schedstat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        schedstat.split(' ').next()?.parse::<u64>().ok()
+    });
+    nanoseconds.sum::<u64>() as f64 / 1e9
+}
+
 /// The median.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
