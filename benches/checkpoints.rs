@@ -260,7 +260,8 @@ fn timed_restarts<K: Key>(name: &str, directory: &Path) {
     let least = times.iter().copied().fold(f64::INFINITY, f64::min);
     println!(
         "{name:50} {:.2} s, at best {least:.2}, {:.2} of processors; \
-         {bytes:.0} MB of files, in {:.2} s when only read; {:.0} MB at the peak, {:.0} MB afterwards",
+         {bytes:.0} MB of files, in {:.2} s when only read; {:.0} MB at the peak, {:.0} MB \
+         afterwards",
         median(times),
         median(processors),
         median(reads.into_iter().map(|(seconds, _)| seconds).collect()),
