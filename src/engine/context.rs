@@ -321,8 +321,8 @@ impl StreamingContext {
     /// After a crash what is in the log and not in the checkpoint is given again, before anything
     /// new; state has it exactly once. What a source has not acknowledged is its senders' to send
     /// again: [`Listen::acknowledging`](crate::Listen::acknowledging), or
-    /// [`Receiver::acknowledge`] of one of your own. Sources that go back by themselves, such as
-    /// files, have no log.
+    /// [`Receiver::acknowledge`](crate::Receiver::acknowledge) of one of your own. Sources that go
+    /// back by themselves, such as files, have no log.
     ///
     /// Each source has up to [`Limits::intake_log_bytes`] on disk; what the last two checkpoints
     /// have is removed. A disk that fails holds the source up, and surfaces from

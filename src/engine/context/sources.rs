@@ -52,7 +52,7 @@ impl StreamingContext {
     /// them.
     ///
     /// What an input ends with and is no whole record is dropped, counted as
-    /// [rejected](SourceCounts::lines_rejected), and an error that surfaces from
+    /// [rejected](crate::SourceCounts::lines_rejected), and an error that surfaces from
     /// [`await_termination`](Self::await_termination) while the stream goes on.
     ///
     /// ```
@@ -75,7 +75,8 @@ impl StreamingContext {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the length is 0, or more than [`Limits::line_bytes`].
+    /// [`ErrorKind::Config`] if the length is 0, or more than
+    /// [`Limits::line_bytes`](crate::Limits::line_bytes).
     pub fn record_stream(
         &self,
         receiver: impl Receiver,
