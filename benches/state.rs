@@ -168,14 +168,20 @@ fn touched<K: Key>(name: &str, keys: usize, rounds: usize, key: impl Fn(usize) -
     }
     let mut ratios = Vec::new();
     let mut of_touched = Vec::new();
+    let mut batches = 0;
     for round in 0..=rounds {
-        let keys_of_round = (0..some).map(|n| mixed((round * some + n) as u64) as usize % keys);
-        let batch: Batch<(K, i64)> = keys_of_round.map(|number| (key(number), 1)).collect();
-        let (seconds_of_all, seconds) = (all.run(&batch), touched.run(&batch));
-        assert_eq!(all.total() as usize, keys + (round + 1) * some, "each row counts once");
+        // Some in a row, as one program alone would have them.
+        let of_round: Vec<Batch<(K, i64)>> = (4 * round..4 * round + 4)
+            .map(|number| (number * some..(number + 1) * some).map(|n| mixed(n as u64) as usize))
+            .map(|numbers| numbers.map(|number| (key(number % keys), 1)).collect())
+            .collect();
+        let seconds_of_all: f64 = of_round.iter().map(|batch| all.run(batch)).sum();
+        let seconds: f64 = of_round.iter().map(|batch| touched.run(batch)).sum();
+        batches += of_round.len();
+        assert_eq!(all.total() as usize, keys + batches * some, "each row counts once");
         if round > 0 {
             ratios.push(seconds_of_all / seconds);
-            of_touched.push(seconds * 1e3);
+            of_touched.push(seconds * 1e3 / of_round.len() as f64);
         }
     }
     println!("\ntouched_only(), {some} of {keys} {name}: {:.2} ms", median(of_touched));

@@ -100,6 +100,18 @@ impl Changes {
         std::iter::from_fn(move || entries.known())
     }
 
+    /// Appends entries whose numbers are all above those that are there.
+    pub(crate) fn append(&mut self, above: &Changes) {
+        let mut entries = Entries { rest: &above.bytes, next: 0 };
+        let Some((number, bytes)) = entries.known() else { return };
+        self.push(number, bytes);
+        // What follows stands on the entry before it here, too, so it is copied as it is.
+        self.bytes.extend_from_slice(entries.rest);
+        self.count += above.count - 1;
+        self.removed += above.removed - u64::from(bytes.is_none());
+        self.next = above.next;
+    }
+
     /// These changes and later ones as one.
     pub(crate) fn then(self, later: &Changes) -> Changes {
         let mut all = Changes { is_whole: self.is_whole || later.is_whole, ..Changes::default() };
@@ -125,7 +137,7 @@ impl Changes {
             return;
         }
         self.push(number, bytes);
-        // What follows stands on the entry before it here, too, so it is copied as it is.
+        // As above.
         let run = from.rest;
         loop {
             before = *from;
@@ -278,6 +290,16 @@ mod tests {
                 let again = Changes::from_bytes(both.bytes().to_vec(), false).unwrap();
                 assert_eq!((both.count, both.removed), (again.count, again.removed));
                 assert_eq!(both.next, again.next);
+                let mut above = Changes::default();
+                for (number, bytes) in later.iter() {
+                    above.push(number + 2000, bytes);
+                }
+                let mut appended = earlier.clone();
+                appended.append(&above);
+                assert!(appended.iter().eq(earlier.iter().chain(above.iter())));
+                let again = Changes::from_bytes(appended.bytes().to_vec(), false).unwrap();
+                assert_eq!((appended.count, appended.removed), (again.count, again.removed));
+                assert_eq!(appended.next, if above.count == 0 { earlier.next } else { above.next });
                 let left = both.without_removed();
                 assert!(left.is_whole() && left.removed == 0);
                 assert!(left.iter().eq(expected.into_iter().filter(|(_, bytes)| bytes.is_some())));

@@ -5,8 +5,23 @@ use std::any::type_name;
 use super::Record;
 use crate::error::{Error, ErrorKind, Result};
 
+/// The bits of eight bytes that say that another byte follows.
+const FOLLOWED: u64 = 0x8080_8080_8080_8080;
+
 /// Appends a number as LEB128: seven bits a byte, the least first.
+#[inline]
 pub(crate) fn push_varint(mut number: u64, out: &mut Vec<u8>) {
+    if number >> 56 == 0 {
+        // Bytes at once: those that are not zero and the first, all but the last of them followed.
+        let bytes = spread(number);
+        let bits = 64 - (bytes | 1).leading_zeros();
+        let len = bits.div_ceil(8);
+        let before = FOLLOWED & !(u64::MAX << (8 * (len - 1)));
+        let end = out.len() + len as usize;
+        out.extend_from_slice(&(bytes | before).to_le_bytes());
+        out.truncate(end);
+        return;
+    }
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -15,7 +30,36 @@ pub(crate) fn push_varint(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Takes such a number off the front.
+#[inline]
 pub(crate) fn take_varint(from: &mut &[u8]) -> Result<u64> {
+    if let Some(&bytes) = from.first_chunk() {
+        let bytes = u64::from_le_bytes(bytes);
+        let last = !bytes & FOLLOWED;
+        if last != 0 {
+            *from = &from[last.trailing_zeros() as usize / 8 + 1..];
+            return Ok(gathered(bytes & (last ^ (last - 1)) & !FOLLOWED));
+        }
+    }
+    take_long_varint(from)
+}
+
+/// Spreads 56 bits over eight bytes, seven in each.
+fn spread(bits: u64) -> u64 {
+    let bits = bits & 0x0FFF_FFFF | bits << 4 & 0x0FFF_FFFF << 32;
+    let bits = bits & 0x3FFF_0000_3FFF | bits << 2 & 0x3FFF_0000_3FFF << 16;
+    bits & 0x007F_007F_007F_007F | bits << 1 & 0x7F00_7F00_7F00_7F00
+}
+
+/// The other way round.
+fn gathered(bytes: u64) -> u64 {
+    let bits = bytes & 0x007F_007F_007F_007F | bytes >> 1 & 0x3F80_3F80_3F80_3F80;
+    let bits = bits & 0x3FFF_0000_3FFF | bits >> 2 & 0x3FFF_0000_3FFF << 14;
+    bits & 0x0FFF_FFFF | bits >> 4 & 0x0FFF_FFFF << 28
+}
+
+/// A number of more bytes, or near the end of all.
+#[cold]
+fn take_long_varint(from: &mut &[u8]) -> Result<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = from.split_first().ok_or_else(torn)?;
@@ -145,12 +189,19 @@ mod tests {
 
     #[test]
     fn varints_come_back() {
-        for number in [0, 1, 127, 128, 1 << 62, u64::MAX] {
-            let mut bytes = Vec::new();
+        let near = (0..64).flat_map(|bit| [1 << bit, (1 << bit) - 1, (1 << bit) + 1]);
+        for number in near.chain([0, 0x0102_0408_1020_4081, u64::MAX]) {
+            let mut bytes = vec![9; 3];
             push_varint(number, &mut bytes);
-            let mut rest = bytes.as_slice();
-            assert_eq!(take_varint(&mut rest).unwrap(), number);
-            assert!(rest.is_empty());
+            let bytes = bytes.split_off(3);
+            let bits = u64::BITS - number.leading_zeros();
+            assert_eq!(bytes.len() as u32, bits.div_ceil(7).max(1), "{number}");
+            assert!(bytes.iter().rev().skip(1).all(|byte| byte & 0x80 != 0));
+            for follows in 0..10 {
+                let mut rest = &[&bytes[..], &vec![0xFF; follows]].concat()[..];
+                assert_eq!(take_varint(&mut rest).unwrap(), number);
+                assert_eq!(rest.len(), follows);
+            }
             assert!(take_varint(&mut &bytes[..bytes.len() - 1]).is_err());
         }
         assert!(take_varint(&mut [0xFF; 11].as_slice()).is_err());

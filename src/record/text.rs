@@ -109,7 +109,10 @@ impl Columns for TextColumn {
     }
 
     fn prefetch(&self, row: usize) {
-        prefetch_row(self.spans(), row);
+        // Nothing waits for the span: others are on their way while it comes from memory.
+        if let Some(span) = self.spans().get(row) {
+            prefetch_row(self.bytes(), span.start as usize);
+        }
     }
 
     fn push(&mut self, row: &str) {

@@ -1,7 +1,7 @@
 //! An index of eight bytes a slot: from the hash of a key to the key's number, or whatever else 32
 //! bits may say of where it is. Who asks compares the key; the index knows 32 bits of its hash.
 //!
-//! Thirty-two segments, chosen by the hash's top bits, grow apart, each at a length that no other
+//! Sixty-four segments, chosen by the hash's top bits, grow apart, each at a length that no other
 //! has, so that no row waits for more than a part of it; and they grow by what is in them, without
 //! a look at any key.
 
@@ -10,13 +10,13 @@ use super::huge;
 use super::prefetch::prefetch;
 
 /// Top bits of a tag that all keys of a segment share.
-const INDEX_BITS: u32 = 5;
+const INDEX_BITS: u32 = 6;
 
 /// Segments of an index.
 const INDEX_SEGMENTS: usize = 1 << INDEX_BITS;
 
 /// Lines of a segment whose memory is not worth time: all of them fill an L2 cache.
-const SMALL_LINES: usize = 512;
+const SMALL_LINES: usize = 256;
 
 /// Times its lines that a segment reserves: memory that is not written to costs nothing yet.
 const RESERVE: usize = 4;

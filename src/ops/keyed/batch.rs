@@ -148,11 +148,22 @@ impl SlotTimes {
         }
     }
 
-    /// Calls `each` with the slots that have changed since the last one was
-    /// [`saved`](Self::saved), in ascending order, some time after it has called `ahead` with them.
-    pub(super) fn each_changed(&self, ahead: impl Fn(Slot), mut each: impl FnMut(Slot, u64)) {
-        let has_changed = |(_, segment): &(usize, &SegmentTimes)| segment.has_changed;
-        for (number, segment) in self.segments.iter().enumerate().filter(has_changed) {
+    /// The segments with slots that have changed since the last ones were [`saved`](Self::saved).
+    pub(super) fn changed_segments(&self) -> Vec<usize> {
+        let segments = self.segments.iter().enumerate();
+        segments.filter(|(_, segment)| segment.has_changed).map(|(number, _)| number).collect()
+    }
+
+    /// Calls `each` with the slots of these segments that have changed, in ascending order, some
+    /// time after it has called `ahead` with them.
+    pub(super) fn each_changed(
+        &self,
+        segments: &[usize],
+        ahead: impl Fn(Slot),
+        mut each: impl FnMut(Slot, u64),
+    ) {
+        for &number in segments {
+            let segment = &self.segments[number];
             for row in changed_rows(&segment.changed) {
                 prefetch_row(&segment.last, row);
                 ahead(slot_of(number, row));
@@ -455,7 +466,11 @@ impl<K: Key, S: Record> BatchState<K, S> {
                 index.link_moved(to, last, threshold, &mut self.times);
             }
         }
-        for Fresh { key, hash, entry } in self.fresh.drain(..) {
+        let mut fresh = self.fresh.drain(..);
+        while let Some(Fresh { key, hash, entry }) = fresh.next() {
+            if let Some(ahead) = fresh.as_slice().get(ENTRIES_AHEAD) {
+                table.prefetch_home(ahead.hash);
+            }
             let new = &mut self.entries[entry as usize].new;
             let New::Is(state) = std::mem::replace(new, New::Same) else {
                 trash.keys.push(key);
@@ -464,6 +479,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
             let slot = table.insert(hash, key, state);
             put(&mut self.times, &mut self.time_index, slot, time, threshold);
         }
+        drop(fresh);
         if let (Some(threshold), Some(index)) = (self.threshold.take(), &mut self.time_index) {
             for slot in index.take_due(threshold, &mut self.times) {
                 if table.state(slot).is_some() {

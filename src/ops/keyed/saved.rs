@@ -1,7 +1,10 @@
 //! How a keyed state is saved: an entry for each slot, and one before them.
 
-use super::batch::BatchState;
-use super::table::{Filling, Slot};
+use rayon::iter::ParallelIterator;
+use rayon::slice::ParallelSlice;
+
+use super::batch::{BatchState, SlotTimes};
+use super::table::{Filling, Slot, Table, filled};
 use super::{SharedTable, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Changes;
@@ -14,6 +17,9 @@ const HEADER: u64 = 0;
 
 /// The entry of the first slot.
 const FIRST_SLOT: u64 = 1;
+
+/// Segments that are worth another thread.
+const SEGMENTS_MIN: usize = if cfg!(test) { 2 } else { 16 };
 
 const HAS_INITIAL: u8 = 1;
 const HAS_STARTED: u8 = 2;
@@ -43,18 +49,19 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         if work.saved_header != Some(header) {
             changes.put(HEADER, |out| out.push(header));
         }
-        let ahead = |slot| table.prefetch_slot(slot);
-        work.batch.times.each_changed(ahead, |slot, last| {
-            let number = FIRST_SLOT + u64::from(slot);
-            match table.state(slot) {
-                None => changes.remove(number),
-                Some(state) => changes.put(number, |out| {
-                    push_varint(last, out);
-                    K::save(table.key(slot), out);
-                    S::save(state.to_ref(), out);
-                }),
-            }
-        });
+        let (table, times) = (&*table, &work.batch.times);
+        let segments = times.changed_segments();
+        let part = segments.len().div_ceil(rayon::current_num_threads()).max(SEGMENTS_MIN);
+        if segments.len() <= part {
+            save_segments(table, times, &segments, changes);
+        } else {
+            let parts = segments.par_chunks(part).map(|segments| {
+                let mut part = Changes::default();
+                save_segments(table, times, segments, &mut part);
+                part
+            });
+            parts.collect::<Vec<_>>().iter().for_each(|part| changes.append(part));
+        }
         // What runs something of the user's has come before: had it panicked, all of this would
         // still be to be saved.
         work.saved_header = Some(header);
@@ -69,25 +76,47 @@ impl<K: Key, S: Record> SharedTable<K, S> {
             return Err(too_many_keys(self.keys_max));
         }
         let mut work = Work::new(self.timeout_millis());
-        let mut filling = Filling::new(keys);
-        for (number, bytes) in saved.iter() {
-            let Some(mut from) = bytes else { continue };
-            let Some(slot) = number.checked_sub(FIRST_SLOT) else {
-                let [header] = *from else { return Err(torn()) };
-                work.has_initial = header & HAS_INITIAL != 0;
-                work.has_started = header & HAS_STARTED != 0;
-                work.saved_header = Some(header);
-                continue;
-            };
-            let slot = Slot::try_from(slot).ok().filter(|&slot| slot < Slot::MAX - 1);
-            load_slot(&mut filling, &mut work.batch, slot.ok_or_else(torn)?, &mut from)?;
-        }
+        let table = filled(keys, |filling| {
+            for (number, bytes) in saved.iter() {
+                let Some(mut from) = bytes else { continue };
+                let Some(slot) = number.checked_sub(FIRST_SLOT) else {
+                    let [header] = *from else { return Err(torn()) };
+                    work.has_initial = header & HAS_INITIAL != 0;
+                    work.has_started = header & HAS_STARTED != 0;
+                    work.saved_header = Some(header);
+                    continue;
+                };
+                let slot = Slot::try_from(slot).ok().filter(|&slot| slot < Slot::MAX - 1);
+                load_slot(filling, &mut work.batch, slot.ok_or_else(torn)?, &mut from)?;
+            }
+            Ok(())
+        })?;
         let mut own = self.lock();
-        self.set_table(filling.finish());
+        self.set_table(table);
         *own = work;
         self.measure(&own);
         Ok(())
     }
+}
+
+fn save_segments<K: Key, S: Record>(
+    table: &Table<K, S>,
+    times: &SlotTimes,
+    segments: &[usize],
+    changes: &mut Changes,
+) {
+    let ahead = |slot| table.prefetch_slot(slot);
+    times.each_changed(segments, ahead, |slot, last| {
+        let number = FIRST_SLOT + u64::from(slot);
+        match table.state(slot) {
+            None => changes.remove(number),
+            Some(state) => changes.put(number, |out| {
+                push_varint(last, out);
+                K::save(table.key(slot), out);
+                S::save(state.to_ref(), out);
+            }),
+        }
+    });
 }
 
 fn load_slot<K: Key, S: Record>(

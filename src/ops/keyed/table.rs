@@ -5,9 +5,11 @@
 //! used again.
 
 use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tidemill_kernels::{HashIndex, Slots};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Columns, Key};
 
 /// Rows of a segment: as many as are worth an allocation, few enough that a segment is made in no
@@ -265,21 +267,53 @@ pub(super) struct Filling<K: Key, S> {
     table: Table<K, S>,
     /// Keys that the index does not know yet.
     hashed: Vec<(u64, Slot)>,
+    indexing: SyncSender<Vec<(u64, Slot)>>,
 }
 
 /// Keys that wait until the index has asked for its memory.
 const HASHED_AHEAD: usize = 64;
 
-impl<K: Key, S> Filling<K, S> {
-    pub(super) fn new(keys: usize) -> Self {
-        let index = HashIndex::with_room(keys);
-        Filling { table: Table { index, ..Table::new() }, hashed: Vec::new() }
-    }
+/// Keys that the thread of the index is given at once, and how many times it may be behind.
+const HASHED: usize = 1 << 12;
+const HASHED_BEHIND: usize = 8;
 
+/// A table of as many keys as `fill` adds, of which there are about so many. A thread of its own
+/// puts them into the index, which takes about as long as all the rest.
+pub(super) fn filled<K: Key, S>(
+    keys: usize,
+    fill: impl FnOnce(&mut Filling<K, S>) -> Result<()>,
+) -> Result<Table<K, S>> {
+    std::thread::scope(|scope| {
+        let (indexing, hashed) = sync_channel(HASHED_BEHIND);
+        let thread = std::thread::Builder::new().name("index of a state".to_owned());
+        let index =
+            thread.spawn_scoped(scope, move || index_of(keys, hashed)).map_err(|error| {
+                Error::caused(ErrorKind::State, "cannot start the thread of an index", error)
+            })?;
+        let mut filling = Filling { table: Table::new(), hashed: Vec::new(), indexing };
+        fill(&mut filling)?;
+        let mut table = filling.finish();
+        table.index = index.join().expect("nothing of the user's runs there");
+        Ok(table)
+    })
+}
+
+fn index_of(keys: usize, hashed: Receiver<Vec<(u64, Slot)>>) -> HashIndex {
+    let mut index = HashIndex::with_room(keys);
+    for all in hashed {
+        for some in all.chunks(HASHED_AHEAD) {
+            some.iter().for_each(|&(hash, _)| index.prefetch(hash));
+            some.iter().for_each(|&(hash, slot)| index.insert(hash, slot));
+        }
+    }
+    index
+}
+
+impl<K: Key, S> Filling<K, S> {
     /// Adds the key of a slot that comes after all before.
     pub(super) fn add(&mut self, slot: Slot, hash: u64, key: K, state: S) {
         let (number, row) = place_of(slot);
-        let Table { segments, live, index, .. } = &mut self.table;
+        let Table { segments, live, .. } = &mut self.table;
         while segments.len() <= number {
             segments.push(Segment::new());
         }
@@ -293,15 +327,15 @@ impl<K: Key, S> Filling<K, S> {
         segment.states.push(Some(state));
         segment.live += 1;
         *live += 1;
-        index.prefetch(hash);
         self.hashed.push((hash, slot));
-        if self.hashed.len() == HASHED_AHEAD {
-            self.insert_hashed();
+        if self.hashed.len() == HASHED {
+            self.send_hashed();
         }
     }
 
-    pub(super) fn finish(mut self) -> Table<K, S> {
-        self.insert_hashed();
+    /// The table without its index, the last of which is on its way.
+    fn finish(mut self) -> Table<K, S> {
+        self.send_hashed();
         let table = &mut self.table;
         let last = table.segments.len().checked_sub(1);
         for number in 0..table.segments.len() {
@@ -317,10 +351,9 @@ impl<K: Key, S> Filling<K, S> {
         self.table
     }
 
-    fn insert_hashed(&mut self) {
-        for (hash, slot) in self.hashed.drain(..) {
-            self.table.index.insert(hash, slot);
-        }
+    fn send_hashed(&mut self) {
+        let hashed = std::mem::replace(&mut self.hashed, Vec::with_capacity(HASHED));
+        self.indexing.send(hashed).expect("it takes all until there are no more");
     }
 }
 
