@@ -148,6 +148,7 @@ impl SavedParts {
             let files = LogFiles::open(storage.clone(), &directory, &source.name)?;
             let mut replay = files.replay_after(saved)?;
             if let Some(settings) = settings {
+                files.make_directory()?;
                 let log = Log::new(settings, limits.intake_log_bytes, files);
                 source.intake.log_to(Arc::new(log), replay);
             } else if replay.next()?.is_some() {

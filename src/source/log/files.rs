@@ -60,7 +60,7 @@ struct Open {
 }
 
 impl LogFiles {
-    /// The log of a source in this directory, which is made if it is not there.
+    /// The log of a source in this directory, of which there need be none yet.
     pub(crate) fn open(
         storage: Arc<dyn Storage>,
         directory: &Path,
@@ -71,10 +71,13 @@ impl LogFiles {
                 format!("cannot open the intake log of {source:?} in {}", directory.display());
             Error::caused(ErrorKind::Checkpoint, message, error)
         };
-        storage.create_directory(directory).map_err(failed)?;
         let stem = stem_of(source);
         let mut closed = Vec::new();
-        for path in storage.list(directory).map_err(failed)? {
+        let paths = match storage.list(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed.map_err(failed)?,
+        };
+        for path in paths {
             if let Some((of, number, first)) = numbers_in(&path)
                 && of == stem
             {
@@ -86,6 +89,21 @@ impl LogFiles {
         let next = closed.last().map_or(0, |last| last.number + 1);
         let (directory, source) = (directory.to_owned(), source.to_owned());
         Ok(LogFiles { storage, directory, source, stem, closed, open: None, next })
+    }
+
+    /// Makes the directory, and makes its name last: what is synced in it would otherwise be gone
+    /// with it. To be called before anything is appended.
+    pub(crate) fn make_directory(&self) -> Result<()> {
+        let made = self.storage.create_directory(&self.directory).and_then(|()| {
+            match self.directory.parent() {
+                Some(parent) => self.storage.sync_directory(parent),
+                None => Ok(()),
+            }
+        });
+        made.map_err(|error| {
+            let message = format!("cannot make {} for the intake log", self.directory.display());
+            Error::caused(ErrorKind::Checkpoint, message, error)
+        })
     }
 
     /// Bytes of all files.

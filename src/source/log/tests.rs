@@ -54,7 +54,7 @@ impl Course {
     /// False if it could not begin.
     fn live(&mut self, disk: &FaultyDisk, settings: IntakeLog, blocks: u64) -> bool {
         let Ok(files) = open(disk) else { return false };
-        if self.replay(&files).is_err() {
+        if self.replay(&files).is_err() || files.make_directory().is_err() {
             return false;
         }
         let log = Log::new(settings, 64 << 20, files);
