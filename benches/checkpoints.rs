@@ -27,25 +27,18 @@ use tidemill::{Key, Limits, QueueHandle};
 const FILL: usize = 250_000;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let is_test = arguments.iter().any(|argument| argument == "--test");
-    let names: Vec<&String> = arguments.iter().filter(|name| !name.starts_with("--")).collect();
-    let is_on = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);
-    let number = |name: &str, test: usize, bench: usize| {
-        let set = std::env::var(name).ok().and_then(|number| number.parse().ok());
-        if is_test { test } else { set.unwrap_or(bench) }
-    };
+    let arguments = corpus::Arguments::new();
     let size = Size {
-        keys: number("KEYS", 20_000, 10_000_000),
-        rounds: number("ROUNDS", 3, 60),
-        interval: Duration::from_millis(number("INTERVAL", 20, 500) as u64),
+        keys: arguments.number("KEYS", 20_000, 10_000_000),
+        rounds: arguments.number("ROUNDS", 3, 60),
+        interval: Duration::from_millis(arguments.number("INTERVAL", 20, 500) as u64),
     };
     println!("{}", corpus::machine());
-    if is_on("restart") {
+    if arguments.is_on("restart") {
         restart("i64 keys", &size, |key| key as i64);
         restart("keys of 16 bytes", &size, |key| format!("station-{key:08}"));
     }
-    if is_on("steady") {
+    if arguments.is_on("steady") {
         steady("i64 keys", &size, |key| key as i64);
         steady("keys of 16 bytes", &size, |key| format!("station-{key:08}"));
     }

@@ -30,23 +30,20 @@ const BATCH: usize = 10_000;
 const KEY: usize = 16;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let is_test = arguments.iter().any(|argument| argument == "--test");
-    let names: Vec<&String> = arguments.iter().filter(|name| !name.starts_with("--")).collect();
-    let is_on = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);
-    let keys = std::env::var("KEYS").ok().and_then(|keys| keys.parse().ok());
-    let (keys, rounds) = if is_test { (20_000, 1) } else { (keys.unwrap_or(4_000_000), 5) };
+    let arguments = corpus::Arguments::new();
+    let is_test = arguments.is_test;
+    let (keys, rounds) = (arguments.number("KEYS", 20_000, 4_000_000), if is_test { 1 } else { 5 });
     println!("{}", corpus::machine());
-    if is_on("scale") {
+    if arguments.is_on("scale") {
         scale(keys, rounds);
         growth(keys.min(2_000_000), rounds);
     }
     let (rows, distinct) = if is_test { (20_000, [1_000, 2_000]) } else { (4 << 20, SKEWED) };
     for distinct in distinct {
-        if is_on("skew") {
+        if arguments.is_on("skew") {
             skew(rows, distinct, rounds.div_ceil(2));
         }
-        if is_on("closure") {
+        if arguments.is_on("closure") {
             closure(rows, distinct, rounds);
         }
     }

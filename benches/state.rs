@@ -30,20 +30,14 @@ use tidemill::{Key, Limits, TestInput};
 const BATCH: usize = 10_000;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let is_test = arguments.iter().any(|argument| argument == "--test");
-    let names: Vec<&String> = arguments.iter().filter(|name| !name.starts_with("--")).collect();
-    let is_on = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);
-    let number = |name: &str, test: usize, bench: usize| {
-        let set = std::env::var(name).ok().and_then(|number| number.parse().ok());
-        if is_test { test } else { set.unwrap_or(bench) }
-    };
+    let arguments = corpus::Arguments::new();
+    let is_test = arguments.is_test;
     let rounds = if is_test { 1 } else { 7 };
-    if let Some(kind) = arguments.iter().find_map(|argument| argument.strip_prefix("--alone=")) {
-        return memory(kind, number("KEYS", 50_000, 10_000_000));
+    if let Some(kind) = arguments.option("--alone=") {
+        return memory(kind, arguments.number("KEYS", 50_000, 10_000_000));
     }
     println!("{}", corpus::machine());
-    if is_on("memory") {
+    if arguments.is_on("memory") {
         for kind in ["i64", "12 bytes", "16 bytes"] {
             for tracked in ["", " tracked"] {
                 // A process for each, as another one's pages would be used again.
@@ -54,13 +48,13 @@ fn main() {
             }
         }
     }
-    if is_on("touched") {
-        let keys = number("KEYS", 10_000, 1_000_000);
+    if arguments.is_on("touched") {
+        let keys = arguments.number("KEYS", 10_000, 1_000_000);
         touched("i64 keys", keys, rounds, |key| key as i64);
         touched("keys of 16 bytes", keys, rounds, |key| format!("station-{key:08}"));
     }
-    if is_on("map") {
-        let rows = number("ROWS", 10_000, 1_000_000);
+    if arguments.is_on("map") {
+        let rows = arguments.number("ROWS", 10_000, 1_000_000);
         for keys in [rows / 100, rows / 10] {
             println!("\nmap_with_state beside reduce_by_key, {rows} rows a batch of {keys} keys");
             println!("{:40} reduce_by_key      state   + timeout   + rows out", "");

@@ -86,6 +86,37 @@ pub(crate) fn bounded_context(threads: usize) -> Result<StreamingContext> {
     StreamingContext::builder("bench").batch_interval(interval).threads(threads).build()
 }
 
+/// What a bench of several sections was called with: `--test`, and names of sections.
+pub(crate) struct Arguments {
+    all: Vec<String>,
+    pub(crate) is_test: bool,
+}
+
+impl Arguments {
+    pub(crate) fn new() -> Arguments {
+        let all: Vec<String> = std::env::args().skip(1).collect();
+        let is_test = all.iter().any(|argument| argument == "--test");
+        Arguments { all, is_test }
+    }
+
+    /// Whether a section is to run: all do if none is named.
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        let mut names = self.all.iter().filter(|argument| !argument.starts_with("--")).peekable();
+        names.peek().is_none() || names.any(|wanted| wanted == name)
+    }
+
+    /// What follows this prefix in one of the arguments.
+    pub(crate) fn option(&self, prefix: &str) -> Option<&str> {
+        self.all.iter().find_map(|argument| argument.strip_prefix(prefix))
+    }
+
+    /// A number of the environment's, in the place of the usual one; a test has its own.
+    pub(crate) fn number(&self, variable: &str, test: usize, bench: usize) -> usize {
+        let set = std::env::var(variable).ok().and_then(|number| number.parse().ok());
+        if self.is_test { test } else { set.unwrap_or(bench) }
+    }
+}
+
 /// Seconds that the process's threads have had a processor for: what others do on a machine that
 /// is shared shows in it less than in what the clock says.
 pub(crate) fn processor_seconds() -> f64 {
