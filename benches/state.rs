@@ -26,6 +26,9 @@ use corpus::median;
 use tidemill::prelude::*;
 use tidemill::{Key, Limits, TestInput};
 
+/// Batches of `touched` that one program has before it is the other's turn.
+const IN_A_ROW: usize = 16;
+
 /// New keys of a batch of `memory`.
 const BATCH: usize = 10_000;
 
@@ -164,8 +167,8 @@ fn touched<K: Key>(name: &str, keys: usize, rounds: usize, key: impl Fn(usize) -
     let mut of_touched = Vec::new();
     let mut batches = 0;
     for round in 0..=rounds {
-        // Some in a row, as one program alone would have them.
-        let of_round: Vec<Batch<(K, i64)>> = (4 * round..4 * round + 4)
+        // Some in a row: what the other one leaves in the caches is not what a program finds there.
+        let of_round: Vec<Batch<(K, i64)>> = (IN_A_ROW * round..IN_A_ROW * (round + 1))
             .map(|number| (number * some..(number + 1) * some).map(|n| mixed(n as u64) as usize))
             .map(|numbers| numbers.map(|number| (key(number % keys), 1)).collect())
             .collect();

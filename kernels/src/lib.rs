@@ -50,7 +50,7 @@ pub use number::{
     MAX_SCALE, least_decimal, parse_decimal, parse_decimal_at, parse_f64, parse_f64_at, parse_i64,
     parse_i64_at,
 };
-pub use slots::Slots;
+pub use slots::{Slots, Stamped};
 pub use span::Span;
 pub use split::{Split, split_byte, split_byte_at, split_whitespace, split_whitespace_at};
 pub use sum::{sum_f64, sum_f64_at, sum_i64, sum_i64_at};

@@ -131,6 +131,7 @@ impl From<Arc<TextBuffer>> for SharedText {
 impl Deref for SharedText {
     type Target = TextBuffer;
 
+    #[inline]
     fn deref(&self) -> &TextBuffer {
         self.text.as_ref().expect("only drop takes it")
     }

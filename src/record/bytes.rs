@@ -70,10 +70,22 @@ impl Columns for BytesColumn {
         self.slices.len()
     }
 
+    #[inline]
     fn get(&self, row: usize) -> &[u8] {
         self.slices.get_bytes(row)
     }
 
+    #[inline]
+    fn prefetch(&self, row: usize) {
+        self.slices.prefetch(row);
+    }
+
+    #[inline]
+    fn prefetch_place(&self, row: usize) {
+        self.slices.prefetch_place(row);
+    }
+
+    #[inline]
     fn push(&mut self, row: &[u8]) {
         self.slices.push_bytes(row);
     }

@@ -190,6 +190,10 @@ pub trait Columns: Default + Send + Sync + 'static {
     /// Asks for the memory of a row, so that it is there when it is wanted. Never more than a hint.
     fn prefetch(&self, _row: usize) {}
 
+    /// Asks for what [`prefetch`](Self::prefetch) has to read, where a column says elsewhere where
+    /// its rows are.
+    fn prefetch_place(&self, _row: usize) {}
+
     /// Appends a row.
     fn push(&mut self, row: <Self::Record as Record>::Ref<'_>);
 

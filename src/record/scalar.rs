@@ -38,10 +38,12 @@ macro_rules! scalars {
             type Ref<'a> = $scalar;
             type Columns = ScalarColumn<$scalar>;
 
+            #[inline]
             fn to_ref(&self) -> $scalar {
                 *self
             }
 
+            #[inline]
             fn from_ref(row: $scalar) -> $scalar {
                 row
             }
@@ -68,14 +70,17 @@ macro_rules! scalars {
                 self.values.len()
             }
 
+            #[inline]
             fn get(&self, row: usize) -> $scalar {
                 self.values[row]
             }
 
+            #[inline]
             fn prefetch(&self, row: usize) {
                 prefetch_row(&self.values, row);
             }
 
+            #[inline]
             fn push(&mut self, row: $scalar) {
                 self.values.push(row);
             }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use tidemill_kernels::{Span, TextBuffer};
+use tidemill_kernels::{Span, TextBuffer, prefetch_row};
 
 use super::block::SharedText;
 use crate::config::RECYCLED_BYTES_MAX;
@@ -28,6 +28,16 @@ enum Values {
 impl Default for Values {
     fn default() -> Values {
         Values::Owned(TextBuffer::new())
+    }
+}
+
+impl Values {
+    #[inline]
+    fn buffer(&self) -> &TextBuffer {
+        match self {
+            Values::Owned(buffer) => buffer,
+            Values::Shared(shared) => shared,
+        }
     }
 }
 
@@ -81,21 +91,39 @@ impl Slices {
         &self.spans
     }
 
+    #[inline]
     pub(super) fn buffer(&self) -> &TextBuffer {
-        match &self.values {
-            Values::Owned(buffer) => buffer,
-            Values::Shared(shared) => shared,
-        }
+        self.values.buffer()
     }
 
+    #[inline]
     pub(super) fn get_str(&self, row: usize) -> &str {
         self.buffer().str(self.spans[row])
     }
 
+    #[inline]
     pub(super) fn get_bytes(&self, row: usize) -> &[u8] {
         &self.buffer().bytes()[self.spans[row].range()]
     }
 
+    /// Asks for the memory of a row.
+    #[inline]
+    pub(super) fn prefetch(&self, row: usize) {
+        if let Some(span) = self.spans.get(row) {
+            let bytes = self.buffer().bytes();
+            prefetch_row(bytes, span.start as usize);
+            // Where text ends is looked at, too, and may be in another line.
+            prefetch_row(bytes, (span.start + span.len) as usize);
+        }
+    }
+
+    /// Asks for where a row is.
+    #[inline]
+    pub(super) fn prefetch_place(&self, row: usize) {
+        prefetch_row(&self.spans, row);
+    }
+
+    #[inline]
     pub(super) fn push_str(&mut self, row: &str) {
         let buffer = self.own();
         let start = buffer.len() as u32;
@@ -103,6 +131,7 @@ impl Slices {
         self.spans.push(Span { start, len: row.len() as u32 });
     }
 
+    #[inline]
     pub(super) fn push_bytes(&mut self, row: &[u8]) {
         let buffer = self.own();
         let start = buffer.len() as u32;
@@ -201,22 +230,28 @@ impl Slices {
         self.spans.iter().map(|span| span.len as usize).sum::<usize>() + 8 * self.spans.len()
     }
 
-    /// An owned buffer to append to; a shared one is copied, row by row.
+    /// An owned buffer to append to; a shared one is copied.
+    #[inline]
     fn own(&mut self) -> &mut TextBuffer {
         if matches!(self.values, Values::Shared(_)) {
-            let mut copy = TextBuffer::new();
-            for span in &mut self.spans {
-                let start = copy.len() as u32;
-                let Values::Shared(shared) = &self.values else { unreachable!("just matched") };
-                copy.extend_from_bytes(&shared.bytes()[span.range()]);
-                span.start = start;
-            }
-            let _ = copy.check();
-            self.values = Values::Owned(copy);
+            self.copy();
         }
         match &mut self.values {
             Values::Owned(buffer) => buffer,
             Values::Shared(_) => unreachable!("just replaced"),
         }
+    }
+
+    /// Makes the buffer one's own, row by row.
+    #[cold]
+    fn copy(&mut self) {
+        let mut copy = TextBuffer::new();
+        for span in &mut self.spans {
+            let start = copy.len() as u32;
+            copy.extend_from_bytes(&self.values.buffer().bytes()[span.range()]);
+            span.start = start;
+        }
+        let _ = copy.check();
+        self.values = Values::Owned(copy);
     }
 }

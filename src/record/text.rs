@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use tidemill_kernels::{
-    Span, Split, TextBuffer, line_spans, prefetch_row, split_byte, split_whitespace,
-};
+use tidemill_kernels::{Span, Split, TextBuffer, line_spans, split_byte, split_whitespace};
 
 use super::block::SharedText;
 use super::saved::{push_bytes, take_bytes, torn};
@@ -72,6 +70,7 @@ impl Record for String {
     type Ref<'a> = &'a str;
     type Columns = TextColumn;
 
+    #[inline]
     fn to_ref(&self) -> &str {
         self
     }
@@ -104,17 +103,22 @@ impl Columns for TextColumn {
         self.slices.len()
     }
 
+    #[inline]
     fn get(&self, row: usize) -> &str {
         self.slices.get_str(row)
     }
 
+    #[inline]
     fn prefetch(&self, row: usize) {
-        // Nothing waits for the span: others are on their way while it comes from memory.
-        if let Some(span) = self.spans().get(row) {
-            prefetch_row(self.bytes(), span.start as usize);
-        }
+        self.slices.prefetch(row);
     }
 
+    #[inline]
+    fn prefetch_place(&self, row: usize) {
+        self.slices.prefetch_place(row);
+    }
+
+    #[inline]
     fn push(&mut self, row: &str) {
         self.slices.push_str(row);
     }

@@ -49,6 +49,10 @@ macro_rules! tuples {
                 $(self.members.$index.prefetch(row);)+
             }
 
+            fn prefetch_place(&self, row: usize) {
+                $(self.members.$index.prefetch_place(row);)+
+            }
+
             fn push(&mut self, row: <Self::Record as Record>::Ref<'_>) {
                 $(self.members.$index.push(row.$index);)+
             }

@@ -55,14 +55,14 @@ impl TextTable {
     ///
     /// If the numbers are not ids, or `text` would grow to 4 GiB.
     pub fn keys_by_id(&self, text: &mut TextBuffer, spans: &mut Vec<Span>) {
-        let before = spans.len();
-        spans.resize(before + self.len(), Span::default());
+        let (before, keys) = (spans.len(), self.len());
+        // One row more, for what is written of an empty slot.
+        spans.resize(before + keys + 1, Span::default());
         let by_id = &mut spans[before..];
         self.append_keys(text, |span, id, is_key| {
-            if is_key {
-                by_id[usize::try_from(id).expect("ids are not negative")] = span;
-            }
+            by_id[if is_key { id as usize } else { keys }] = span;
         });
+        spans.truncate(before + keys);
     }
 
     /// Appends all keys to `text` and calls `each` with where a key went, its number, and true;

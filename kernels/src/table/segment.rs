@@ -115,7 +115,9 @@ impl<const W: usize, const S: usize> Segment<W, S> {
     #[inline]
     pub(super) fn is_far(&self, tag: Tag, line: usize) -> bool {
         let home = self.home(tag);
-        line > home + FAR || line < home
+        // A search that ends goes on at the first line.
+        let lines = if line < home { line + self.lines.len() - home } else { line - home };
+        lines > FAR
     }
 
     /// Doubles the lines.

@@ -159,6 +159,24 @@ fn growth(level: Level) {
     }
 }
 
+/// Of many batches some have a key whose search goes on at the first line: that is no reason to
+/// grow.
+#[test]
+fn many_small_batches_hold_no_more_than_one() {
+    let mut table = TextTable::new(10_000);
+    let held: Vec<usize> = (0..2_000u32)
+        .map(|batch| {
+            table.clear();
+            let keys: Vec<Vec<u8>> =
+                (0..400).map(|key| format!("{batch} {key}").into_bytes()).collect();
+            let (text, spans) = column(keys.iter().map(Vec::as_slice));
+            table.count(&text, &spans).unwrap();
+            table.memory_bytes()
+        })
+        .collect();
+    assert!(held[1_999] < 3 * held[0], "{} bytes, and {} later", held[0], held[1_999]);
+}
+
 fn merges(level: Level) {
     let mut random = Random(5);
     let mut model = Model::new();

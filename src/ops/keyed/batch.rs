@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidemill_kernels::prefetch_row;
+use tidemill_kernels::Stamped;
 
 use super::table::{ROWS, Slot, Table, Trash, place_of, slot_of};
 use super::time_index::{Links, TimeIndex};
@@ -12,6 +12,13 @@ use crate::config::check_retained;
 use crate::error::Result;
 use crate::record::{Columns, Groups, Key, Record};
 use crate::record::{hash_of, too_many_keys};
+
+/// The number of a key's entry, if the batch has one.
+#[inline]
+pub(super) fn entry_of<S>(stamped: &Stamped<S>) -> Option<usize> {
+    let stamp = stamped.stamp();
+    (stamp & HAS_ENTRY != 0).then_some(stamp as u32 as usize)
+}
 
 /// Keys that are hashed before the first of them is looked up.
 pub(super) const HASHED_AHEAD: usize = 64;
@@ -22,7 +29,7 @@ const ENTRIES_AHEAD: usize = 16;
 /// Keys that move out of sparse segments with a batch, beside as many as were removed before it.
 const MOVES: usize = 512;
 
-/// The bit of a time of a slot that the batch has an entry for; its number is the rest.
+/// The bit of the stamp of a key that the batch has an entry for; its number is the rest.
 const HAS_ENTRY: u64 = 1 << 63;
 
 /// The batch's own state of a key.
@@ -38,6 +45,17 @@ pub(super) struct Entry<S> {
     /// When it was touched before.
     last: u64,
     pub(super) new: New<S>,
+}
+
+impl<S> Entry<S> {
+    /// The slot of the committed state, as long as that is the state.
+    #[inline]
+    pub(super) fn same(&self) -> Option<Slot> {
+        match (&self.new, self.place) {
+            (New::Same, Place::Slot(slot)) => Some(slot),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Copy, Clone)]
@@ -63,16 +81,14 @@ struct Move<K> {
 
 /// What is kept of each slot beside the table.
 #[derive(Default)]
-pub(super) struct SlotTimes {
-    segments: Vec<SegmentTimes>,
+pub(super) struct SlotNotes {
+    segments: Vec<SegmentNotes>,
     has_links: bool,
     /// Slots that have changed since they were saved are marked.
     is_tracking: bool,
 }
 
-struct SegmentTimes {
-    /// When keys were last touched, in milliseconds; or the number of the batch's entry.
-    last: Box<[u64]>,
+struct SegmentNotes {
     /// The chains of the time index; empty without a timeout.
     next: Box<[u32]>,
     /// A bit for each slot that has changed; empty if nothing is saved.
@@ -82,7 +98,7 @@ struct SegmentTimes {
 
 pub(super) struct BatchState<K: Key, S> {
     pub(super) time: u64,
-    pub(super) times: SlotTimes,
+    pub(super) notes: SlotNotes,
     pub(super) entries: Vec<Entry<S>>,
     pub(super) fresh: Vec<Fresh<K>>,
     /// The keys of the batch's rows, numbered as their entries are.
@@ -106,13 +122,13 @@ pub(super) struct BatchState<K: Key, S> {
     threshold_before: u64,
 }
 
-impl SlotTimes {
-    fn reach(&mut self, segments: usize) {
-        while self.segments.len() < segments {
+impl SlotNotes {
+    /// Makes room for a slot.
+    fn reach(&mut self, slot: Slot) {
+        while self.segments.len() <= place_of(slot).0 {
             let links = if self.has_links { ROWS } else { 0 };
             let words = if self.is_tracking { ROWS / 64 } else { 0 };
-            self.segments.push(SegmentTimes {
-                last: vec![0; ROWS].into(),
+            self.segments.push(SegmentNotes {
                 next: vec![0; links].into(),
                 changed: vec![0; words].into(),
                 has_changed: false,
@@ -127,18 +143,7 @@ impl SlotTimes {
         }
     }
 
-    pub(super) fn last(&self, slot: Slot) -> u64 {
-        let (segment, row) = place_of(slot);
-        self.segments[segment].last[row]
-    }
-
-    /// Sets the time of a slot of which there may be no segment yet.
-    pub(super) fn set(&mut self, slot: Slot, last: u64) {
-        let (segment, row) = place_of(slot);
-        self.reach(segment + 1);
-        self.segments[segment].last[row] = last;
-    }
-
+    #[inline]
     fn changed(&mut self, slot: Slot) {
         if self.is_tracking {
             let (segment, row) = place_of(slot);
@@ -154,24 +159,9 @@ impl SlotTimes {
         segments.filter(|(_, segment)| segment.has_changed).map(|(number, _)| number).collect()
     }
 
-    /// Calls `each` with the slots of these segments that have changed, in ascending order, some
-    /// time after it has called `ahead` with them.
-    pub(super) fn each_changed(
-        &self,
-        segments: &[usize],
-        ahead: impl Fn(Slot),
-        mut each: impl FnMut(Slot, u64),
-    ) {
-        for &number in segments {
-            let segment = &self.segments[number];
-            for row in changed_rows(&segment.changed) {
-                prefetch_row(&segment.last, row);
-                ahead(slot_of(number, row));
-            }
-            for row in changed_rows(&segment.changed) {
-                each(slot_of(number, row), segment.last[row]);
-            }
-        }
+    /// The slots of a segment that have changed, in ascending order.
+    pub(super) fn changed_slots(&self, segment: usize) -> impl Iterator<Item = Slot> {
+        set_bits(&self.segments[segment].changed).map(move |row| slot_of(segment, row))
     }
 
     /// All that has changed was saved.
@@ -183,32 +173,26 @@ impl SlotTimes {
         }
     }
 
-    fn prefetch(&self, slot: Slot) {
-        let (segment, row) = place_of(slot);
-        prefetch_row(&self.segments[segment].last, row);
-    }
-
     fn memory_bytes(&self) -> usize {
-        let of_segment = |segment: &SegmentTimes| {
-            8 * (segment.last.len() + segment.changed.len()) + 4 * segment.next.len()
-        };
+        let of_segment =
+            |segment: &SegmentNotes| 8 * segment.changed.len() + 4 * segment.next.len();
         self.segments.iter().map(of_segment).sum()
     }
 }
 
-/// The rows whose bits are set.
-fn changed_rows(words: &[u64]) -> impl Iterator<Item = usize> {
+/// The numbers of the bits that are set.
+fn set_bits(words: &[u64]) -> impl Iterator<Item = usize> {
     words.iter().enumerate().flat_map(|(first, &word)| {
         let mut bits = word;
         std::iter::from_fn(move || {
-            let row = (bits != 0).then(|| first * 64 + bits.trailing_zeros() as usize)?;
+            let bit = (bits != 0).then(|| first * 64 + bits.trailing_zeros() as usize)?;
             bits &= bits - 1;
-            Some(row)
+            Some(bit)
         })
     })
 }
 
-impl Links for SlotTimes {
+impl Links for SlotNotes {
     fn next(&mut self, slot: Slot) -> &mut u32 {
         let (segment, row) = place_of(slot);
         &mut self.segments[segment].next[row]
@@ -217,10 +201,10 @@ impl Links for SlotTimes {
 
 impl<K: Key, S: Record> BatchState<K, S> {
     pub(super) fn new(timeout_millis: Option<u64>) -> Self {
-        let times = SlotTimes { has_links: timeout_millis.is_some(), ..SlotTimes::default() };
+        let notes = SlotNotes { has_links: timeout_millis.is_some(), ..SlotNotes::default() };
         BatchState {
             time: 0,
-            times,
+            notes,
             entries: Vec::new(),
             fresh: Vec::new(),
             groups: no_groups::<K>(),
@@ -240,15 +224,15 @@ impl<K: Key, S: Record> BatchState<K, S> {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.times.memory_bytes() + self.time_index.as_ref().map_or(0, TimeIndex::memory_bytes)
+        self.notes.memory_bytes() + self.time_index.as_ref().map_or(0, TimeIndex::memory_bytes)
     }
 
     /// Puts a slot that was loaded where it times out.
     pub(super) fn loaded(&mut self, slot: Slot, last: u64, bytes: usize) {
         self.bytes += bytes;
-        self.times.set(slot, last);
+        self.notes.reach(slot);
         if let Some(index) = &mut self.time_index {
-            index.link(slot, last, 0, &mut self.times);
+            index.link(slot, last, 0, &mut self.notes);
         }
     }
 
@@ -304,46 +288,37 @@ impl<K: Key, S: Record> BatchState<K, S> {
     /// Makes entries for the keys of these rows, none of which has one.
     pub(super) fn enter_rows(&mut self, table: &Table<K, S>, keys: &K::Columns, rows: &[u32]) {
         let mut hashes = [0; HASHED_AHEAD];
-        let mut slots = [None; HASHED_AHEAD];
-        // A pass for each step, so that the misses of several keys overlap.
+        let mut guesses = [None; HASHED_AHEAD];
+        // A pass for each step that waits for memory, so that the misses of several keys overlap.
         for rows in rows.chunks(HASHED_AHEAD) {
-            for (&row, hash) in rows.iter().zip(&mut hashes) {
+            let (hashes, guesses) = (&mut hashes[..rows.len()], &mut guesses[..rows.len()]);
+            for (&row, hash) in rows.iter().zip(&mut *hashes) {
                 *hash = hash_of::<K>(keys.get(row as usize));
                 table.prefetch_home(*hash);
             }
-            for (_, &hash) in rows.iter().zip(&hashes) {
-                table.prefetch_key(hash);
+            for (&hash, guess) in hashes.iter().zip(&mut *guesses) {
+                *guess = table.guess(hash);
+                guess.iter().for_each(|&slot| table.prefetch_slot(slot));
             }
-            for (&row, (slot, &hash)) in rows.iter().zip(slots.iter_mut().zip(&hashes)) {
-                *slot = table.find(hash, keys.get(row as usize));
-                if let Some(slot) = *slot {
-                    table.prefetch_state(slot);
-                    self.times.prefetch(slot);
-                }
-            }
-            for (&row, (slot, &hash)) in rows.iter().zip(slots.iter().zip(&hashes)) {
-                match *slot {
-                    Some(slot) => drop(self.enter(slot)),
-                    None => self.enter_fresh(hash, keys.get(row as usize)),
+            guesses.iter().flatten().for_each(|&slot| table.prefetch_key(slot));
+            for (&row, &hash) in rows.iter().zip(&*hashes) {
+                let key = keys.get(row as usize);
+                match table.find(hash, key) {
+                    Some(slot) => drop(self.enter(table, slot)),
+                    None => self.enter_fresh(hash, key),
                 }
             }
         }
     }
 
     /// Makes an entry for a key of the table that has none.
-    pub(super) fn enter(&mut self, slot: Slot) -> u32 {
-        let (segment, row) = place_of(slot);
+    pub(super) fn enter(&mut self, table: &Table<K, S>, slot: Slot) -> u32 {
         let number = self.entries.len() as u32;
-        let last = &mut self.times.segments[segment].last[row];
-        self.entries.push(Entry { place: Place::Slot(slot), last: *last, new: New::Same });
-        *last = HAS_ENTRY | u64::from(number);
+        let stamped = table.stamped(slot).expect("a key has a state");
+        let last = stamped.stamp();
+        stamped.set_stamp(HAS_ENTRY | u64::from(number));
+        self.entries.push(Entry { place: Place::Slot(slot), last, new: New::Same });
         number
-    }
-
-    /// The number of the entry of a key of the table, if it has one.
-    pub(super) fn has_entry(&self, slot: Slot) -> Option<usize> {
-        let last = self.times.last(slot);
-        (last & HAS_ENTRY != 0).then_some(last as u32 as usize)
     }
 
     /// Makes an entry for a key that is not in the table.
@@ -371,15 +346,13 @@ impl<K: Key, S: Record> BatchState<K, S> {
         let (Some(index), Some(threshold)) = (&self.time_index, self.threshold) else {
             return Vec::new();
         };
-        let segments = &self.times.segments;
+        let segments = &self.notes.segments;
         let next = |slot| {
             let (segment, row) = place_of(slot);
             segments[segment].next[row]
         };
-        let is_due = |slot: &Slot| {
-            // An entry's mark is later than any time.
-            self.times.last(*slot) < threshold && table.state(*slot).is_some()
-        };
+        // An entry's mark is later than any time.
+        let is_due = |slot: &Slot| table.stamped(*slot).is_some_and(|it| it.stamp() < threshold);
         index.due(threshold, next).filter(is_due).collect()
     }
 
@@ -424,28 +397,26 @@ impl<K: Key, S: Record> BatchState<K, S> {
                 self.entries.get(at + ENTRIES_AHEAD)
             {
                 table.prefetch_state(slot);
-                self.times.prefetch(slot);
             }
             let entry = &mut self.entries[at];
             let Place::Slot(slot) = entry.place else { continue };
             match &mut entry.new {
                 New::Is(state) => {
                     // What it was is dropped with the entry.
-                    table.replace(slot, state);
-                    self.times.set(slot, time);
-                    self.times.changed(slot);
+                    table.replace(slot, state, time);
+                    self.notes.changed(slot);
                 }
                 New::Same if is_touching => {
-                    self.times.set(slot, time);
-                    self.times.changed(slot);
+                    table.set_stamp(slot, time);
+                    self.notes.changed(slot);
                 }
-                New::Same | New::Gone => self.times.set(slot, entry.last),
+                New::Same | New::Gone => table.set_stamp(slot, entry.last),
             }
         }
         let removed = self.removed.len();
         for (hash, slot) in self.removed.drain(..) {
             table.remove(hash, slot, &mut trash);
-            self.times.changed(slot);
+            self.notes.changed(slot);
         }
         self.removed_before = removed;
         let threshold = self.threshold.unwrap_or(self.threshold_before);
@@ -457,13 +428,12 @@ impl<K: Key, S: Record> BatchState<K, S> {
         self.cleaned_to = self.cleaned.1;
         self.cleaned = (0, self.cleaned_to);
         for Move { slot, hash, key } in self.moves.drain(..) {
-            let last = self.times.last(slot);
-            let to = table.move_to_end(hash, slot, key, &mut trash);
-            self.times.changed(slot);
-            self.times.set(to, last);
-            self.times.changed(to);
+            let (to, last) = table.move_to_end(hash, slot, key, &mut trash);
+            self.notes.changed(slot);
+            self.notes.reach(to);
+            self.notes.changed(to);
             if let Some(index) = &mut self.time_index {
-                index.link_moved(to, last, threshold, &mut self.times);
+                index.link_moved(to, last, threshold, &mut self.notes);
             }
         }
         let mut fresh = self.fresh.drain(..);
@@ -476,14 +446,18 @@ impl<K: Key, S: Record> BatchState<K, S> {
                 trash.keys.push(key);
                 continue;
             };
-            let slot = table.insert(hash, key, state);
-            put(&mut self.times, &mut self.time_index, slot, time, threshold);
+            let slot = table.insert(hash, key, state, time);
+            self.notes.reach(slot);
+            self.notes.changed(slot);
+            if let Some(index) = &mut self.time_index {
+                index.link(slot, time, threshold, &mut self.notes);
+            }
         }
         drop(fresh);
         if let (Some(threshold), Some(index)) = (self.threshold.take(), &mut self.time_index) {
-            for slot in index.take_due(threshold, &mut self.times) {
-                if table.state(slot).is_some() {
-                    index.link(slot, self.times.last(slot), threshold, &mut self.times);
+            for slot in index.take_due(threshold, &mut self.notes) {
+                if let Some(stamped) = table.stamped(slot) {
+                    index.link(slot, stamped.stamp(), threshold, &mut self.notes);
                 }
             }
         }
@@ -493,10 +467,10 @@ impl<K: Key, S: Record> BatchState<K, S> {
     }
 
     /// Forgets what the batch did.
-    pub(super) fn roll_back(&mut self) {
+    pub(super) fn roll_back(&mut self, table: &Table<K, S>) {
         for entry in &self.entries {
             if let Place::Slot(slot) = entry.place {
-                self.times.set(slot, entry.last);
+                table.set_stamp(slot, entry.last);
             }
         }
         self.removed.clear();
@@ -534,21 +508,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
 /// Groups of no key: a batch may look at more keys than may have a state after it.
 fn no_groups<K: Key>() -> K::Groups {
     K::Groups::new(u32::MAX as usize)
-}
-
-/// Gives a slot its time, and a place in the chains.
-fn put(
-    times: &mut SlotTimes,
-    index: &mut Option<TimeIndex>,
-    slot: Slot,
-    last: u64,
-    threshold: u64,
-) {
-    times.set(slot, last);
-    times.changed(slot);
-    if let Some(index) = index {
-        index.link(slot, last, threshold, times);
-    }
 }
 
 /// Drops values of the user's, of which one that panics harms nobody else.

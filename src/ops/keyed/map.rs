@@ -4,7 +4,9 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::batch::Place;
+use tidemill_kernels::prefetch_row;
+
+use super::batch::entry_of;
 use super::state::State;
 use super::{At, Step};
 use crate::error::Result;
@@ -12,6 +14,9 @@ use crate::ops::{Emitter, Turn, reuse};
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::{Columns, Key, Record};
 use crate::time::Time;
+
+/// Rows whose states are asked for before it is their turn.
+const ROWS_AHEAD: usize = 16;
 
 /// `F` is called with the time, the key, its value, its state, and where rows go.
 pub(crate) struct MapWithState<V, T, F>(F, PhantomData<fn(V) -> T>);
@@ -57,12 +62,17 @@ where
             entries.clear();
             batch.entries_of(table, keys, &mut entries)?;
             for (row, &entry) in entries.iter().enumerate() {
+                if let Some(&later) = entries.get(row + 2 * ROWS_AHEAD) {
+                    prefetch_row(&batch.entries, later as usize);
+                }
+                if let Some(&later) = entries.get(row + ROWS_AHEAD)
+                    && let Some(slot) = batch.entries[later as usize].same()
+                {
+                    table.prefetch_state(slot);
+                }
                 let entry = &mut batch.entries[entry as usize];
                 let mut state = State {
-                    committed: match entry.place {
-                        Place::Slot(slot) => table.state(slot),
-                        Place::Fresh(_) => None,
-                    },
+                    committed: entry.same().and_then(|slot| table.state(slot)),
                     new: &mut entry.new,
                     bytes_added: &mut batch.bytes_added,
                     is_timing_out: false,
@@ -73,12 +83,13 @@ where
         }
         batch.scratch = entries;
         for slot in batch.due(table) {
-            if batch.has_entry(slot).is_some() {
+            // Some are named twice.
+            let Some(stamped) = table.stamped(slot).filter(|it| entry_of(it).is_none()) else {
                 continue;
-            }
-            let entry = batch.enter(slot) as usize;
+            };
+            let entry = batch.enter(table, slot) as usize;
             let mut state = State {
-                committed: table.state(slot),
+                committed: Some(stamped.value()),
                 new: &mut batch.entries[entry].new,
                 bytes_added: &mut batch.bytes_added,
                 is_timing_out: true,

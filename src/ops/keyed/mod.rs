@@ -19,7 +19,7 @@ mod update;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use batch::{BatchState, New, Place, drop_each};
+use batch::{BatchState, New, Place, drop_each, entry_of};
 pub use handle::StateHandle;
 pub(crate) use map::MapWithState;
 pub use state::State;
@@ -153,10 +153,10 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         let (work, table) = (self.lock(), self.read());
         let mut pairs = <(K, S) as Record>::Columns::default();
         let out = &mut pairs.members;
-        for (slot, key, committed) in table.slots() {
-            let entry = work.batch.has_entry(slot).map(|entry| &work.batch.entries[entry].new);
+        for (_, key, stamped) in table.slots() {
+            let entry = entry_of(stamped).map(|entry| &work.batch.entries[entry].new);
             let state = match entry {
-                None | Some(New::Same) => committed,
+                None | Some(New::Same) => stamped.value(),
                 Some(New::Is(state)) => state,
                 Some(New::Gone) => continue,
             };
@@ -296,7 +296,7 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
     fn roll_back(&self, _: &mut ()) {
         let work = &mut *self.state.lock();
         work.starts = false;
-        work.batch.roll_back();
+        work.batch.roll_back(&self.state.read());
     }
 
     fn saved_name(&self) -> Option<&str> {
@@ -316,7 +316,7 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
     }
 
     fn track_changes(&self, _: &mut ()) {
-        self.state.lock().batch.times.track();
+        self.state.lock().batch.notes.track();
     }
 
     fn save(&self, _: &mut (), changes: &mut Changes) -> Result<()> {

@@ -3,7 +3,7 @@
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
-use super::batch::{BatchState, SlotTimes};
+use super::batch::{BatchState, SlotNotes};
 use super::table::{Filling, Slot, Table, filled};
 use super::{SharedTable, Work};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +20,9 @@ const FIRST_SLOT: u64 = 1;
 
 /// Segments that are worth another thread.
 const SEGMENTS_MIN: usize = if cfg!(test) { 2 } else { 16 };
+
+/// Slots whose memory is asked for before the first of them is saved.
+const SLOTS_AHEAD: usize = 64;
 
 const HAS_INITIAL: u8 = 1;
 const HAS_STARTED: u8 = 2;
@@ -49,15 +52,15 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         if work.saved_header != Some(header) {
             changes.put(HEADER, |out| out.push(header));
         }
-        let (table, times) = (&*table, &work.batch.times);
-        let segments = times.changed_segments();
+        let (table, notes) = (&*table, &work.batch.notes);
+        let segments = notes.changed_segments();
         let part = segments.len().div_ceil(rayon::current_num_threads()).max(SEGMENTS_MIN);
         if segments.len() <= part {
-            save_segments(table, times, &segments, changes);
+            save_segments(table, notes, &segments, changes);
         } else {
             let parts = segments.par_chunks(part).map(|segments| {
                 let mut part = Changes::default();
-                save_segments(table, times, segments, &mut part);
+                save_segments(table, notes, segments, &mut part);
                 part
             });
             parts.collect::<Vec<_>>().iter().for_each(|part| changes.append(part));
@@ -65,7 +68,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         // What runs something of the user's has come before: had it panicked, all of this would
         // still be to be saved.
         work.saved_header = Some(header);
-        work.batch.times.saved();
+        work.batch.notes.saved();
         Ok(())
     }
 
@@ -101,22 +104,33 @@ impl<K: Key, S: Record> SharedTable<K, S> {
 
 fn save_segments<K: Key, S: Record>(
     table: &Table<K, S>,
-    times: &SlotTimes,
+    notes: &SlotNotes,
     segments: &[usize],
     changes: &mut Changes,
 ) {
-    let ahead = |slot| table.prefetch_slot(slot);
-    times.each_changed(segments, ahead, |slot, last| {
-        let number = FIRST_SLOT + u64::from(slot);
-        match table.state(slot) {
-            None => changes.remove(number),
-            Some(state) => changes.put(number, |out| {
-                push_varint(last, out);
-                K::save(table.key(slot), out);
-                S::save(state.to_ref(), out);
-            }),
+    let mut slots = segments.iter().flat_map(|&segment| notes.changed_slots(segment));
+    let mut ahead = [0; SLOTS_AHEAD];
+    loop {
+        let count = ahead.iter_mut().zip(&mut slots).map(|(ahead, slot)| *ahead = slot).count();
+        // A pass for each step that waits for memory, so that the misses of several slots overlap.
+        let slots = &ahead[..count];
+        slots.iter().for_each(|&slot| table.prefetch_slot(slot));
+        slots.iter().for_each(|&slot| table.prefetch_key(slot));
+        for &slot in slots {
+            let number = FIRST_SLOT + u64::from(slot);
+            match table.stamped(slot) {
+                None => changes.remove(number),
+                Some(stamped) => changes.put(number, |out| {
+                    push_varint(stamped.stamp(), out);
+                    K::save(table.key(slot), out);
+                    S::save(stamped.value().to_ref(), out);
+                }),
+            }
         }
-    });
+        if count < SLOTS_AHEAD {
+            break;
+        }
+    }
 }
 
 fn load_slot<K: Key, S: Record>(
@@ -132,7 +146,7 @@ fn load_slot<K: Key, S: Record>(
     }
     let bytes = K::byte_len(key.to_ref()) + S::byte_len(state.to_ref());
     let hash = hash_of::<K>(key.to_ref());
-    filling.add(slot, hash, key, state);
+    filling.add(slot, hash, key, state, last);
     batch.loaded(slot, last, bytes);
     Ok(())
 }

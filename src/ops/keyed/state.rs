@@ -10,6 +10,7 @@ use crate::record::Record;
 /// A call that is not allowed panics, which fails the batch with an error that names the operator
 /// and leaves all states as they were before it.
 pub struct State<'a, S: Record> {
+    /// Of no interest once there is a new one.
     pub(super) committed: Option<&'a S>,
     pub(super) new: &'a mut New<S>,
     pub(super) bytes_added: &'a mut isize,

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use tidemill_kernels::{HashIndex, Slots};
+use tidemill_kernels::{HashIndex, Slots, Stamped};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Columns, Key};
@@ -22,10 +22,12 @@ pub(super) const KEYS_MAX: usize = 1 << 30;
 /// The number of a segment, and the row in it.
 pub(super) type Slot = u32;
 
+#[inline]
 pub(super) fn slot_of(segment: usize, row: usize) -> Slot {
     u32::try_from(segment * ROWS + row).expect("the number of keys is bounded")
 }
 
+#[inline]
 pub(super) fn place_of(slot: Slot) -> (usize, usize) {
     (slot as usize / ROWS, slot as usize % ROWS)
 }
@@ -46,7 +48,8 @@ pub(super) struct Table<K: Key, S> {
 
 pub(super) struct Segment<K: Key, S> {
     pub(super) keys: K::Columns,
-    /// Nothing where a key was removed.
+    /// Nothing where a key was removed. A state's stamp is when its key was last touched, in
+    /// milliseconds; while a batch runs, a mark of the batch's, as only its loop reads stamps.
     pub(super) states: Slots<S>,
     live: usize,
     /// Of the keys, once there is no room for more.
@@ -97,25 +100,32 @@ impl<K: Key, S> Table<K, S> {
         self.index.prefetch(hash);
     }
 
-    /// Asks for the memory of the key that is probably found, once its home is there.
-    pub(super) fn prefetch_key(&self, hash: u64) {
-        if let Some(slot) = self.index.guess(hash) {
-            let (segment, row) = place_of(slot);
-            self.segments[segment].keys.prefetch(row);
-        }
+    /// The slot where a key is probably found, once its home is there.
+    #[inline]
+    pub(super) fn guess(&self, hash: u64) -> Option<Slot> {
+        self.index.guess(hash)
     }
 
     /// Asks for the memory of a state.
+    #[inline]
     pub(super) fn prefetch_state(&self, slot: Slot) {
         let (segment, row) = place_of(slot);
         self.segments[segment].states.prefetch(row);
     }
 
-    /// Asks for the memory of a slot's key and state.
+    /// Asks for the memory of a state, and for where its key is.
+    #[inline]
     pub(super) fn prefetch_slot(&self, slot: Slot) {
         let (segment, row) = place_of(slot);
-        self.segments[segment].keys.prefetch(row);
         self.segments[segment].states.prefetch(row);
+        self.segments[segment].keys.prefetch_place(row);
+    }
+
+    /// Asks for the memory of a key, once it is known where that is.
+    #[inline]
+    pub(super) fn prefetch_key(&self, slot: Slot) {
+        let (segment, row) = place_of(slot);
+        self.segments[segment].keys.prefetch(row);
     }
 
     pub(super) fn find(&self, hash: u64, key: K::Ref<'_>) -> Option<Slot> {
@@ -128,13 +138,20 @@ impl<K: Key, S> Table<K, S> {
     }
 
     /// The state of a key, or nothing in a hole.
+    #[inline]
     pub(super) fn state(&self, slot: Slot) -> Option<&S> {
+        self.stamped(slot).map(Stamped::value)
+    }
+
+    /// The state of a key with its stamp, or nothing in a hole.
+    #[inline]
+    pub(super) fn stamped(&self, slot: Slot) -> Option<&Stamped<S>> {
         let (segment, row) = place_of(slot);
         self.segments.get(segment)?.states.get(row)
     }
 
     /// The slots that have a key.
-    pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, K::Ref<'_>, &S)> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, K::Ref<'_>, &Stamped<S>)> {
         self.segments.iter().enumerate().flat_map(|(number, segment)| {
             let rows = segment.states.iter().enumerate();
             rows.filter_map(move |(row, state)| {
@@ -144,17 +161,25 @@ impl<K: Key, S> Table<K, S> {
     }
 
     /// Adds a key that is not there. Nothing of the user's runs.
-    pub(super) fn insert(&mut self, hash: u64, key: K, state: S) -> Slot {
-        let slot = self.push(key, state);
+    pub(super) fn insert(&mut self, hash: u64, key: K, state: S, stamp: u64) -> Slot {
+        let slot = self.push(key, state, stamp);
         self.index.insert(hash, slot);
         slot
     }
 
     /// Puts a state in the place of another one, which it gives back.
-    pub(super) fn replace(&mut self, slot: Slot, state: &mut S) {
+    pub(super) fn replace(&mut self, slot: Slot, state: &mut S, stamp: u64) {
         let (segment, row) = place_of(slot);
         let old = self.segments[segment].states.get_mut(row);
-        std::mem::swap(old.expect("a hole has no state to replace"), state);
+        let old = old.expect("a hole has no state to replace");
+        std::mem::swap(old.value_mut(), state);
+        old.set_stamp(stamp);
+    }
+
+    /// Sets the stamp of a key that is there.
+    #[inline]
+    pub(super) fn set_stamp(&self, slot: Slot, stamp: u64) {
+        self.stamped(slot).expect("a hole has no stamp").set_stamp(stamp);
     }
 
     /// Removes a key, which leaves a hole.
@@ -165,20 +190,21 @@ impl<K: Key, S> Table<K, S> {
         trash.states.extend(self.take(slot, &mut trash.segments));
     }
 
-    /// Gives a key another slot. Nothing of the user's runs.
+    /// Gives a key another slot, and says its stamp. Nothing of the user's runs.
     pub(super) fn move_to_end(
         &mut self,
         hash: u64,
         slot: Slot,
         key: K,
         trash: &mut Trash<K, S>,
-    ) -> Slot {
-        let state = self.take(slot, &mut trash.segments).expect("a hole is not moved");
+    ) -> (Slot, u64) {
+        let stamp = self.stamped(slot).expect("a hole is not moved").stamp();
+        let state = self.take(slot, &mut trash.segments).expect("as it was just now");
         self.live -= 1;
-        let to = self.push(key, state);
+        let to = self.push(key, state, stamp);
         let is_there = self.index.replace(hash, slot, to);
         assert!(is_there, "a key's hash is the same as long as it is there");
-        to
+        (to, stamp)
     }
 
     /// Segments that are worth emptying, and are still those that they were found as.
@@ -200,12 +226,12 @@ impl<K: Key, S> Table<K, S> {
         self.sparse.drain(..count);
     }
 
-    fn push(&mut self, key: K, state: S) -> Slot {
+    fn push(&mut self, key: K, state: S, stamp: u64) -> Slot {
         let number = self.open_segment();
         let segment = &mut self.segments[number];
         let row = segment.states.len();
         segment.keys.push_owned(key);
-        segment.states.push(Some(state));
+        segment.states.push(state, stamp);
         segment.live += 1;
         self.live += 1;
         if row + 1 == ROWS {
@@ -311,7 +337,7 @@ fn index_of(keys: usize, hashed: Receiver<Vec<(u64, Slot)>>) -> HashIndex {
 
 impl<K: Key, S> Filling<K, S> {
     /// Adds the key of a slot that comes after all before.
-    pub(super) fn add(&mut self, slot: Slot, hash: u64, key: K, state: S) {
+    pub(super) fn add(&mut self, slot: Slot, hash: u64, key: K, state: S, stamp: u64) {
         let (number, row) = place_of(slot);
         let Table { segments, live, .. } = &mut self.table;
         while segments.len() <= number {
@@ -321,10 +347,10 @@ impl<K: Key, S> Filling<K, S> {
         while segment.states.len() < row {
             // A hole has some key, too, of which nobody knows.
             segment.keys.push(key.to_ref());
-            segment.states.push(None);
+            segment.states.push_hole();
         }
         segment.keys.push_owned(key);
-        segment.states.push(Some(state));
+        segment.states.push(state, stamp);
         segment.live += 1;
         *live += 1;
         self.hashed.push((hash, slot));
