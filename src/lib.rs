@@ -73,9 +73,10 @@ pub use ops::{
     check_laws, check_laws_by,
 };
 pub use record::{
-    ArrowRecord, Batch, BytesColumn, Column, Columns, Groups, HashGroups, Key, List, ListColumn,
-    Number, NumberColumn, OptionColumn, Ordered, Record, Row, RowColumn, Saved, SavedColumn,
-    ScalarColumn, Show, TextColumn, TextGroups, Timestamp, TupleColumns, arrow2, shown,
+    ArrowRecord, Batch, BytesColumn, Column, ColumnKeys, Columns, Groups, HashGroups, InlineKeys,
+    Key, KeyStore, List, ListColumn, Number, NumberColumn, OptionColumn, Ordered, Record, Row,
+    RowColumn, Saved, SavedColumn, ScalarColumn, Show, SpannedKeys, TextColumn, TextGroups,
+    Timestamp, TupleColumns, arrow2, shown,
 };
 pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{

@@ -352,6 +352,7 @@ impl Code<'_> {
             #[automatically_derived]
             impl #key for #name #conditions {
                 type Groups = #krate::HashGroups<#name>;
+                type Store = #krate::ColumnKeys<#name>;
 
                 fn hash_ref<__H: ::core::hash::Hasher>(key: Self::Ref<'_>, state: &mut __H) {
                     let members = key.__members();

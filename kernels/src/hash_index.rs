@@ -2,7 +2,7 @@
 //! that are no text.
 
 use crate::isa::baseline::equal_words;
-use crate::table::Index;
+use crate::table::{EmptySlot, Index};
 
 /// Numbers of keys by hash, of which the top bits matter most. The keys themselves, and what makes
 /// two of them equal, are the caller's; the index grows without a look at them, a part at a time.
@@ -23,6 +23,10 @@ use crate::table::Index;
 pub struct HashIndex {
     index: Index,
 }
+
+/// Where the search for a key that is not there ended.
+#[derive(Copy, Clone)]
+pub struct Vacancy(EmptySlot);
 
 /// A hash as the index wants it: not zero in the last six bits.
 #[inline(always)]
@@ -71,6 +75,19 @@ impl HashIndex {
         self.index.search(tag(hash), is_key, equal_words).ok()
     }
 
+    /// The number that [`find`](HashIndex::find) would find, or where that of a new key goes as
+    /// long as the index does not change.
+    #[inline]
+    pub fn search(&self, hash: u64, is_key: impl FnMut(u32) -> bool) -> Result<u32, Vacancy> {
+        self.index.search(tag(hash), is_key, equal_words).map_err(Vacancy)
+    }
+
+    /// Adds the number of a key where the search for its hash ended.
+    #[inline]
+    pub fn insert_at(&mut self, vacancy: Vacancy, hash: u64, number: u32) {
+        self.index.insert(vacancy.0, tag(hash), number);
+    }
+
     /// Adds the number of a key that [`find`](HashIndex::find) did not find.
     #[inline]
     pub fn insert(&mut self, hash: u64, number: u32) {
@@ -103,6 +120,12 @@ impl HashIndex {
 impl Default for HashIndex {
     fn default() -> HashIndex {
         HashIndex::new()
+    }
+}
+
+impl std::fmt::Debug for Vacancy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Vacancy")
     }
 }
 

@@ -42,7 +42,7 @@ pub use extrema::{
     max_f64, max_f64_at, max_i64, max_i64_at, min_f64, min_f64_at, min_i64, min_i64_at,
 };
 pub use fields::{FieldCount, Fields, line_fields, line_fields_at, row_fields, row_fields_at};
-pub use hash_index::HashIndex;
+pub use hash_index::{HashIndex, Vacancy};
 pub use key_decimals::{key_decimals, key_decimals_at};
 pub use level::Level;
 pub use lines::{count_newlines, count_newlines_at, line_spans, line_spans_at};

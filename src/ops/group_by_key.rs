@@ -94,9 +94,5 @@ pub(super) fn push_grouped<V: Record>(
         rows[ends[id as usize] as usize] = row as u32;
         ends[id as usize] += 1;
     }
-    let mut start = 0;
-    for &end in &ends[..count] {
-        lists.push_rows(values, rows[start..end as usize].iter().map(|&row| row as usize));
-        start = end as usize;
-    }
+    lists.push_lists(values, &rows, &ends[..count]);
 }

@@ -6,9 +6,11 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
 use hashbrown::DefaultHashBuilder;
-use tidemill_kernels::{HashIndex, TextTable};
+use tidemill_kernels::{HashIndex, TextTable, Vacancy};
 
-use super::{Columns, Record, TextColumn, Timestamp};
+use super::{
+    ColumnKeys, Columns, InlineKeys, KeyStore, Record, SpannedKeys, TextColumn, Timestamp,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A record with an equality and a hash, so that rows can be grouped by it.
@@ -18,6 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub trait Key: Record {
     /// The table that gives each distinct key its dense id.
     type Groups: Groups<Self>;
+
+    /// Where a keyed state keeps keys.
+    type Store: KeyStore<Self>;
 
     /// Feeds the key to a hasher.
     fn hash_ref<H: Hasher>(key: Self::Ref<'_>, state: &mut H);
@@ -52,8 +57,8 @@ pub trait Groups<K: Key>: Send + 'static {
 /// Keys that are hashed before the first of them is looked up.
 const HASHED_AHEAD: usize = 64;
 
-/// Keys up to which the index is in the L2 cache anyway.
-const IN_CACHE: usize = 1 << 15;
+/// Keys up to which the index is in the nearest caches anyway.
+const IN_CACHE: usize = 1 << 11;
 
 /// Ids for any key: the distinct keys as columns, and an index of their positions.
 pub struct HashGroups<K: Key> {
@@ -89,13 +94,13 @@ pub(crate) fn too_many_keys(keys_max: usize) -> Error {
 impl<K: Key> HashGroups<K> {
     /// A key that was not found. Nothing of the user's runs between its becoming one of the keys
     /// and its getting an id, so that a panic in an equality or a hash leaves both in agreement.
-    fn add(&mut self, key: K::Ref<'_>, hash: u64) -> Result<u32> {
+    fn add(&mut self, key: K::Ref<'_>, hash: u64, vacancy: Vacancy) -> Result<u32> {
         let id = self.ids.len();
         if id >= self.keys_max {
             return Err(too_many_keys(self.keys_max));
         }
         self.keys.push(key);
-        self.ids.insert(hash, id as u32);
+        self.ids.insert_at(vacancy, hash, id as u32);
         Ok(id as u32)
     }
 }
@@ -119,10 +124,10 @@ impl<K: Key> Groups<K> for HashGroups<K> {
             for (row, &hash) in rows.zip(&hashes) {
                 let key = keys.get(row);
                 let known = &self.keys;
-                let found = self.ids.find(hash, |id| K::same(known.get(id as usize), key));
+                let found = self.ids.search(hash, |id| K::same(known.get(id as usize), key));
                 ids.push(match found {
-                    Some(id) => id,
-                    None => self.add(key, hash)?,
+                    Ok(id) => id,
+                    Err(vacancy) => self.add(key, hash, vacancy)?,
                 });
             }
         }
@@ -187,6 +192,7 @@ pub(crate) fn table_error(error: tidemill_kernels::TableError) -> Error {
 
 impl Key for String {
     type Groups = TextGroups;
+    type Store = SpannedKeys;
 
     fn hash_ref<H: Hasher>(key: &str, state: &mut H) {
         key.hash(state);
@@ -199,6 +205,7 @@ impl Key for String {
 
 impl Key for Vec<u8> {
     type Groups = HashGroups<Vec<u8>>;
+    type Store = SpannedKeys;
 
     fn hash_ref<H: Hasher>(key: &[u8], state: &mut H) {
         key.hash(state);
@@ -213,6 +220,7 @@ macro_rules! scalars {
     ($($scalar:ty),*) => {$(
         impl Key for $scalar {
             type Groups = HashGroups<$scalar>;
+            type Store = InlineKeys<$scalar>;
 
             fn hash_ref<H: Hasher>(key: $scalar, state: &mut H) {
                 key.hash(state);
@@ -229,6 +237,7 @@ scalars!(i8, i16, i32, i64, u16, u32, u64, bool, (), Timestamp);
 
 impl<T: Key> Key for Option<T> {
     type Groups = HashGroups<Option<T>>;
+    type Store = ColumnKeys<Option<T>>;
 
     fn hash_ref<H: Hasher>(key: Option<T::Ref<'_>>, state: &mut H) {
         key.is_some().hash(state);
@@ -250,6 +259,7 @@ macro_rules! tuples {
     ($(($($member:ident $index:tt),+))*) => {$(
         impl<$($member: Key),+> Key for ($($member,)+) {
             type Groups = HashGroups<($($member,)+)>;
+            type Store = ColumnKeys<($($member,)+)>;
 
             fn hash_ref<HASHER: Hasher>(key: Self::Ref<'_>, state: &mut HASHER) {
                 $($member::hash_ref(key.$index, state);)+

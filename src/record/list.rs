@@ -41,6 +41,14 @@ impl<T: Record> ListColumn<T> {
         }
         self.rows.push((start as u32, (self.items.len() - start) as u32));
     }
+
+    /// Appends rows of these positions of another column, each up to one of the ends.
+    pub(crate) fn push_lists(&mut self, items: &T::Columns, positions: &[u32], ends: &[u32]) {
+        let first = self.items.len() as u32;
+        positions.iter().for_each(|&position| self.items.push(items.get(position as usize)));
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        self.rows.extend(starts.zip(ends).map(|(start, end)| (first + start, end - start)));
+    }
 }
 
 impl<'a, T: Record> List<'a, T> {

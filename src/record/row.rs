@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use super::{Columns, HashGroups, Key, Ordered, Record, Show};
+use super::{ColumnKeys, Columns, HashGroups, Key, Ordered, Record, Show};
 
 /// A value that the engine keeps as it is, without columns.
 ///
@@ -86,6 +86,7 @@ macro_rules! whole_values {
 
         impl<T: Hash + Eq + $($bounds)+> Key for $row<T> {
             type Groups = HashGroups<$row<T>>;
+            type Store = ColumnKeys<$row<T>>;
 
             fn hash_ref<H: Hasher>(key: &T, state: &mut H) {
                 key.hash(state);

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::row::whole_values;
 use super::saved::{name_of, push_len_before, take_bytes, torn};
 use super::shape::shape_of;
-use super::{Columns, HashGroups, Key, Ordered, Record, Show};
+use super::{ColumnKeys, Columns, HashGroups, Key, Ordered, Record, Show};
 use crate::error::Result;
 
 /// A value that the engine keeps as it is, without columns, and that checkpoints can hold.

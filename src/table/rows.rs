@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::groups::TableGroups;
 use super::{Cell, Table};
-use crate::record::{Columns, Key, Record, Show};
+use crate::record::{ColumnKeys, Columns, Key, Record, Show};
 
 /// One row of a [`Table`], as a value.
 #[derive(Clone)]
@@ -139,6 +139,7 @@ impl Table {
 
 impl Key for TableRow {
     type Groups = TableGroups;
+    type Store = ColumnKeys<TableRow>;
 
     fn hash_ref<H: Hasher>(key: TableRowRef<'_>, state: &mut H) {
         for cell in key.cells() {

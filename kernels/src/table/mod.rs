@@ -23,7 +23,7 @@ use crate::split::TextSplitter;
 use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_at};
 use class::Class;
 use hash::Seed;
-pub(crate) use index::Index;
+pub(crate) use index::{EmptySlot, Index};
 pub use prefetch::prefetch_row;
 use update::{Count, Ids, Sum, update};
 

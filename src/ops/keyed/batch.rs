@@ -247,13 +247,12 @@ impl<K: Key, S: Record> BatchState<K, S> {
                 continue;
             };
             let number = table.sparse_number(place);
-            for row in row..segment.states.len() {
+            for row in row..segment.len() {
                 if self.moves.len() == budget {
                     self.cleaned = (place, row);
                     return;
                 }
-                if segment.states.get(row).is_some() {
-                    let key = segment.keys.get(row);
+                if let Some(key) = segment.key(row) {
                     let (slot, hash) = (slot_of(number, row), hash_of::<K>(key));
                     self.moves.push(Move { slot, hash, key: K::from_ref(key) });
                 }
@@ -298,12 +297,13 @@ impl<K: Key, S: Record> BatchState<K, S> {
             }
             for (&hash, guess) in hashes.iter().zip(&mut *guesses) {
                 *guess = table.guess(hash);
-                guess.iter().for_each(|&slot| table.prefetch_slot(slot));
+                guess.iter().for_each(|&slot| table.prefetch_with_key(slot));
             }
             guesses.iter().flatten().for_each(|&slot| table.prefetch_key(slot));
-            for (&row, &hash) in rows.iter().zip(&*hashes) {
+            for (&row, (&hash, guess)) in rows.iter().zip(hashes.iter().zip(&*guesses)) {
                 let key = keys.get(row as usize);
-                match table.find(hash, key) {
+                let guess = guess.filter(|&slot| K::same(table.key(slot), key));
+                match guess.or_else(|| table.find(hash, key)) {
                     Some(slot) => drop(self.enter(table, slot)),
                     None => self.enter_fresh(hash, key),
                 }
@@ -396,7 +396,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
             if let Some(&Entry { place: Place::Slot(slot), .. }) =
                 self.entries.get(at + ENTRIES_AHEAD)
             {
-                table.prefetch_state(slot);
+                table.prefetch(slot);
             }
             let entry = &mut self.entries[at];
             let Place::Slot(slot) = entry.place else { continue };

@@ -68,7 +68,7 @@ where
                 if let Some(&later) = entries.get(row + ROWS_AHEAD)
                     && let Some(slot) = batch.entries[later as usize].same()
                 {
-                    table.prefetch_state(slot);
+                    table.prefetch(slot);
                 }
                 let entry = &mut batch.entries[entry as usize];
                 let mut state = State {
@@ -89,7 +89,7 @@ where
             };
             let entry = batch.enter(table, slot) as usize;
             let mut state = State {
-                committed: Some(stamped.value()),
+                committed: Some(&stamped.value().state),
                 new: &mut batch.entries[entry].new,
                 bytes_added: &mut batch.bytes_added,
                 is_timing_out: true,

@@ -156,7 +156,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         for (_, key, stamped) in table.slots() {
             let entry = entry_of(stamped).map(|entry| &work.batch.entries[entry].new);
             let state = match entry {
-                None | Some(New::Same) => stamped.value(),
+                None | Some(New::Same) => &stamped.value().state,
                 Some(New::Is(state)) => state,
                 Some(New::Gone) => continue,
             };

@@ -114,7 +114,7 @@ fn save_segments<K: Key, S: Record>(
         let count = ahead.iter_mut().zip(&mut slots).map(|(ahead, slot)| *ahead = slot).count();
         // A pass for each step that waits for memory, so that the misses of several slots overlap.
         let slots = &ahead[..count];
-        slots.iter().for_each(|&slot| table.prefetch_slot(slot));
+        slots.iter().for_each(|&slot| table.prefetch_with_key(slot));
         slots.iter().for_each(|&slot| table.prefetch_key(slot));
         for &slot in slots {
             let number = FIRST_SLOT + u64::from(slot);
@@ -123,7 +123,7 @@ fn save_segments<K: Key, S: Record>(
                 Some(stamped) => changes.put(number, |out| {
                     push_varint(stamped.stamp(), out);
                     K::save(table.key(slot), out);
-                    S::save(stamped.value().to_ref(), out);
+                    S::save(stamped.value().state.to_ref(), out);
                 }),
             }
         }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tidemill_kernels::{HashIndex, Slots, Stamped};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Columns, Key};
+use crate::record::{Key, KeyStore};
 
 /// Rows of a segment: as many as are worth an allocation, few enough that a segment is made in no
 /// time.
@@ -47,26 +47,51 @@ pub(super) struct Table<K: Key, S> {
 }
 
 pub(super) struct Segment<K: Key, S> {
-    pub(super) keys: K::Columns,
-    /// Nothing where a key was removed. A state's stamp is when its key was last touched, in
-    /// milliseconds; while a batch runs, a mark of the batch's, as only its loop reads stamps.
-    pub(super) states: Slots<S>,
+    keys: K::Store,
+    /// Nothing where a key was removed. A stamp is when the key was last touched, in milliseconds;
+    /// while a batch runs, a mark of the batch's, as only its loop reads stamps.
+    slots: Slots<Held<K, S>>,
     live: usize,
     /// Of the keys, once there is no room for more.
     key_bytes: usize,
 }
 
+/// What a slot holds: a key, or where it is, and its state.
+pub(super) struct Held<K: Key, S> {
+    place: Place<K>,
+    pub(super) state: S,
+}
+
+type Place<K> = <<K as Key>::Store as KeyStore<K>>::Place;
+
 impl<K: Key, S> Segment<K, S> {
     fn new() -> Self {
-        let (keys, states) = (K::Columns::default(), Slots::with_capacity(ROWS));
-        Segment { keys, states, live: 0, key_bytes: 0 }
+        let (keys, slots) = (K::Store::default(), Slots::with_capacity(ROWS));
+        Segment { keys, slots, live: 0, key_bytes: 0 }
+    }
+
+    fn push(&mut self, key: K, state: S, stamp: u64) {
+        let place = self.keys.push(key);
+        self.slots.push(Held { place, state }, stamp);
+        self.live += 1;
+    }
+
+    /// The number of slots, holes among them.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The key of a row; nothing in a hole.
+    #[inline]
+    pub(super) fn key(&self, row: usize) -> Option<K::Ref<'_>> {
+        self.slots.get(row).map(|slot| self.keys.get(&slot.value().place, row))
     }
 }
 
 /// What a table has let go of, to be dropped when nobody waits.
 pub(super) struct Trash<K: Key, S> {
     pub(super) states: Vec<S>,
-    pub(super) segments: Vec<K::Columns>,
+    pub(super) segments: Vec<K::Store>,
     pub(super) keys: Vec<K>,
 }
 
@@ -90,9 +115,9 @@ impl<K: Key, S> Table<K, S> {
 
     /// Bytes that belong to keys and the index, and to the states' own size.
     pub(super) fn memory_bytes(&self) -> usize {
-        let states = self.segments.iter().map(|segment| segment.states.memory_bytes());
+        let slots = self.segments.iter().map(|segment| segment.slots.memory_bytes());
         let open = self.open.map_or(0, |open| self.segments[open].keys.byte_len());
-        self.key_bytes + open + states.sum::<usize>() + self.index.memory_bytes()
+        self.key_bytes + open + slots.sum::<usize>() + self.index.memory_bytes()
     }
 
     /// Asks for the memory where the search for a key begins.
@@ -106,56 +131,63 @@ impl<K: Key, S> Table<K, S> {
         self.index.guess(hash)
     }
 
-    /// Asks for the memory of a state.
+    /// Asks for the memory of a slot.
     #[inline]
-    pub(super) fn prefetch_state(&self, slot: Slot) {
+    pub(super) fn prefetch(&self, slot: Slot) {
         let (segment, row) = place_of(slot);
-        self.segments[segment].states.prefetch(row);
+        self.segments[segment].slots.prefetch(row);
     }
 
-    /// Asks for the memory of a state, and for where its key is.
+    /// Asks for the memory of a slot whose key is wanted, too.
     #[inline]
-    pub(super) fn prefetch_slot(&self, slot: Slot) {
+    pub(super) fn prefetch_with_key(&self, slot: Slot) {
         let (segment, row) = place_of(slot);
-        self.segments[segment].states.prefetch(row);
+        self.segments[segment].slots.prefetch(row);
         self.segments[segment].keys.prefetch_place(row);
     }
 
-    /// Asks for the memory of a key, once it is known where that is.
+    /// Asks for the memory of a key, once its slot is there.
     #[inline]
     pub(super) fn prefetch_key(&self, slot: Slot) {
+        if K::Store::IS_INLINE {
+            return;
+        }
         let (segment, row) = place_of(slot);
-        self.segments[segment].keys.prefetch(row);
+        let Segment { keys, slots, .. } = &self.segments[segment];
+        slots.get(row).iter().for_each(|slot| keys.prefetch(&slot.value().place, row));
     }
 
     pub(super) fn find(&self, hash: u64, key: K::Ref<'_>) -> Option<Slot> {
         self.index.find(hash, |slot| K::same(self.key(slot), key))
     }
 
+    /// The key of a slot that is no hole.
+    #[inline]
     pub(super) fn key(&self, slot: Slot) -> K::Ref<'_> {
         let (segment, row) = place_of(slot);
-        self.segments[segment].keys.get(row)
+        self.segments[segment].key(row).expect("a hole has no key")
     }
 
     /// The state of a key, or nothing in a hole.
     #[inline]
     pub(super) fn state(&self, slot: Slot) -> Option<&S> {
-        self.stamped(slot).map(Stamped::value)
+        self.stamped(slot).map(|stamped| &stamped.value().state)
     }
 
     /// The state of a key with its stamp, or nothing in a hole.
     #[inline]
-    pub(super) fn stamped(&self, slot: Slot) -> Option<&Stamped<S>> {
+    pub(super) fn stamped(&self, slot: Slot) -> Option<&Stamped<Held<K, S>>> {
         let (segment, row) = place_of(slot);
-        self.segments.get(segment)?.states.get(row)
+        self.segments.get(segment)?.slots.get(row)
     }
 
     /// The slots that have a key.
-    pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, K::Ref<'_>, &Stamped<S>)> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, K::Ref<'_>, &Stamped<Held<K, S>>)> {
         self.segments.iter().enumerate().flat_map(|(number, segment)| {
-            let rows = segment.states.iter().enumerate();
-            rows.filter_map(move |(row, state)| {
-                Some((slot_of(number, row), segment.keys.get(row), state?))
+            let rows = segment.slots.iter().enumerate();
+            rows.filter_map(move |(row, slot)| {
+                let key = segment.keys.get(&slot?.value().place, row);
+                Some((slot_of(number, row), key, slot?))
             })
         })
     }
@@ -170,9 +202,9 @@ impl<K: Key, S> Table<K, S> {
     /// Puts a state in the place of another one, which it gives back.
     pub(super) fn replace(&mut self, slot: Slot, state: &mut S, stamp: u64) {
         let (segment, row) = place_of(slot);
-        let old = self.segments[segment].states.get_mut(row);
+        let old = self.segments[segment].slots.get_mut(row);
         let old = old.expect("a hole has no state to replace");
-        std::mem::swap(old.value_mut(), state);
+        std::mem::swap(&mut old.value_mut().state, state);
         old.set_stamp(stamp);
     }
 
@@ -229,10 +261,8 @@ impl<K: Key, S> Table<K, S> {
     fn push(&mut self, key: K, state: S, stamp: u64) -> Slot {
         let number = self.open_segment();
         let segment = &mut self.segments[number];
-        let row = segment.states.len();
-        segment.keys.push_owned(key);
-        segment.states.push(state, stamp);
-        segment.live += 1;
+        let row = segment.len();
+        segment.push(key, state, stamp);
         self.live += 1;
         if row + 1 == ROWS {
             self.open = None;
@@ -255,22 +285,22 @@ impl<K: Key, S> Table<K, S> {
     }
 
     /// Makes a slot a hole.
-    fn take(&mut self, slot: Slot, trash: &mut Vec<K::Columns>) -> Option<S> {
+    fn take(&mut self, slot: Slot, trash: &mut Vec<K::Store>) -> Option<S> {
         let (number, row) = place_of(slot);
         let segment = &mut self.segments[number];
-        let state = segment.states.take(row);
+        let held = segment.slots.take(row);
         segment.live -= 1;
         if self.open != Some(number) {
             if segment.live == 0 {
                 trash.push(std::mem::take(&mut segment.keys));
-                segment.states.clear();
+                segment.slots.clear();
                 self.key_bytes -= std::mem::take(&mut segment.key_bytes);
                 self.free.push(number);
             } else if segment.live == ROWS / 2 {
                 self.sparse.push_back(number);
             }
         }
-        state
+        held.map(|held| held.state)
     }
 
     /// Counts the keys of a segment that gets no more of them.
@@ -344,14 +374,12 @@ impl<K: Key, S> Filling<K, S> {
             segments.push(Segment::new());
         }
         let segment = &mut segments[number];
-        while segment.states.len() < row {
+        while segment.len() < row {
             // A hole has some key, too, of which nobody knows.
-            segment.keys.push(key.to_ref());
-            segment.states.push_hole();
+            segment.keys.push(K::from_ref(key.to_ref()));
+            segment.slots.push_hole();
         }
-        segment.keys.push_owned(key);
-        segment.states.push(state, stamp);
-        segment.live += 1;
+        segment.push(key, state, stamp);
         *live += 1;
         self.hashed.push((hash, slot));
         if self.hashed.len() == HASHED {
@@ -365,7 +393,7 @@ impl<K: Key, S> Filling<K, S> {
         let table = &mut self.table;
         let last = table.segments.len().checked_sub(1);
         for number in 0..table.segments.len() {
-            if Some(number) == last && table.segments[number].states.len() < ROWS {
+            if Some(number) == last && table.segments[number].len() < ROWS {
                 table.open = Some(number);
             } else if table.segments[number].live == 0 {
                 table.free.push(number);
@@ -392,15 +420,12 @@ impl<K: Key, S> Table<K, S> {
 
     /// Whether the counts are what they count.
     pub(super) fn is_consistent(&self) -> bool {
-        let count = |segment: &Segment<K, S>| segment.states.iter().flatten().count();
+        let count = |segment: &Segment<K, S>| segment.slots.iter().flatten().count();
         let bytes: usize = self.segments.iter().map(|segment| segment.keys.byte_len()).sum();
         let open = self.open.map_or(0, |open| self.segments[open].keys.byte_len());
-        let are_live = self.segments.iter().all(|segment| {
-            let are_all = segment.keys.len() == segment.states.len();
-            are_all && count(segment) == segment.live
-        });
+        let are_live = self.segments.iter().all(|segment| count(segment) == segment.live);
         let live: usize = self.segments.iter().map(count).sum();
-        let are_free = self.free.iter().all(|&number| self.segments[number].states.is_empty());
+        let are_free = self.free.iter().all(|&number| self.segments[number].slots.is_empty());
         are_live
             && are_free
             && bytes == self.key_bytes + open
