@@ -1,13 +1,13 @@
-//! Makes checkpoints between batches: gathers what has changed, and hands it to the thread that
-//! writes. The batch loop never waits for a disk: while one checkpoint is being written none is
-//! made, and the next one has all that has changed since.
+//! Makes checkpoints between batches: gathers what has changed, or finds out which keys have, and
+//! hands it to the thread that reads these and writes. The batch loop never waits for a disk: while
+//! one checkpoint is being written none is made, and the next one has all that has changed since.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::checkpoint::{Checkpoint, Section, Store, Writer};
+use super::checkpoint::{Beside, Checkpoint, Section, Store, Tried, Writer};
 use super::control::Control;
-use super::executor::Executor;
+use super::executor::{Executor, Saving};
 use super::monitor::Meter;
 use super::recovery::{SavedParts, lock, section_of_sink};
 use crate::config::CHECKPOINT_WAIT_MAX;
@@ -28,8 +28,9 @@ pub(super) struct Checkpointer {
     waits: bool,
     writer: Writer,
     // Changing.
-    /// The number of the last batch that is in a checkpoint.
+    /// The number of the last batch that is in a checkpoint, and that of the one before.
     last: u64,
+    before: u64,
     written: Arc<Mutex<WhenWritten>>,
 }
 
@@ -60,11 +61,19 @@ impl Checkpointer {
         let CheckpointPlan { store, parts, zero, interval, every, waits } = plan;
         let written = Arc::<Mutex<WhenWritten>>::default();
         let tell = written.clone();
-        let writer = Writer::start(store, move |number| {
+        let writer = Writer::start(store, move |tried| {
             let mut metrics = meter.lock();
-            let Some(number) = number else {
-                metrics.checkpoints.failed += 1;
-                return;
+            let number = match tried {
+                Tried::Written(number) => number,
+                Tried::NotWritten => {
+                    metrics.checkpoints.failed += 1;
+                    return;
+                }
+                Tried::NotGathered(error) => {
+                    drop(metrics);
+                    tracing::error!(%error, "no checkpoint was made");
+                    return control.record(error.clone());
+                }
             };
             metrics.checkpoints.written += 1;
             metrics.checkpoints.last_batch = number;
@@ -80,12 +89,17 @@ impl Checkpointer {
                 }
             }
         })?;
-        Ok(Checkpointer { parts, zero, interval, every, waits, writer, last, written })
+        let before = last;
+        Ok(Checkpointer { parts, zero, interval, every, waits, writer, last, before, written })
     }
 
     /// After a batch: makes a checkpoint if one is due and the last one is on disk.
     pub(super) fn after_batch(&mut self, executor: &mut Executor, time: Time) -> Result<()> {
-        if executor.number() < self.last + self.every || !self.writer.is_idle() {
+        if !self.writer.is_idle() {
+            return Ok(());
+        }
+        self.take_back(executor);
+        if executor.number() < self.last + self.every {
             return Ok(());
         }
         self.make(executor, time)?;
@@ -95,14 +109,25 @@ impl Checkpointer {
         Ok(())
     }
 
+    /// Takes back what was gathered for a checkpoint that was not made after all.
+    fn take_back(&mut self, executor: &mut Executor) {
+        let Some(sections) = self.writer.take_not_made() else { return };
+        self.last = self.before;
+        for (state, section) in self.parts.states.iter().zip(sections) {
+            executor.take_back(state.id, section.changes);
+        }
+    }
+
     /// After the last batch: makes a checkpoint of it, if its time is known, and waits until it is
     /// on disk, up to a maximum.
     pub(super) fn finish(mut self, executor: &mut Executor, last: Option<Time>) -> Result<()> {
         if let Some(time) = last
-            && executor.number() > self.last
             && self.writer.wait_idle(CHECKPOINT_WAIT_MAX)
         {
-            self.make(executor, time)?;
+            self.take_back(executor);
+            if executor.number() > self.last {
+                self.make(executor, time)?;
+            }
         }
         self.writer.finish(CHECKPOINT_WAIT_MAX)
     }
@@ -123,22 +148,30 @@ impl Checkpointer {
                 None => {}
             }
         }
-        let sections = self.sections(executor)?;
+        let (sections, beside) = self.sections(executor)?;
         let (zero, interval, number) = (self.zero, self.interval, executor.number());
         let sinks = self.parts.sinks.clone();
         sinks.iter().for_each(|sink| lock(sink).submit());
         *lock(&self.written) = WhenWritten { positions, sinks };
-        self.last = number;
-        self.writer.submit(Checkpoint { number, time, zero, interval, sources, sections });
+        self.before = std::mem::replace(&mut self.last, number);
+        let checkpoint = Checkpoint { number, time, zero, interval, sources, sections };
+        self.writer.submit(checkpoint, beside);
         Ok(())
     }
 
-    /// All states and sinks; when one of them fails, the others keep theirs for the next time.
-    fn sections(&self, executor: &mut Executor) -> Result<Vec<Section>> {
+    /// All states and sinks, those of states that are gathered beside the batches empty so far;
+    /// when one of them fails, the others keep theirs for the next time.
+    fn sections(&self, executor: &mut Executor) -> Result<(Vec<Section>, Vec<Beside>)> {
         let mut saved: Vec<Changes> = Vec::new();
-        let mut sinks = Vec::new();
-        let gathered = self.parts.states.iter().try_for_each(|state| {
-            saved.push(executor.save(state.id)?);
+        let (mut sinks, mut beside) = (Vec::new(), Vec::new());
+        let gathered = self.parts.states.iter().enumerate().try_for_each(|(section, state)| {
+            saved.push(match executor.save(state.id)? {
+                Saving::Done(changes) => changes,
+                Saving::Beside(gather) => {
+                    beside.push(Beside { section, gather });
+                    Changes::default()
+                }
+            });
             Ok(())
         });
         let gathered = gathered.and_then(|()| {
@@ -159,6 +192,6 @@ impl Checkpointer {
             form: state.form.clone(),
             changes,
         });
-        Ok(states.chain(sinks).collect())
+        Ok((states.chain(sinks).collect(), beside))
     }
 }

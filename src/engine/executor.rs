@@ -13,7 +13,7 @@ use super::metrics::StateMetrics;
 use super::monitor::Monitor;
 use crate::config::PARALLEL_BYTES_MIN;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::{AnyOperator, AnyPartial, AnyState, AnyStateful, Changes, Turn};
+use crate::ops::{AnyOperator, AnyPartial, AnyState, AnyStateful, Changes, Gather, Turn};
 use crate::plan::{ChainStep, Input, NodeId, Output, OutputRun, Physical, PhysicalNode, Run, Wide};
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
@@ -61,6 +61,12 @@ struct Slot {
     position: Option<Vec<u8>>,
     /// For wide and stateful nodes: what was emitted last, to be written again.
     last: Option<AnyChunk>,
+}
+
+/// What is saved of an operator.
+pub(super) enum Saving {
+    Done(Changes),
+    Beside(Gather),
 }
 
 #[derive(Default)]
@@ -171,18 +177,27 @@ impl Executor {
         Ok(())
     }
 
-    /// What has changed of what an operator remembers since the last call.
-    pub(super) fn save(&mut self, id: NodeId) -> Result<Changes> {
+    /// What has changed of what an operator remembers since the last call, or what gathers it.
+    pub(super) fn save(&mut self, id: NodeId) -> Result<Saving> {
+        let slot = &self.slots[id];
+        if !slot.is_saved_whole && slot.unsaved.is_none() {
+            let gather =
+                self.with_memory(id, |operator, memory| Ok(operator.0.save_beside(memory)))?;
+            if let Some(gather) = gather {
+                let name = self.physical.nodes[id].name.clone();
+                return Ok(Saving::Beside(Box::new(move || guard(&name, gather))));
+            }
+        }
         let mut changes = Changes::default();
         if self.slots[id].is_saved_whole {
             changes.forget_all();
         }
         self.with_memory(id, |operator, memory| operator.0.save(memory, &mut changes))?;
         self.slots[id].is_saved_whole = false;
-        Ok(match self.slots[id].unsaved.take() {
+        Ok(Saving::Done(match self.slots[id].unsaved.take() {
             Some(unsaved) => unsaved.then(&changes),
             None => changes,
-        })
+        }))
     }
 
     /// Takes changes back that were not saved after all.

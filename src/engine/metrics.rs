@@ -181,6 +181,7 @@ pub struct CheckpointMetrics {
     pub failed: u64,
     /// The number of the last batch that is in a checkpoint, from 1; 0 before the first.
     pub last_batch: u64,
-    /// How long the loop took after batches to gather what had changed; it is written beside it.
+    /// How long the loop took after batches to gather what had changed. Keyed states are read, and
+    /// all is written, beside it.
     pub gathering: Delays,
 }

@@ -58,7 +58,7 @@ pub(crate) use partitions::{Glom, MapPartitions, repartition};
 pub(crate) use reduce::Reduce;
 pub(crate) use sort::{Order, Sort, Top};
 pub use stateful::StateSize;
-pub(crate) use stateful::{AnyState, AnyStateful, Stateful, Turn};
+pub(crate) use stateful::{AnyState, AnyStateful, Gather, Stateful, Turn};
 use text_count::TextCount;
 pub(crate) use window::{Span, Window};
 pub(crate) use window_by_key::{KeptKeys, WindowByKey};

@@ -67,12 +67,22 @@ pub(crate) trait Stateful: Send + Sync + 'static {
         Ok(())
     }
 
+    /// The same, for what can be read beside the batches that follow: `None` if there is nothing of
+    /// the kind, or this time not. What is gathered is the state of now, whenever that is done.
+    fn save_beside(&self, _state: &mut Self::State) -> Option<Gather> {
+        None
+    }
+
     /// Makes a fresh state what was saved: all entries that were put and not removed since, each
     /// once, in the order of their numbers.
     fn load(&self, _state: &mut Self::State, _saved: &Changes) -> Result<()> {
         Ok(())
     }
 }
+
+/// Gathers what has changed, on a thread beside the batch loop. Where it fails, or is dropped
+/// before, all that has changed is still to be saved.
+pub(crate) type Gather = Box<dyn FnOnce() -> Result<Changes> + Send>;
 
 /// How much an operator keeps.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -125,6 +135,7 @@ pub(crate) trait ErasedStateful: Send + Sync {
     fn saved_as(&self) -> Result<String>;
     fn track_changes(&self, state: &mut AnyState);
     fn save(&self, state: &mut AnyState, changes: &mut Changes) -> Result<()>;
+    fn save_beside(&self, state: &mut AnyState) -> Option<Gather>;
     fn load(&self, state: &mut AnyState, saved: &Changes) -> Result<()>;
 }
 
@@ -175,6 +186,10 @@ impl<S: Stateful> ErasedStateful for S {
 
     fn save(&self, state: &mut AnyState, changes: &mut Changes) -> Result<()> {
         Stateful::save(self, typed::<S>(state), changes)
+    }
+
+    fn save_beside(&self, state: &mut AnyState) -> Option<Gather> {
+        Stateful::save_beside(self, typed::<S>(state))
     }
 
     fn load(&self, state: &mut AnyState, saved: &Changes) -> Result<()> {

@@ -19,7 +19,7 @@ pub use inspect::{
     CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, intake_logs, verify,
 };
 pub(super) use store::Store;
-pub(super) use writer::Writer;
+pub(super) use writer::{Beside, Tried, Writer};
 
 /// All that it takes to go on after a batch.
 #[derive(Clone, Debug)]

@@ -1,17 +1,35 @@
-//! The thread that writes checkpoints, beside the batch loop.
+//! The thread that writes checkpoints, beside the batch loop, and gathers what can be gathered
+//! there.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::{Checkpoint, Store};
+use super::{Checkpoint, Section, Store};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ops::Gather;
 
 /// How long it waits before it tries again to write what it could not. Disks of tests fail often.
 const RETRY_AFTER: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 200 });
 
 pub(in crate::engine) struct Writer {
     shared: Arc<Shared>,
+}
+
+/// What gathers a section that is empty so far, by its place in the checkpoint.
+pub(in crate::engine) struct Beside {
+    pub(in crate::engine) section: usize,
+    pub(in crate::engine) gather: Gather,
+}
+
+/// What became of an attempt.
+pub(in crate::engine) enum Tried<'a> {
+    /// The checkpoint of this batch is on disk.
+    Written(u64),
+    /// It is tried again.
+    NotWritten,
+    /// There is no checkpoint to write.
+    NotGathered(&'a Error),
 }
 
 struct Shared {
@@ -23,6 +41,10 @@ struct Shared {
 struct State {
     /// What is to be written, until it is.
     checkpoint: Option<Checkpoint>,
+    /// What is to be gathered before.
+    beside: Vec<Beside>,
+    /// What was gathered for a checkpoint that could not be made.
+    not_made: Option<Vec<Section>>,
     is_writing: bool,
     is_ending: bool,
     has_ended: bool,
@@ -30,16 +52,15 @@ struct State {
 }
 
 impl Writer {
-    /// Starts the thread; `on_written` is called there with the number of each checkpoint that is
-    /// on disk, and with `None` for an attempt that failed.
+    /// Starts the thread, which calls `on_tried` after each attempt.
     pub(in crate::engine) fn start(
         store: Store,
-        on_written: impl FnMut(Option<u64>) + Send + 'static,
+        on_tried: impl FnMut(Tried<'_>) + Send + 'static,
     ) -> Result<Writer> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let thread = shared.clone();
         let spawned = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || {
-            let ran = catch_unwind(AssertUnwindSafe(|| thread.run(store, on_written)));
+            let ran = catch_unwind(AssertUnwindSafe(|| thread.run(store, on_tried)));
             let mut state = thread.lock();
             state.has_ended = true;
             if ran.is_err() {
@@ -70,10 +91,18 @@ impl Writer {
         !is_busy(&mut state) && !state.has_ended
     }
 
-    /// Has a checkpoint written; to be called when it is idle.
-    pub(in crate::engine) fn submit(&self, checkpoint: Checkpoint) {
-        self.shared.lock().checkpoint = Some(checkpoint);
+    /// Has the rest of a checkpoint gathered and all of it written; to be called when it is idle.
+    pub(in crate::engine) fn submit(&self, checkpoint: Checkpoint, beside: Vec<Beside>) {
+        let mut state = self.shared.lock();
+        (state.checkpoint, state.beside) = (Some(checkpoint), beside);
+        drop(state);
         self.shared.changed.notify_all();
+    }
+
+    /// The sections of a checkpoint that was submitted and not made, since one of them could not
+    /// be gathered: that and those after it are empty.
+    pub(in crate::engine) fn take_not_made(&self) -> Option<Vec<Section>> {
+        self.shared.lock().not_made.take()
     }
 
     /// Waits until what was submitted is on disk, and ends the thread.
@@ -102,19 +131,37 @@ impl Drop for Writer {
     }
 }
 
+/// Fills the sections that are empty so far.
+fn gather(checkpoint: &mut Checkpoint, beside: Vec<Beside>) -> Result<()> {
+    beside.into_iter().try_for_each(|Beside { section, gather }| {
+        checkpoint.sections[section].changes = gather()?;
+        Ok(())
+    })
+}
+
 impl Shared {
-    fn run(&self, mut store: Store, mut on_written: impl FnMut(Option<u64>)) {
+    fn run(&self, mut store: Store, mut on_tried: impl FnMut(Tried<'_>)) {
         let is_waiting = |state: &mut State| state.checkpoint.is_none() && !state.is_ending;
         loop {
             let waited = self.changed.wait_while(self.lock(), is_waiting);
             let mut state = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
-            let Some(checkpoint) = state.checkpoint.take() else { return };
+            let Some(mut checkpoint) = state.checkpoint.take() else { return };
             (state.is_writing, state.error) = (true, None);
+            let beside = std::mem::take(&mut state.beside);
             drop(state);
+            if let Err(error) = gather(&mut checkpoint, beside) {
+                on_tried(Tried::NotGathered(&error));
+                let mut state = self.lock();
+                state.not_made = Some(checkpoint.sections);
+                (state.is_writing, state.error) = (false, Some(error));
+                drop(state);
+                self.changed.notify_all();
+                continue;
+            }
             let written = store.write(&checkpoint);
             if let Err(error) = written {
                 tracing::error!(%error, number = checkpoint.number, "a checkpoint was not written");
-                on_written(None);
+                on_tried(Tried::NotWritten);
                 let mut state = self.lock();
                 (state.checkpoint, state.error) = (Some(checkpoint), Some(error));
                 state.is_writing = false;
@@ -126,7 +173,7 @@ impl Shared {
                 drop(waited.unwrap_or_else(|poisoned| poisoned.into_inner()));
                 continue;
             }
-            on_written(Some(checkpoint.number));
+            on_tried(Tried::Written(checkpoint.number));
             if store.is_long()
                 && let Err(error) = store.merge()
             {

@@ -4,7 +4,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidemill_kernels::Stamped;
+use tidemill_kernels::{Stamped, prefetch_row};
 
 use super::table::{ROWS, Slot, Table, Trash, place_of, slot_of};
 use super::time_index::{Links, TimeIndex};
@@ -13,11 +13,16 @@ use crate::error::Result;
 use crate::record::{Columns, Groups, Key, Record};
 use crate::record::{hash_of, too_many_keys};
 
-/// The number of a key's entry, if the batch has one.
+/// Whether the batch has an entry for a key.
 #[inline]
-pub(super) fn entry_of<S>(stamped: &Stamped<S>) -> Option<usize> {
-    let stamp = stamped.stamp();
-    (stamp & HAS_ENTRY != 0).then_some(stamp as u32 as usize)
+pub(super) fn has_entry<T>(stamped: &Stamped<T>) -> bool {
+    stamped.stamp() & HAS_ENTRY != 0
+}
+
+/// When a key was last touched before the batch that runs.
+#[inline]
+pub(super) fn last_touched<T>(stamped: &Stamped<T>) -> u64 {
+    stamped.stamp() & !HAS_ENTRY
 }
 
 /// Keys that are hashed before the first of them is looked up.
@@ -29,7 +34,7 @@ const ENTRIES_AHEAD: usize = 16;
 /// Keys that move out of sparse segments with a batch, beside as many as were removed before it.
 const MOVES: usize = 512;
 
-/// The bit of the stamp of a key that the batch has an entry for; its number is the rest.
+/// The bit of the stamp of a key that the batch has an entry for; the rest is still the time.
 const HAS_ENTRY: u64 = 1 << 63;
 
 /// The batch's own state of a key.
@@ -42,8 +47,6 @@ pub(super) enum New<S> {
 /// A key that the batch has looked at.
 pub(super) struct Entry<S> {
     pub(super) place: Place,
-    /// When it was touched before.
-    last: u64,
     pub(super) new: New<S>,
 }
 
@@ -82,18 +85,13 @@ struct Move<K> {
 /// What is kept of each slot beside the table.
 #[derive(Default)]
 pub(super) struct SlotNotes {
-    segments: Vec<SegmentNotes>,
+    /// The chains of the time index, by segment; none without a timeout.
+    next: Vec<Box<[u32]>>,
     has_links: bool,
-    /// Slots that have changed since they were saved are marked.
-    is_tracking: bool,
-}
-
-struct SegmentNotes {
-    /// The chains of the time index; empty without a timeout.
-    next: Box<[u32]>,
-    /// A bit for each slot that has changed; empty if nothing is saved.
-    changed: Box<[u64]>,
+    /// A bit for each slot that has changed since it was saved; none if nothing is saved.
+    changed: Vec<u64>,
     has_changed: bool,
+    is_tracking: bool,
 }
 
 pub(super) struct BatchState<K: Key, S> {
@@ -125,69 +123,65 @@ pub(super) struct BatchState<K: Key, S> {
 impl SlotNotes {
     /// Makes room for a slot.
     fn reach(&mut self, slot: Slot) {
-        while self.segments.len() <= place_of(slot).0 {
-            let links = if self.has_links { ROWS } else { 0 };
-            let words = if self.is_tracking { ROWS / 64 } else { 0 };
-            self.segments.push(SegmentNotes {
-                next: vec![0; links].into(),
-                changed: vec![0; words].into(),
-                has_changed: false,
-            });
+        let segments = place_of(slot).0 + 1;
+        while self.has_links && self.next.len() < segments {
+            self.next.push(vec![0; ROWS].into());
+        }
+        if self.is_tracking && self.changed.len() < segments * WORDS {
+            self.changed.resize(segments * WORDS, 0);
         }
     }
 
-    pub(super) fn track(&mut self) {
+    pub(super) fn track(&mut self, segments: usize) {
         self.is_tracking = true;
-        for segment in &mut self.segments {
-            segment.changed = vec![0; ROWS / 64].into();
-        }
+        self.changed.resize(segments * WORDS, 0);
     }
 
     #[inline]
     fn changed(&mut self, slot: Slot) {
         if self.is_tracking {
-            let (segment, row) = place_of(slot);
-            let segment = &mut self.segments[segment];
-            segment.changed[row / 64] |= 1 << (row % 64);
-            segment.has_changed = true;
+            self.changed[slot as usize / 64] |= 1 << (slot % 64);
+            self.has_changed = true;
         }
     }
 
-    /// The segments with slots that have changed since the last ones were [`saved`](Self::saved).
-    pub(super) fn changed_segments(&self) -> Vec<usize> {
-        let segments = self.segments.iter().enumerate();
-        segments.filter(|(_, segment)| segment.has_changed).map(|(number, _)| number).collect()
+    /// Asks for the memory of a slot's change.
+    #[inline]
+    fn prefetch(&self, slot: Slot) {
+        prefetch_row(&self.changed, slot as usize / 64);
     }
 
-    /// The slots of a segment that have changed, in ascending order.
-    pub(super) fn changed_slots(&self, segment: usize) -> impl Iterator<Item = Slot> {
-        set_bits(&self.segments[segment].changed).map(move |row| slot_of(segment, row))
-    }
-
-    /// All that has changed was saved.
-    pub(super) fn saved(&mut self) {
-        for segment in &mut self.segments {
-            if std::mem::take(&mut segment.has_changed) {
-                segment.changed.fill(0);
-            }
+    /// Which slots have changed since the last call, to be saved.
+    pub(super) fn take_changed(&mut self) -> Vec<u64> {
+        if !std::mem::take(&mut self.has_changed) {
+            return Vec::new();
         }
+        let fresh = vec![0; self.changed.len()];
+        std::mem::replace(&mut self.changed, fresh)
+    }
+
+    /// Slots that were not saved after all have changed.
+    pub(super) fn give_back(&mut self, changed: &[u64]) {
+        self.has_changed |= !changed.is_empty();
+        self.changed.iter_mut().zip(changed).for_each(|(word, bits)| *word |= bits);
     }
 
     fn memory_bytes(&self) -> usize {
-        let of_segment =
-            |segment: &SegmentNotes| 8 * segment.changed.len() + 4 * segment.next.len();
-        self.segments.iter().map(of_segment).sum()
+        8 * self.changed.capacity() + 4 * ROWS * self.next.len()
     }
 }
 
-/// The numbers of the bits that are set.
-fn set_bits(words: &[u64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().flat_map(|(first, &word)| {
+/// Words of a segment's changes.
+pub(super) const WORDS: usize = ROWS / 64;
+
+/// The slots whose bits are set, in ascending order, where there are words before these.
+pub(super) fn changed_slots(before: usize, words: &[u64]) -> impl Iterator<Item = Slot> {
+    (before..).zip(words).flat_map(|(number, &word)| {
         let mut bits = word;
         std::iter::from_fn(move || {
-            let bit = (bits != 0).then(|| first * 64 + bits.trailing_zeros() as usize)?;
+            let bit = (bits != 0).then(|| bits.trailing_zeros())?;
             bits &= bits - 1;
-            Some(bit)
+            Some(number as Slot * 64 + bit)
         })
     })
 }
@@ -195,7 +189,7 @@ fn set_bits(words: &[u64]) -> impl Iterator<Item = usize> {
 impl Links for SlotNotes {
     fn next(&mut self, slot: Slot) -> &mut u32 {
         let (segment, row) = place_of(slot);
-        &mut self.segments[segment].next[row]
+        &mut self.next[segment][row]
     }
 }
 
@@ -315,9 +309,8 @@ impl<K: Key, S: Record> BatchState<K, S> {
     pub(super) fn enter(&mut self, table: &Table<K, S>, slot: Slot) -> u32 {
         let number = self.entries.len() as u32;
         let stamped = table.stamped(slot).expect("a key has a state");
-        let last = stamped.stamp();
-        stamped.set_stamp(HAS_ENTRY | u64::from(number));
-        self.entries.push(Entry { place: Place::Slot(slot), last, new: New::Same });
+        stamped.set_stamp(HAS_ENTRY | stamped.stamp());
+        self.entries.push(Entry { place: Place::Slot(slot), new: New::Same });
         number
     }
 
@@ -325,7 +318,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
     fn enter_fresh(&mut self, hash: u64, key: K::Ref<'_>) {
         let (number, entry) = (self.fresh.len() as u32, self.entries.len() as u32);
         self.fresh.push(Fresh { key: K::from_ref(key), hash, entry });
-        self.entries.push(Entry { place: Place::Fresh(number), last: 0, new: New::Same });
+        self.entries.push(Entry { place: Place::Fresh(number), new: New::Same });
     }
 
     /// Sets the state of an entry, of which the committed state is given.
@@ -346,10 +339,10 @@ impl<K: Key, S: Record> BatchState<K, S> {
         let (Some(index), Some(threshold)) = (&self.time_index, self.threshold) else {
             return Vec::new();
         };
-        let segments = &self.notes.segments;
+        let links = &self.notes.next;
         let next = |slot| {
             let (segment, row) = place_of(slot);
-            segments[segment].next[row]
+            links[segment][row]
         };
         // An entry's mark is later than any time.
         let is_due = |slot: &Slot| table.stamped(*slot).is_some_and(|it| it.stamp() < threshold);
@@ -397,6 +390,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
                 self.entries.get(at + ENTRIES_AHEAD)
             {
                 table.prefetch(slot);
+                self.notes.prefetch(slot);
             }
             let entry = &mut self.entries[at];
             let Place::Slot(slot) = entry.place else { continue };
@@ -410,7 +404,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
                     table.set_stamp(slot, time);
                     self.notes.changed(slot);
                 }
-                New::Same | New::Gone => table.set_stamp(slot, entry.last),
+                New::Same | New::Gone => unmark(table, slot),
             }
         }
         let removed = self.removed.len();
@@ -470,7 +464,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
     pub(super) fn roll_back(&mut self, table: &Table<K, S>) {
         for entry in &self.entries {
             if let Place::Slot(slot) = entry.place {
-                table.set_stamp(slot, entry.last);
+                unmark(table, slot);
             }
         }
         self.removed.clear();
@@ -503,6 +497,12 @@ impl<K: Key, S: Record> BatchState<K, S> {
             self.first_rows.shrink_to(room / 2);
         }
     }
+}
+
+/// Makes a key one that the batch has no entry for.
+fn unmark<K: Key, S>(table: &Table<K, S>, slot: Slot) {
+    let stamped = table.stamped(slot).expect("a hole has no entry");
+    stamped.set_stamp(last_touched(stamped));
 }
 
 /// Groups of no key: a batch may look at more keys than may have a state after it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidemill_kernels::prefetch_row;
 
-use super::batch::entry_of;
+use super::batch::has_entry;
 use super::state::State;
 use super::{At, Step};
 use crate::error::Result;
@@ -84,7 +84,7 @@ where
         batch.scratch = entries;
         for slot in batch.due(table) {
             // Some are named twice.
-            let Some(stamped) = table.stamped(slot).filter(|it| entry_of(it).is_none()) else {
+            let Some(stamped) = table.stamped(slot).filter(|it| !has_entry(it)) else {
                 continue;
             };
             let entry = batch.enter(table, slot) as usize;

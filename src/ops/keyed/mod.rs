@@ -17,18 +17,20 @@ mod time_index;
 mod update;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{
+    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
-use batch::{BatchState, New, Place, drop_each, entry_of};
+use batch::{BatchState, New, Place, drop_each};
 pub use handle::StateHandle;
 pub(crate) use map::MapWithState;
 pub use state::State;
-use table::{KEYS_MAX, Table};
+use table::{KEYS_MAX, Slot, Table};
 pub(crate) use update::UpdateState;
 
 use crate::config::Limits;
 use crate::error::Result;
-use crate::ops::{Changes, StateSize, Stateful, Turn};
+use crate::ops::{Changes, Gather, StateSize, Stateful, Turn};
 use crate::record::batch::AnyChunk;
 use crate::record::hash_of;
 use crate::record::{Columns, Key, Record};
@@ -46,6 +48,11 @@ pub(crate) struct SharedTable<K: Key, S: Record> {
     /// The batch loop's own.
     work: Mutex<Work<K, S>>,
     memory_bytes: AtomicUsize,
+    /// What has changed is being gathered beside the batches: until that is done nothing changes.
+    is_gathering: Mutex<bool>,
+    has_gathered: Condvar,
+    /// Slots that were to be saved, and were not: bits.
+    not_saved: Arc<Mutex<Vec<u64>>>,
 }
 
 /// What the program says of a state before the start.
@@ -116,6 +123,9 @@ impl<K: Key, S: Record> SharedTable<K, S> {
             is_begun: AtomicBool::new(false),
             work: Mutex::new(Work::new(None)),
             memory_bytes: AtomicUsize::new(0),
+            is_gathering: Mutex::new(false),
+            has_gathered: Condvar::new(),
+            not_saved: Arc::default(),
         }
     }
 
@@ -153,12 +163,19 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         let (work, table) = (self.lock(), self.read());
         let mut pairs = <(K, S) as Record>::Columns::default();
         let out = &mut pairs.members;
-        for (_, key, stamped) in table.slots() {
-            let entry = entry_of(stamped).map(|entry| &work.batch.entries[entry].new);
-            let state = match entry {
-                None | Some(New::Same) => &stamped.value().state,
-                Some(New::Is(state)) => state,
-                Some(New::Gone) => continue,
+        let mut entries: Vec<(Slot, &New<S>)> = Vec::new();
+        for entry in &work.batch.entries {
+            if let Place::Slot(slot) = entry.place {
+                entries.push((slot, &entry.new));
+            }
+        }
+        entries.sort_unstable_by_key(|&(slot, _)| slot);
+        let mut entries = entries.into_iter().peekable();
+        for (slot, key, stamped) in table.slots() {
+            let state = match entries.next_if(|&(of, _)| of == slot) {
+                None | Some((_, New::Same)) => &stamped.value().state,
+                Some((_, New::Is(state))) => state,
+                Some((_, New::Gone)) => continue,
             };
             out.0.push(key);
             out.1.push(state.to_ref());
@@ -186,10 +203,19 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The table, to be changed, once nobody gathers what has changed in it.
+    fn write(&self) -> RwLockWriteGuard<'_, Table<K, S>> {
+        let gathering = self.is_gathering.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.has_gathered.wait_while(gathering, |is_gathering| *is_gathering));
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set_table(&self, new: Table<K, S>) {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.write();
         let old = std::mem::replace(&mut *table, new);
         drop(table);
+        // These were slots of the old one.
+        self.not_saved.lock().unwrap_or_else(PoisonError::into_inner).clear();
         drop_each([old].into_iter());
     }
 
@@ -201,7 +227,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
     /// Puts the batch's states into the table.
     fn commit(&self, work: &mut Work<K, S>) {
         let is_touching = self.timeout_millis().is_some();
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.write();
         let trash = work.batch.commit(&mut table, is_touching);
         drop(table);
         drop_each(trash.states.into_iter());
@@ -316,11 +342,16 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
     }
 
     fn track_changes(&self, _: &mut ()) {
-        self.state.lock().batch.notes.track();
+        let segments = self.state.read().segments();
+        self.state.lock().batch.notes.track(segments);
     }
 
     fn save(&self, _: &mut (), changes: &mut Changes) -> Result<()> {
         self.state.save(changes)
+    }
+
+    fn save_beside(&self, _: &mut ()) -> Option<Gather> {
+        self.state.save_beside()
     }
 
     fn load(&self, _: &mut (), saved: &Changes) -> Result<()> {

@@ -1,13 +1,15 @@
 //! How a keyed state is saved: an entry for each slot, and one before them.
 
-use rayon::iter::ParallelIterator;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use super::batch::{BatchState, SlotNotes};
+use super::batch::{BatchState, WORDS, changed_slots, last_touched};
 use super::table::{Filling, Slot, Table, filled};
 use super::{SharedTable, Work};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::Changes;
+use crate::ops::{Changes, Gather};
 use crate::record::saved::{push_varint, take_varint, torn};
 use crate::record::{Key, Record};
 use crate::record::{hash_of, too_many_keys};
@@ -18,8 +20,8 @@ const HEADER: u64 = 0;
 /// The entry of the first slot.
 const FIRST_SLOT: u64 = 1;
 
-/// Segments that are worth another thread.
-const SEGMENTS_MIN: usize = if cfg!(test) { 2 } else { 16 };
+/// Words of changes that are worth another thread.
+const WORDS_MIN: usize = if cfg!(test) { 2 } else { 16 * WORDS };
 
 /// Slots whose memory is asked for before the first of them is saved.
 const SLOTS_AHEAD: usize = 64;
@@ -47,29 +49,57 @@ impl<K: Key, S: Record> SharedTable<K, S> {
     /// Appends the slots that have changed since the last call that came to its end.
     pub(super) fn save(&self, changes: &mut Changes) -> Result<()> {
         let (work, table) = (&mut *self.lock(), self.read());
-        let begun = [(work.has_initial, HAS_INITIAL), (work.has_started, HAS_STARTED)];
-        let header = begun.iter().filter(|(has, _)| *has).map(|(_, bit)| bit).sum();
+        let header = work.header();
         if work.saved_header != Some(header) {
             changes.put(HEADER, |out| out.push(header));
         }
-        let (table, notes) = (&*table, &work.batch.notes);
-        let segments = notes.changed_segments();
-        let part = segments.len().div_ceil(rayon::current_num_threads()).max(SEGMENTS_MIN);
-        if segments.len() <= part {
-            save_segments(table, notes, &segments, changes);
+        let mut changed = self.take_changed(work);
+        let words = &changed.words;
+        let part = words.len().div_ceil(rayon::current_num_threads()).max(WORDS_MIN);
+        if words.len() <= part {
+            save_slots(&table, changed_slots(0, words), changes);
         } else {
-            let parts = segments.par_chunks(part).map(|segments| {
-                let mut part = Changes::default();
-                save_segments(table, notes, segments, &mut part);
-                part
+            let table = &*table;
+            let parts = words.par_chunks(part).enumerate().map(|(number, words)| {
+                let mut of_part = Changes::default();
+                save_slots(table, changed_slots(number * part, words), &mut of_part);
+                of_part
             });
             parts.collect::<Vec<_>>().iter().for_each(|part| changes.append(part));
         }
         // What runs something of the user's has come before: had it panicked, all of this would
         // still be to be saved.
         work.saved_header = Some(header);
-        work.batch.notes.saved();
+        changed.are_saved();
         Ok(())
+    }
+
+    /// What gathers the slots that have changed since the last call that came to its end, while
+    /// batches go on. Their commits wait for it.
+    pub(super) fn save_beside(self: &Arc<Self>) -> Option<Gather> {
+        let work = &mut *self.lock();
+        if work.saved_header != Some(work.header()) {
+            return None;
+        }
+        let changed = self.take_changed(work);
+        let gathering = Gathering { changed, _gate: Gate::close(self.clone()) };
+        let shared = self.clone();
+        Some(Box::new(move || {
+            // All of it: the gate, too.
+            let mut gathering = gathering;
+            let mut changes = Changes::default();
+            let slots = changed_slots(0, &gathering.changed.words);
+            save_slots(&shared.read(), slots, &mut changes);
+            gathering.changed.are_saved();
+            Ok(changes)
+        }))
+    }
+
+    /// Which slots have changed, with those that were to be saved and were not.
+    fn take_changed(&self, work: &mut Work<K, S>) -> Changed {
+        let not_saved = std::mem::take(&mut *lock(&self.not_saved));
+        work.batch.notes.give_back(&not_saved);
+        Changed { words: work.batch.notes.take_changed(), not_saved: self.not_saved.clone() }
     }
 
     /// Makes a fresh state what was saved.
@@ -102,13 +132,68 @@ impl<K: Key, S: Record> SharedTable<K, S> {
     }
 }
 
-fn save_segments<K: Key, S: Record>(
+impl<K: Key, S: Record> Work<K, S> {
+    fn header(&self) -> u8 {
+        let begun = [(self.has_initial, HAS_INITIAL), (self.has_started, HAS_STARTED)];
+        begun.iter().filter(|(has, _)| *has).map(|(_, bit)| bit).sum()
+    }
+}
+
+/// Slots that are being saved; unless they are, they come back with those that change next.
+struct Changed {
+    /// A bit for each slot.
+    words: Vec<u64>,
+    not_saved: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Changed {
+    fn are_saved(&mut self) {
+        self.words.clear();
+    }
+}
+
+impl Drop for Changed {
+    fn drop(&mut self) {
+        if !self.words.is_empty() {
+            *lock(&self.not_saved) = std::mem::take(&mut self.words);
+        }
+    }
+}
+
+/// Keeps a table as it is until it is dropped.
+struct Gate<K: Key, S: Record> {
+    shared: Arc<SharedTable<K, S>>,
+}
+
+impl<K: Key, S: Record> Gate<K, S> {
+    fn close(shared: Arc<SharedTable<K, S>>) -> Self {
+        *lock(&shared.is_gathering) = true;
+        Gate { shared }
+    }
+}
+
+impl<K: Key, S: Record> Drop for Gate<K, S> {
+    fn drop(&mut self) {
+        *lock(&self.shared.is_gathering) = false;
+        self.shared.has_gathered.notify_all();
+    }
+}
+
+/// In this order they are dropped: what was not saved has come back when the table may change.
+struct Gathering<K: Key, S: Record> {
+    changed: Changed,
+    _gate: Gate<K, S>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn save_slots<K: Key, S: Record>(
     table: &Table<K, S>,
-    notes: &SlotNotes,
-    segments: &[usize],
+    mut slots: impl Iterator<Item = Slot>,
     changes: &mut Changes,
 ) {
-    let mut slots = segments.iter().flat_map(|&segment| notes.changed_slots(segment));
     let mut ahead = [0; SLOTS_AHEAD];
     loop {
         let count = ahead.iter_mut().zip(&mut slots).map(|(ahead, slot)| *ahead = slot).count();
@@ -121,7 +206,7 @@ fn save_segments<K: Key, S: Record>(
             match table.stamped(slot) {
                 None => changes.remove(number),
                 Some(stamped) => changes.put(number, |out| {
-                    push_varint(stamped.stamp(), out);
+                    push_varint(last_touched(stamped), out);
                     K::save(table.key(slot), out);
                     S::save(stamped.value().state.to_ref(), out);
                 }),

@@ -108,6 +108,11 @@ impl<K: Key, S> Table<K, S> {
         }
     }
 
+    /// The number of segments.
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// The number of keys.
     pub(super) fn len(&self) -> usize {
         self.live

@@ -445,6 +445,75 @@ fn a_panic_in_every_call() {
     assert!(failed[0] > 200 && failed[1] > 200, "{failed:?}");
 }
 
+/// What is gathered beside the batches is the state of when that was asked for.
+#[test]
+fn a_commit_waits_for_what_is_gathered() {
+    let f = |_: Time,
+             _: i64,
+             value: Option<i64>,
+             state: &mut State<'_, i64>,
+             _: &mut Emitter<'_, ()>| {
+        if !state.is_timing_out() {
+            state.update(state.get_option().unwrap_or(0) + value.unwrap_or(0));
+        }
+    };
+    let make = || {
+        let state = Arc::new(SharedTable::<i64, i64>::new("beside", &Limits::default()));
+        state.settings.timeout_millis.store(25, Ordering::Relaxed);
+        let operator = Keyed { state, step: MapWithState::<i64, (), _>::new(f) };
+        operator.state();
+        operator.track_changes(&mut ());
+        operator
+    };
+    let (operator, twin) = (make(), make());
+    let run = |operator: &Keyed<i64, i64, _>, now: u64| {
+        // Some keys stay idle and time out.
+        let keys = (0..9 * ROWS as i64).filter(|key| (*key as u64).is_multiple_of(now * now));
+        turn(operator, now, Some(&chunks(keys.map(|key| (key, 1i64)).collect()))).unwrap();
+    };
+    let save = |operator: &Keyed<i64, i64, _>| {
+        let mut changes = Changes::default();
+        operator.save(&mut (), &mut changes).unwrap();
+        changes
+    };
+    for now in (1..12).step_by(2) {
+        for operator in [&operator, &twin] {
+            run(operator, now);
+            operator.commit(&mut ());
+        }
+        let expected = save(&twin);
+        // One that is not gathered after all changes nothing.
+        drop(operator.save_beside(&mut ()));
+        let Some(gather) = operator.save_beside(&mut ()) else {
+            assert!(now == 1, "the header is saved once");
+            assert_eq!(save(&operator).bytes(), expected.bytes());
+            continue;
+        };
+        // The next batch runs, is forgotten, runs again, and is not committed before.
+        for has_failed in [true, false] {
+            run(&operator, now + 1);
+            if has_failed {
+                operator.roll_back(&mut ());
+            }
+        }
+        let is_committed = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                operator.commit(&mut ());
+                is_committed.store(true, Ordering::SeqCst);
+            });
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!is_committed.load(Ordering::SeqCst), "batch {now}");
+            assert_eq!(gather().unwrap().bytes(), expected.bytes(), "batch {now}");
+        });
+        assert!(is_committed.load(Ordering::SeqCst));
+        // The twin comes after.
+        run(&twin, now + 1);
+        twin.commit(&mut ());
+        assert_eq!(save(&operator).bytes(), save(&twin).bytes(), "batch {now}");
+    }
+}
+
 /// What could not be saved is with what is saved next.
 #[test]
 fn a_panic_in_every_call_of_a_save() {
@@ -478,6 +547,10 @@ fn a_panic_in_every_call_of_a_save() {
             operator.commit(&mut ());
             CALLS_LEFT.set(Some(calls));
             let ran = catch_unwind(AssertUnwindSafe(|| {
+                // The first time there is the header, too.
+                if let Some(gather) = operator.save_beside(&mut ()) {
+                    return gather();
+                }
                 let mut changes = Changes::default();
                 operator.save(&mut (), &mut changes).map(|()| changes)
             }));

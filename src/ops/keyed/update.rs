@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::{HASHED_AHEAD, Place, entry_of};
+use super::batch::{HASHED_AHEAD, Place, has_entry};
 use super::{At, Step};
 use crate::error::Result;
 use crate::ops::{Turn, reuse};
@@ -90,7 +90,7 @@ where
         if !at.settings.is_touched_only.load(Ordering::Relaxed) {
             let table = at.table;
             for (slot, _, stamped) in table.slots() {
-                if entry_of(stamped).is_none() {
+                if !has_entry(stamped) {
                     let entry = at.batch.enter(table, slot) as usize;
                     self.update(&mut at, turn.time, entry, List::EMPTY, out);
                 }
