@@ -208,7 +208,21 @@ impl<'a> Entries<'a> {
         self.take().expect("they were checked when they came")
     }
 
+    #[inline]
     fn take(&mut self) -> Result<Option<Change<'a>>> {
+        // Most entries follow the one before and are short.
+        if let [0, len @ 1..0x80, rest @ ..] = self.rest
+            && let Some((bytes, rest)) = rest.split_at_checked(usize::from(*len) - 1)
+        {
+            let number = self.next;
+            self.next = number.checked_add(1).ok_or_else(torn)?;
+            self.rest = rest;
+            return Ok(Some((number, Some(bytes))));
+        }
+        self.take_any()
+    }
+
+    fn take_any(&mut self) -> Result<Option<Change<'a>>> {
         if self.rest.is_empty() {
             return Ok(None);
         }

@@ -19,6 +19,7 @@
 //!
 //! Numbers are little-endian; names, positions and entries have their lengths before them, 8 bytes.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::{Checkpoint, Section};
@@ -114,9 +115,9 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<Header> {
     })
 }
 
-/// A whole file.
-pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Checkpoint)> {
-    let header = decode_header(bytes)?;
+/// A whole file, whose memory the largest section takes over.
+pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(Header, Checkpoint)> {
+    let header = decode_header(&bytes)?;
     let mut body = &bytes[HEADER_BYTES..];
     if body.len() as u64 != header.body_len {
         let (len, expected) = (body.len(), header.body_len);
@@ -130,15 +131,32 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Header, Checkpoint)> {
     for _ in 0..take_u32(&mut body)? {
         sources.push((take_text(&mut body)?, take_bytes(&mut body)?.to_vec()));
     }
-    let mut sections = Vec::new();
+    // Each with the range of its changes.
+    let mut found: Vec<(String, String, bool, Range<usize>)> = Vec::new();
     for _ in 0..take_u32(&mut body)? {
         let (name, form) = (take_text(&mut body)?, take_text(&mut body)?);
         let is_whole = take(&mut body, 1)? == [1];
-        let changes = Changes::from_bytes(take_bytes(&mut body)?.to_vec(), is_whole)?;
-        sections.push(Section { name, form, changes });
+        let len = take_bytes(&mut body)?.len();
+        let end = bytes.len() - body.len();
+        found.push((name, form, is_whole, end - len..end));
     }
     if !body.is_empty() {
         return Err(torn());
+    }
+    let largest = (0..found.len()).max_by_key(|&at| found[at].3.len());
+    let copied = |(at, (.., range)): (usize, &(String, String, bool, Range<usize>))| {
+        if Some(at) == largest { Vec::new() } else { bytes[range.clone()].to_vec() }
+    };
+    let mut saved: Vec<Vec<u8>> = found.iter().enumerate().map(copied).collect();
+    if let Some(largest) = largest {
+        let range = &found[largest].3;
+        bytes.truncate(range.end);
+        bytes.drain(..range.start);
+        saved[largest] = bytes;
+    }
+    let mut sections = Vec::new();
+    for ((name, form, is_whole, _), saved) in found.into_iter().zip(saved) {
+        sections.push(Section { name, form, changes: Changes::from_bytes(saved, is_whole)? });
     }
     let Header { number, time, zero, interval, .. } = header;
     Ok((header, Checkpoint { number, time, zero, interval, sources, sections }))

@@ -200,7 +200,7 @@ impl Store {
             let error = Error::caused(ErrorKind::Checkpoint, message, error);
             if is_missing { Unread::Damaged(error) } else { Unread::Disk(error) }
         })?;
-        let (header, checkpoint) = format::decode(&bytes)
+        let (header, checkpoint) = format::decode(bytes)
             .map_err(|error| Unread::Damaged(self.damaged(number, &error.to_string())))?;
         // One that was merged stands for the same, and has another checksum.
         let is_another = checksum.is_some_and(|checksum| checksum != header.checksum);
@@ -217,11 +217,12 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.cannot("read a checkpoint in", error)),
         };
-        let decoded = format::decode(&bytes).and_then(|decoded| match decoded.0.number == number {
+        let len = bytes.len() as u64;
+        let decoded = format::decode(bytes).and_then(|decoded| match decoded.0.number == number {
             true => Ok(decoded),
             false => Err(Error::new(ErrorKind::Checkpoint, "it is another one")),
         });
-        Ok(Some((bytes.len() as u64, decoded)))
+        Ok(Some((len, decoded)))
     }
 
     fn damaged(&self, number: u64, what: &str) -> Error {
