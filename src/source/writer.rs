@@ -172,10 +172,10 @@ impl BlockWriter {
     /// `read` gets the free part of the block, after the unfinished line of `carry`, and says how
     /// much of it it filled; the last line, if it has no end yet, goes to `carry`. In streams of
     /// [records of one length](crate::StreamingContext::record_stream) the same is done with what
-    /// is no whole record yet. An error of
-    /// `read` is passed on, with nothing changed. Gives `None`, without a call to `read`, when the
-    /// block has no room, or this call of the receiver has read a block's worth of an endless line:
-    /// then return [`Received::More`](super::Received::More).
+    /// is no whole record yet. An error of `read` is passed on, with nothing changed. Gives `None`,
+    /// without a call to `read`, when the block has no room, or this call of the receiver has read
+    /// a block's worth of an endless line: then return
+    /// [`Received::More`](super::Received::More).
     pub fn fill(
         &mut self,
         carry: &mut Carry,

@@ -246,7 +246,7 @@ fn damage() {
         told.is_err()
     });
     let error = told.unwrap_err().to_string();
-    assert!(error.contains("1 blocks before block 3 are lost"), "{error}");
+    assert!(error.contains("blocks lost before block 3: 1"), "{error}");
     assert_eq!(t.context().metrics().sources[0].log.unwrap().blocks_lost, 1);
 }
 

@@ -193,7 +193,7 @@ impl Log {
         state.counts.blocks_lost += lost;
         if lost > 0 {
             let message =
-                format!("the intake log is damaged: {lost} blocks before block {number} are lost",);
+                format!("the intake log is damaged: blocks lost before block {number}: {lost}",);
             state.loss = Some(Error::new(ErrorKind::Source, message));
             self.work.notify_all();
         }
