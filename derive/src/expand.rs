@@ -230,6 +230,14 @@ impl Code<'_> {
                     #row { #(#fields: #trait_::get(&self.#fields, row),)* }
                 }
 
+                fn prefetch(&self, row: usize) {
+                    #(#trait_::prefetch(&self.#fields, row);)*
+                }
+
+                fn prefetch_place(&self, row: usize) {
+                    #(#trait_::prefetch_place(&self.#fields, row);)*
+                }
+
                 #[inline]
                 fn push(&mut self, row: #row<'_>) {
                     #(#trait_::push(&mut self.#fields, row.#fields);)*

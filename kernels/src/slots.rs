@@ -56,7 +56,8 @@ impl<T> Stamped<T> {
         unsafe { self.value.assume_init_mut() }
     }
 
-    /// The stamp. Stamps order nothing: who reads one that another thread sets has to be told.
+    /// The stamp. It says nothing of other memory: who reads one that another thread sets finds it
+    /// as it was or as it is.
     #[inline(always)]
     pub fn stamp(&self) -> u64 {
         self.stamp.load(Ordering::Relaxed)

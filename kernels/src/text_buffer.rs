@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::{Level, Span, utf8};
+use crate::{Level, Span, prefetch_row, utf8};
 
 /// Smallest area allocated on growth.
 const MIN_CAPACITY: usize = 64;
@@ -180,6 +180,14 @@ impl TextBuffer {
             Some(text) => text,
             None => self.not_checked(span),
         }
+    }
+
+    /// Asks for the memory of a row, so that it is there when it is wanted.
+    #[inline]
+    pub fn prefetch(&self, span: Span) {
+        prefetch_row(&self.area, span.start as usize);
+        // Where text ends is looked at, too, and may be in another line.
+        prefetch_row(&self.area, span.range().end);
     }
 
     /// The checked prefix.

@@ -182,6 +182,7 @@ pub struct CheckpointMetrics {
     /// The number of the last batch that is in a checkpoint, from 1; 0 before the first.
     pub last_batch: u64,
     /// How long the loop took after batches to gather what had changed. Keyed states are read, and
-    /// all is written, beside it.
+    /// all is written, beside it; a batch that ends before they are read waits for that, as part of
+    /// its processing.
     pub gathering: Delays,
 }

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use tidemill_kernels::{Span, TextBuffer, prefetch_row};
+use tidemill_kernels::{Span, TextBuffer};
 
-use super::{Columns, Key, Record};
+use super::{Columns, Key};
 
 /// Keys of a part of a keyed state. Each has a place, which lies beside its state and says where
 /// the key is or what it is; the rest of it is here.
@@ -21,6 +21,9 @@ pub trait KeyStore<K: Key>: Default + Send + Sync + 'static {
 
     /// Adds a key, and gives its place. Keys have rows from 0 on, in the order in which they come.
     fn push(&mut self, key: K) -> Self::Place;
+
+    /// Adds a row of which nobody will ask for the key. Where there has to be one, any will do.
+    fn push_hole(&mut self, _any: K::Ref<'_>) {}
 
     /// The key of a row that was added with this place.
     fn get<'a>(&'a self, place: &'a Self::Place, row: usize) -> K::Ref<'a>;
@@ -76,17 +79,9 @@ impl<K: for<'a> Key<Ref<'a> = K> + Copy> KeyStore<K> for InlineKeys<K> {
 }
 
 impl SpannedKeys {
-    fn end(&self, start: usize) -> Span {
-        // A buffer holds less than 4 GiB.
+    /// The span of what was appended since the buffer had this length: less than 4 GiB.
+    fn span_from(&self, start: usize) -> Span {
         Span { start: start as u32, len: (self.bytes.len() - start) as u32 }
-    }
-
-    #[inline]
-    fn prefetch(&self, place: Span) {
-        let bytes = self.bytes.bytes();
-        prefetch_row(bytes, place.start as usize);
-        // Where text ends is looked at, too, and may be in another line.
-        prefetch_row(bytes, (place.start + place.len) as usize);
     }
 }
 
@@ -96,7 +91,7 @@ impl KeyStore<String> for SpannedKeys {
     fn push(&mut self, key: String) -> Span {
         let start = self.bytes.len();
         self.bytes.push_str(&key);
-        self.end(start)
+        self.span_from(start)
     }
 
     #[inline]
@@ -106,7 +101,7 @@ impl KeyStore<String> for SpannedKeys {
 
     #[inline]
     fn prefetch(&self, place: &Span, _row: usize) {
-        self.prefetch(*place);
+        self.bytes.prefetch(*place);
     }
 
     fn byte_len(&self) -> usize {
@@ -120,7 +115,7 @@ impl KeyStore<Vec<u8>> for SpannedKeys {
     fn push(&mut self, key: Vec<u8>) -> Span {
         let start = self.bytes.len();
         self.bytes.extend_from_bytes(&key);
-        self.end(start)
+        self.span_from(start)
     }
 
     #[inline]
@@ -130,7 +125,7 @@ impl KeyStore<Vec<u8>> for SpannedKeys {
 
     #[inline]
     fn prefetch(&self, place: &Span, _row: usize) {
-        self.prefetch(*place);
+        self.bytes.prefetch(*place);
     }
 
     fn byte_len(&self) -> usize {
@@ -149,6 +144,10 @@ impl<K: Key> KeyStore<K> for ColumnKeys<K> {
 
     fn push(&mut self, key: K) {
         self.keys.push_owned(key);
+    }
+
+    fn push_hole(&mut self, any: K::Ref<'_>) {
+        self.keys.push(any);
     }
 
     #[inline]
@@ -171,7 +170,7 @@ impl<K: Key> KeyStore<K> for ColumnKeys<K> {
     }
 }
 
-impl<K: Record> fmt::Debug for InlineKeys<K> {
+impl<K> fmt::Debug for InlineKeys<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("InlineKeys")
     }

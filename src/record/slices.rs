@@ -110,10 +110,7 @@ impl Slices {
     #[inline]
     pub(super) fn prefetch(&self, row: usize) {
         if let Some(span) = self.spans.get(row) {
-            let bytes = self.buffer().bytes();
-            prefetch_row(bytes, span.start as usize);
-            // Where text ends is looked at, too, and may be in another line.
-            prefetch_row(bytes, (span.start + span.len) as usize);
+            self.buffer().prefetch(*span);
         }
     }
 

@@ -39,7 +39,26 @@ impl Storage for Disk {
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        let parent = path.parent().map(|parent| match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        });
+        let Some(parent) = parent else { return Ok(()) };
+        if !path.is_dir() {
+            if !parent.is_dir() {
+                self.create_directory(parent)?;
+            }
+            match fs::create_dir(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+                made => made?,
+            }
+        }
+        // Also of one that is there: who made it may have been killed before it came to this.
+        match self.sync_directory(parent) {
+            // Who may not even read it did not make it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        }
     }
 
     #[cfg(unix)]
@@ -61,5 +80,26 @@ impl StorageFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_made_with_those_that_they_are_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let inner = directory.path().join("a/b/c");
+        for _ in 0..2 {
+            Disk.create_directory(&inner).unwrap();
+            assert!(inner.is_dir());
+        }
+        let file = directory.path().join("file");
+        fs::write(&file, "x").unwrap();
+        assert!(Disk.create_directory(&file).is_err());
+        assert!(Disk.create_directory(&file.join("d")).is_err());
+        // Where the program runs.
+        Disk.create_directory(Path::new("src")).unwrap();
     }
 }

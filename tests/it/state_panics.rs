@@ -36,6 +36,9 @@ enum Call {
 /// The call that panics, once, after so many that do not.
 static FUSE: Mutex<Option<(Call, usize)>> = Mutex::new(None);
 
+/// Held by a test, as there is one fuse.
+static TURN: Mutex<()> = Mutex::new(());
+
 fn set_fuse(fuse: Option<(Call, usize)>) -> Option<(Call, usize)> {
     std::mem::replace(&mut *FUSE.lock().unwrap_or_else(PoisonError::into_inner), fuse)
 }
@@ -112,8 +115,13 @@ const BATCHES: [&[i64]; 5] = [&[0, 1, 2, 2, 5], &[0, 2, 3], &[0, 1, 1, 4], &[2, 
 const FAILING: usize = 3;
 
 fn program(tape: &Tape, directory: &Path) -> TestContext {
+    program_with(tape, directory, 1)
+}
+
+/// With checkpoints after every so many batches.
+fn program_with(tape: &Tape, directory: &Path, every: u32) -> TestContext {
     let t = TestContext::with(StreamingContext::builder("touchy").threads(1)).unwrap();
-    t.context().checkpoint(directory, 1);
+    t.context().checkpoint(directory, every);
     let lines = t.context().receiver_stream(tape.player()).unwrap();
     let pairs = lines.map(|line| (Saved(Touchy(line.parse().unwrap())), 1i64));
     let sum = |call: Call| {
@@ -224,6 +232,7 @@ fn check(call: Call, calls_before: usize) -> bool {
 
 #[test]
 fn a_panic_in_each_function() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     use Call::*;
     for call in
         [Clone, Drop, Eq, Hash, Serialize, Update, UpdateTouched, Map, TimeOut, Snapshot, Output]
@@ -265,4 +274,34 @@ fn a_panic_in_what_a_state_begins_with() {
     pairs.push([("b".to_owned(), 1)]).unwrap();
     t.tick().unwrap();
     assert_eq!(snapshots.take(), [("a".to_owned(), 1)]);
+}
+
+/// A checkpoint that could not be made comes after the next batch, and has what was gathered for
+/// the first one.
+#[test]
+fn a_checkpoint_that_fails_is_made_after_the_next_batch() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut failed = 0;
+    for calls_before in 0.. {
+        let what = format!("after {calls_before} calls");
+        let (directory, tape) = (tempfile::tempdir().unwrap(), tape());
+        let mut t = program_with(&tape, directory.path(), 2);
+        (1..=3).for_each(|_| t.tick().unwrap());
+        set_fuse(Some((Call::Serialize, calls_before)));
+        let ticked = t.tick();
+        if set_fuse(None).is_some() {
+            ticked.unwrap();
+            break;
+        }
+        assert_eq!(ticked.unwrap_err().kind(), ErrorKind::Closure, "{what}");
+        failed += 1;
+        t.tick().unwrap();
+        drop(t);
+        let t = program_with(&tape, directory.path(), 2);
+        t.context().start().unwrap();
+        for name in STATES {
+            assert_eq!(remembered(&t, name), expected(name, 5, false), "{what}");
+        }
+    }
+    assert!(failed > 15, "{failed} calls");
 }

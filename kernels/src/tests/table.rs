@@ -298,8 +298,16 @@ fn hash_index() {
                 assert_eq!(found, model.get(&key).copied(), "hash {kind}");
                 if found.is_none() {
                     let number = keys.len() as u32;
+                    match index.search(hash(key), |number| keys[number as usize] == key) {
+                        Err(vacancy) if number.is_multiple_of(2) => {
+                            index.insert_at(vacancy, hash(key), number);
+                        }
+                        again => {
+                            assert!(again.is_err(), "hash {kind}");
+                            index.insert(hash(key), number);
+                        }
+                    }
                     keys.push(key);
-                    index.insert(hash(key), number);
                     model.insert(key, number);
                 }
                 assert_eq!(index.len(), model.len());

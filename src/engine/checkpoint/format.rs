@@ -19,7 +19,6 @@
 //!
 //! Numbers are little-endian; names, positions and entries have their lengths before them, 8 bytes.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use super::{Checkpoint, Section};
@@ -131,32 +130,33 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(Header, Checkpoint)> {
     for _ in 0..take_u32(&mut body)? {
         sources.push((take_text(&mut body)?, take_bytes(&mut body)?.to_vec()));
     }
-    // Each with the range of its changes.
-    let mut found: Vec<(String, String, bool, Range<usize>)> = Vec::new();
+    let (mut sections, mut ranges) = (Vec::new(), Vec::new());
     for _ in 0..take_u32(&mut body)? {
         let (name, form) = (take_text(&mut body)?, take_text(&mut body)?);
-        let is_whole = take(&mut body, 1)? == [1];
+        let mut changes = Changes::default();
+        if take(&mut body, 1)? == [1] {
+            changes.be_whole();
+        }
         let len = take_bytes(&mut body)?.len();
         let end = bytes.len() - body.len();
-        found.push((name, form, is_whole, end - len..end));
+        ranges.push(end - len..end);
+        sections.push(Section { name, form, changes });
     }
     if !body.is_empty() {
         return Err(torn());
     }
-    let largest = (0..found.len()).max_by_key(|&at| found[at].3.len());
-    let copied = |(at, (.., range)): (usize, &(String, String, bool, Range<usize>))| {
-        if Some(at) == largest { Vec::new() } else { bytes[range.clone()].to_vec() }
+    let fill = |section: &mut Section, bytes: Vec<u8>| {
+        section.changes = Changes::from_bytes(bytes, section.changes.is_whole())?;
+        Ok(())
     };
-    let mut saved: Vec<Vec<u8>> = found.iter().enumerate().map(copied).collect();
-    if let Some(largest) = largest {
-        let range = &found[largest].3;
-        bytes.truncate(range.end);
-        bytes.drain(..range.start);
-        saved[largest] = bytes;
+    let largest = (0..ranges.len()).max_by_key(|&at| ranges[at].len());
+    for (at, section) in sections.iter_mut().enumerate().filter(|(at, _)| Some(*at) != largest) {
+        fill(section, bytes[ranges[at].clone()].to_vec())?;
     }
-    let mut sections = Vec::new();
-    for ((name, form, is_whole, _), saved) in found.into_iter().zip(saved) {
-        sections.push(Section { name, form, changes: Changes::from_bytes(saved, is_whole)? });
+    if let Some(largest) = largest {
+        bytes.truncate(ranges[largest].end);
+        bytes.drain(..ranges[largest].start);
+        fill(&mut sections[largest], bytes)?;
     }
     let Header { number, time, zero, interval, .. } = header;
     Ok((header, Checkpoint { number, time, zero, interval, sources, sections }))

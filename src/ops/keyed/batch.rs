@@ -13,18 +13,6 @@ use crate::error::Result;
 use crate::record::{Columns, Groups, Key, Record};
 use crate::record::{hash_of, too_many_keys};
 
-/// Whether the batch has an entry for a key.
-#[inline]
-pub(super) fn has_entry<T>(stamped: &Stamped<T>) -> bool {
-    stamped.stamp() & HAS_ENTRY != 0
-}
-
-/// When a key was last touched before the batch that runs.
-#[inline]
-pub(super) fn last_touched<T>(stamped: &Stamped<T>) -> u64 {
-    stamped.stamp() & !HAS_ENTRY
-}
-
 /// Keys that are hashed before the first of them is looked up.
 pub(super) const HASHED_AHEAD: usize = 64;
 
@@ -36,6 +24,12 @@ const MOVES: usize = 512;
 
 /// The bit of the stamp of a key that the batch has an entry for; the rest is still the time.
 const HAS_ENTRY: u64 = 1 << 63;
+
+/// The latest time that a stamp can be: the next one, with the bit, would be the stamp of a hole.
+pub(super) const TIME_MAX: u64 = HAS_ENTRY - 2;
+
+/// Words of a segment's changes.
+pub(super) const WORDS: usize = ROWS / 64;
 
 /// The batch's own state of a key.
 pub(super) enum New<S> {
@@ -171,9 +165,6 @@ impl SlotNotes {
     }
 }
 
-/// Words of a segment's changes.
-pub(super) const WORDS: usize = ROWS / 64;
-
 /// The slots whose bits are set, in ascending order, where there are words before these.
 pub(super) fn changed_slots(before: usize, words: &[u64]) -> impl Iterator<Item = Slot> {
     (before..).zip(words).flat_map(|(number, &word)| {
@@ -191,6 +182,24 @@ impl Links for SlotNotes {
         let (segment, row) = place_of(slot);
         &mut self.next[segment][row]
     }
+}
+
+/// Whether the batch has an entry for a key.
+#[inline]
+pub(super) fn has_entry<T>(stamped: &Stamped<T>) -> bool {
+    stamped.stamp() & HAS_ENTRY != 0
+}
+
+/// When a key was last touched before the batch that runs.
+#[inline]
+pub(super) fn last_touched<T>(stamped: &Stamped<T>) -> u64 {
+    stamped.stamp() & !HAS_ENTRY
+}
+
+/// Makes a key one that the batch has no entry for.
+fn unmark<K: Key, S>(table: &Table<K, S>, slot: Slot) {
+    let stamped = table.stamped(slot).expect("a hole has no entry");
+    stamped.set_stamp(last_touched(stamped));
 }
 
 impl<K: Key, S: Record> BatchState<K, S> {
@@ -497,12 +506,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
             self.first_rows.shrink_to(room / 2);
         }
     }
-}
-
-/// Makes a key one that the batch has no entry for.
-fn unmark<K: Key, S>(table: &Table<K, S>, slot: Slot) {
-    let stamped = table.stamped(slot).expect("a hole has no entry");
-    stamped.set_stamp(last_touched(stamped));
 }
 
 /// Groups of no key: a batch may look at more keys than may have a state after it.

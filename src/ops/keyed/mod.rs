@@ -17,13 +17,12 @@ mod time_index;
 mod update;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use batch::{BatchState, New, Place, drop_each};
 pub use handle::StateHandle;
 pub(crate) use map::MapWithState;
+use saved::GatherState;
 pub use state::State;
 use table::{KEYS_MAX, Slot, Table};
 pub(crate) use update::UpdateState;
@@ -48,11 +47,9 @@ pub(crate) struct SharedTable<K: Key, S: Record> {
     /// The batch loop's own.
     work: Mutex<Work<K, S>>,
     memory_bytes: AtomicUsize,
-    /// What has changed is being gathered beside the batches: until that is done nothing changes.
-    is_gathering: Mutex<bool>,
+    /// Of what has changed and is read beside the batches.
+    gather: Mutex<GatherState>,
     has_gathered: Condvar,
-    /// Slots that were to be saved, and were not: bits.
-    not_saved: Arc<Mutex<Vec<u64>>>,
 }
 
 /// What the program says of a state before the start.
@@ -123,9 +120,8 @@ impl<K: Key, S: Record> SharedTable<K, S> {
             is_begun: AtomicBool::new(false),
             work: Mutex::new(Work::new(None)),
             memory_bytes: AtomicUsize::new(0),
-            is_gathering: Mutex::new(false),
+            gather: Mutex::default(),
             has_gathered: Condvar::new(),
-            not_saved: Arc::default(),
         }
     }
 
@@ -203,19 +199,11 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The table, to be changed, once nobody gathers what has changed in it.
-    fn write(&self) -> RwLockWriteGuard<'_, Table<K, S>> {
-        let gathering = self.is_gathering.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.has_gathered.wait_while(gathering, |is_gathering| *is_gathering));
-        self.table.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn set_table(&self, new: Table<K, S>) {
         let mut table = self.write();
         let old = std::mem::replace(&mut *table, new);
         drop(table);
-        // These were slots of the old one.
-        self.not_saved.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.forget_gathered();
         drop_each([old].into_iter());
     }
 
@@ -347,7 +335,8 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
     }
 
     fn save(&self, _: &mut (), changes: &mut Changes) -> Result<()> {
-        self.state.save(changes)
+        self.state.save(changes);
+        Ok(())
     }
 
     fn save_beside(&self, _: &mut ()) -> Option<Gather> {

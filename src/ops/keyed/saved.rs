@@ -1,11 +1,11 @@
 //! How a keyed state is saved: an entry for each slot, and one before them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use super::batch::{BatchState, WORDS, changed_slots, last_touched};
+use super::batch::{BatchState, TIME_MAX, WORDS, changed_slots, last_touched};
 use super::table::{Filling, Slot, Table, filled};
 use super::{SharedTable, Work};
 use crate::error::{Error, ErrorKind, Result};
@@ -47,59 +47,52 @@ pub(super) fn form<K: Key, S: Record>() -> Result<String> {
 
 impl<K: Key, S: Record> SharedTable<K, S> {
     /// Appends the slots that have changed since the last call that came to its end.
-    pub(super) fn save(&self, changes: &mut Changes) -> Result<()> {
-        let (work, table) = (&mut *self.lock(), self.read());
+    pub(super) fn save(self: &Arc<Self>, changes: &mut Changes) {
+        let work = &mut *self.lock();
         let header = work.header();
         if work.saved_header != Some(header) {
             changes.put(HEADER, |out| out.push(header));
         }
-        let mut changed = self.take_changed(work);
-        let words = &changed.words;
-        let part = words.len().div_ceil(rayon::current_num_threads()).max(WORDS_MIN);
-        if words.len() <= part {
-            save_slots(&table, changed_slots(0, words), changes);
-        } else {
-            let table = &*table;
-            let parts = words.par_chunks(part).enumerate().map(|(number, words)| {
-                let mut of_part = Changes::default();
-                save_slots(table, changed_slots(number * part, words), &mut of_part);
-                of_part
-            });
-            parts.collect::<Vec<_>>().iter().for_each(|part| changes.append(part));
-        }
-        // What runs something of the user's has come before: had it panicked, all of this would
-        // still be to be saved.
+        self.begin_gathering(work).save(rayon::current_num_threads(), changes);
         work.saved_header = Some(header);
-        changed.are_saved();
-        Ok(())
     }
 
     /// What gathers the slots that have changed since the last call that came to its end, while
-    /// batches go on. Their commits wait for it.
+    /// batches go on; commits wait for it. `None` if there is more to save than slots.
     pub(super) fn save_beside(self: &Arc<Self>) -> Option<Gather> {
         let work = &mut *self.lock();
         if work.saved_header != Some(work.header()) {
             return None;
         }
-        let changed = self.take_changed(work);
-        let gathering = Gathering { changed, _gate: Gate::close(self.clone()) };
-        let shared = self.clone();
+        let gathering = self.begin_gathering(work);
         Some(Box::new(move || {
-            // All of it: the gate, too.
-            let mut gathering = gathering;
             let mut changes = Changes::default();
-            let slots = changed_slots(0, &gathering.changed.words);
-            save_slots(&shared.read(), slots, &mut changes);
-            gathering.changed.are_saved();
+            gathering.save(1, &mut changes);
             Ok(changes)
         }))
     }
 
-    /// Which slots have changed, with those that were to be saved and were not.
-    fn take_changed(&self, work: &mut Work<K, S>) -> Changed {
-        let not_saved = std::mem::take(&mut *lock(&self.not_saved));
-        work.batch.notes.give_back(&not_saved);
-        Changed { words: work.batch.notes.take_changed(), not_saved: self.not_saved.clone() }
+    /// Begins to gather the slots that have changed, with those that were to be saved and were not.
+    fn begin_gathering(self: &Arc<Self>, work: &mut Work<K, S>) -> Gathering<K, S> {
+        let mut gather = self.lock_gather();
+        work.batch.notes.give_back(&std::mem::take(&mut gather.not_saved));
+        gather.is_on = true;
+        Gathering { shared: self.clone(), changed: work.batch.notes.take_changed() }
+    }
+
+    fn lock_gather(&self) -> MutexGuard<'_, GatherState> {
+        self.gather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table, to be changed, once nobody gathers what has changed in it.
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Table<K, S>> {
+        drop(self.has_gathered.wait_while(self.lock_gather(), |gather| gather.is_on));
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Slots that were not saved are those of another table now.
+    pub(super) fn forget_gathered(&self) {
+        self.lock_gather().not_saved.clear();
     }
 
     /// Makes a fresh state what was saved.
@@ -139,54 +132,50 @@ impl<K: Key, S: Record> Work<K, S> {
     }
 }
 
-/// Slots that are being saved; unless they are, they come back with those that change next.
-struct Changed {
-    /// A bit for each slot.
-    words: Vec<u64>,
-    not_saved: Arc<Mutex<Vec<u64>>>,
+/// What is being gathered, and what could not be.
+#[derive(Default)]
+pub(super) struct GatherState {
+    /// Until this is over nothing changes.
+    is_on: bool,
+    /// A bit for each slot that was to be saved, and was not.
+    not_saved: Vec<u64>,
 }
 
-impl Changed {
-    fn are_saved(&mut self) {
-        self.words.clear();
-    }
-}
-
-impl Drop for Changed {
-    fn drop(&mut self) {
-        if !self.words.is_empty() {
-            *lock(&self.not_saved) = std::mem::take(&mut self.words);
-        }
-    }
-}
-
-/// Keeps a table as it is until it is dropped.
-struct Gate<K: Key, S: Record> {
+/// Slots that are being saved, of a table that stays as it is until this is dropped. What is not
+/// saved then comes with what changes next.
+struct Gathering<K: Key, S: Record> {
     shared: Arc<SharedTable<K, S>>,
+    /// A bit for each slot.
+    changed: Vec<u64>,
 }
 
-impl<K: Key, S: Record> Gate<K, S> {
-    fn close(shared: Arc<SharedTable<K, S>>) -> Self {
-        *lock(&shared.is_gathering) = true;
-        Gate { shared }
+impl<K: Key, S: Record> Gathering<K, S> {
+    /// Appends the slots, by as many threads as there are for it.
+    fn save(mut self, threads: usize, changes: &mut Changes) {
+        let (table, words) = (&*self.shared.read(), &self.changed);
+        let part = words.len().div_ceil(threads).max(WORDS_MIN);
+        if words.len() <= part {
+            save_slots(table, changed_slots(0, words), changes);
+        } else {
+            let parts = words.par_chunks(part).enumerate().map(|(number, words)| {
+                let mut of_part = Changes::default();
+                save_slots(table, changed_slots(number * part, words), &mut of_part);
+                of_part
+            });
+            parts.collect::<Vec<_>>().iter().for_each(|part| changes.append(part));
+        }
+        // Only now: had something of the user's panicked, all would still be to be saved.
+        self.changed.clear();
     }
 }
 
-impl<K: Key, S: Record> Drop for Gate<K, S> {
+impl<K: Key, S: Record> Drop for Gathering<K, S> {
     fn drop(&mut self) {
-        *lock(&self.shared.is_gathering) = false;
+        let mut gather = self.shared.lock_gather();
+        *gather = GatherState { is_on: false, not_saved: std::mem::take(&mut self.changed) };
+        drop(gather);
         self.shared.has_gathered.notify_all();
     }
-}
-
-/// In this order they are dropped: what was not saved has come back when the table may change.
-struct Gathering<K: Key, S: Record> {
-    changed: Changed,
-    _gate: Gate<K, S>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn save_slots<K: Key, S: Record>(
@@ -226,7 +215,7 @@ fn load_slot<K: Key, S: Record>(
 ) -> Result<()> {
     let last = take_varint(from)?;
     let (key, state) = (K::load(from)?, S::load(from)?);
-    if !from.is_empty() || last >> 63 != 0 {
+    if !from.is_empty() || last > TIME_MAX {
         return Err(torn());
     }
     let bytes = K::byte_len(key.to_ref()) + S::byte_len(state.to_ref());

@@ -48,8 +48,8 @@ pub(super) struct Table<K: Key, S> {
 
 pub(super) struct Segment<K: Key, S> {
     keys: K::Store,
-    /// Nothing where a key was removed. A stamp is when the key was last touched, in milliseconds;
-    /// while a batch runs, a mark of the batch's, as only its loop reads stamps.
+    /// Nothing where a key was removed. A stamp is when the key was last touched, in milliseconds,
+    /// and while a batch runs, whether it has an entry for the key.
     slots: Slots<Held<K, S>>,
     live: usize,
     /// Of the keys, once there is no room for more.
@@ -191,8 +191,8 @@ impl<K: Key, S> Table<K, S> {
         self.segments.iter().enumerate().flat_map(|(number, segment)| {
             let rows = segment.slots.iter().enumerate();
             rows.filter_map(move |(row, slot)| {
-                let key = segment.keys.get(&slot?.value().place, row);
-                Some((slot_of(number, row), key, slot?))
+                let slot = slot?;
+                Some((slot_of(number, row), segment.keys.get(&slot.value().place, row), slot))
             })
         })
     }
@@ -380,8 +380,7 @@ impl<K: Key, S> Filling<K, S> {
         }
         let segment = &mut segments[number];
         while segment.len() < row {
-            // A hole has some key, too, of which nobody knows.
-            segment.keys.push(K::from_ref(key.to_ref()));
+            segment.keys.push_hole(key.to_ref());
             segment.slots.push_hole();
         }
         segment.push(key, state, stamp);

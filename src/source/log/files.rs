@@ -91,16 +91,9 @@ impl LogFiles {
         Ok(LogFiles { storage, directory, source, stem, closed, open: None, next })
     }
 
-    /// Makes the directory, and makes its name last: what is synced in it would otherwise be gone
-    /// with it. To be called before anything is appended.
+    /// Makes the directory. To be called before anything is appended.
     pub(crate) fn make_directory(&self) -> Result<()> {
-        let made = self.storage.create_directory(&self.directory).and_then(|()| {
-            match self.directory.parent() {
-                Some(parent) => self.storage.sync_directory(parent),
-                None => Ok(()),
-            }
-        });
-        made.map_err(|error| {
+        self.storage.create_directory(&self.directory).map_err(|error| {
             let message = format!("cannot make {} for the intake log", self.directory.display());
             Error::caused(ErrorKind::Checkpoint, message, error)
         })
