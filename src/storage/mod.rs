@@ -35,8 +35,8 @@ pub(crate) trait Storage: Debug + Send + Sync + 'static {
     /// The names in a directory, in order.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
-    /// Makes a directory, and those that it is in, if they are not there, and makes them last: what is
-    /// synced in it would otherwise be gone with it.
+    /// Makes a directory, and those that it is in, if they are not there, and makes them last: what
+    /// is synced in it would otherwise be gone with it.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
 
     /// Makes what was created, renamed and removed in a directory last.

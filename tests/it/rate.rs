@@ -76,6 +76,17 @@ impl Limited {
         }
         panic!("{} rows of {rows}", self.given.load(Ordering::SeqCst));
     }
+
+    /// Waits until the source gives no more, which it does soon while the clock stands still.
+    fn wait_settled(&self) {
+        let (mut before, mut rounds) = (0, 0);
+        while rounds < 20 {
+            std::thread::sleep(Duration::from_millis(5));
+            let given = self.given.load(Ordering::SeqCst);
+            rounds = if given == before { rounds + 1 } else { 0 };
+            before = given;
+        }
+    }
 }
 
 #[test]
@@ -125,6 +136,7 @@ fn the_rate_follows_the_batches() {
             let before = limited.given.load(Ordering::SeqCst);
             limited.t.tick().unwrap();
             limited.wait_given(before + 1);
+            limited.wait_settled();
             while limited.rows.try_recv().is_ok() {}
             rates.push(limited.t.context().metrics().sources[0].rate_limit.unwrap());
         }
