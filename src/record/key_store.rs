@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 
 use tidemill_kernels::{Span, TextBuffer};
 
+use super::saved::{take_bytes, torn};
 use super::{Columns, Key};
+use crate::error::Result;
 
 /// Keys of a part of a keyed state. Each has a place, which lies beside its state and says where
 /// the key is or what it is; the rest of it is here.
@@ -21,6 +23,16 @@ pub trait KeyStore<K: Key>: Default + Send + Sync + 'static {
 
     /// Adds a key, and gives its place. Keys have rows from 0 on, in the order in which they come.
     fn push(&mut self, key: K) -> Self::Place;
+
+    /// Adds a key as [`Record::save`](super::Record::save) has written it, which is taken off the
+    /// front.
+    ///
+    /// # Errors
+    ///
+    /// As [`Record::load`](super::Record::load); no key is added then.
+    fn load(&mut self, from: &mut &[u8]) -> Result<Self::Place> {
+        K::load(from).map(|key| self.push(key))
+    }
 
     /// Adds a row of which nobody will ask for the key. Where there has to be one, any will do.
     fn push_hole(&mut self, _any: K::Ref<'_>) {}
@@ -79,6 +91,18 @@ impl<K: for<'a> Key<Ref<'a> = K> + Copy> KeyStore<K> for InlineKeys<K> {
 }
 
 impl SpannedKeys {
+    fn push_str(&mut self, key: &str) -> Span {
+        let start = self.bytes.len();
+        self.bytes.push_str(key);
+        self.span_from(start)
+    }
+
+    fn push_bytes(&mut self, key: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_bytes(key);
+        self.span_from(start)
+    }
+
     /// The span of what was appended since the buffer had this length: less than 4 GiB.
     fn span_from(&self, start: usize) -> Span {
         Span { start: start as u32, len: (self.bytes.len() - start) as u32 }
@@ -89,9 +113,11 @@ impl KeyStore<String> for SpannedKeys {
     type Place = Span;
 
     fn push(&mut self, key: String) -> Span {
-        let start = self.bytes.len();
-        self.bytes.push_str(&key);
-        self.span_from(start)
+        self.push_str(&key)
+    }
+
+    fn load(&mut self, from: &mut &[u8]) -> Result<Span> {
+        str::from_utf8(take_bytes(from)?).map(|key| self.push_str(key)).map_err(|_| torn())
     }
 
     #[inline]
@@ -113,9 +139,11 @@ impl KeyStore<Vec<u8>> for SpannedKeys {
     type Place = Span;
 
     fn push(&mut self, key: Vec<u8>) -> Span {
-        let start = self.bytes.len();
-        self.bytes.extend_from_bytes(&key);
-        self.span_from(start)
+        self.push_bytes(&key)
+    }
+
+    fn load(&mut self, from: &mut &[u8]) -> Result<Span> {
+        take_bytes(from).map(|key| self.push_bytes(key))
     }
 
     #[inline]

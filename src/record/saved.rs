@@ -32,6 +32,10 @@ pub(crate) fn push_varint(mut number: u64, out: &mut Vec<u8>) {
 /// Takes such a number off the front.
 #[inline]
 pub(crate) fn take_varint(from: &mut &[u8]) -> Result<u64> {
+    if let [byte @ ..0x80, rest @ ..] = *from {
+        *from = rest;
+        return Ok(u64::from(*byte));
+    }
     if let Some(&bytes) = from.first_chunk() {
         let bytes = u64::from_le_bytes(bytes);
         let last = !bytes & FOLLOWED;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::{io, mem};
 
 use super::format::{self, HEADER_BYTES, Header};
@@ -165,31 +166,39 @@ impl Store {
         synced.map_err(|error| self.cannot("write a checkpoint in", error))
     }
 
-    /// A checkpoint, put together, and all that it stands on.
+    /// A checkpoint, put together, and all that it stands on. A thread of its own puts what was
+    /// read together while the next one is read, and the last of them is by far the largest.
     fn read_chain(&self, number: u64) -> Result<(Vec<Link>, Checkpoint), Unread> {
-        let (header, newest) = self.read(number, None)?;
-        let mut links = vec![link(&header)];
-        let mut later = vec![newest];
-        let mut predecessor = header.predecessor;
-        while let Some((number, checksum)) = predecessor {
-            if number >= links[links.len() - 1].number {
-                return Err(Unread::Damaged(self.damaged(number, "it stands on a later one")));
+        let (links, first, later) = std::thread::scope(|scope| {
+            let (is_read, read) = sync_channel(DELTAS_MAX);
+            let thread = std::thread::Builder::new().name("checkpoints".to_owned());
+            let later = thread.spawn_scoped(scope, move || together(read)).map_err(|error| {
+                Unread::Disk(self.cannot("start a thread for the checkpoints in", error))
+            })?;
+            let (header, mut earliest) = self.read(number, None)?;
+            let mut links = vec![link(&header)];
+            let mut predecessor = header.predecessor;
+            while let Some((number, checksum)) = predecessor {
+                if number >= links[links.len() - 1].number {
+                    return Err(Unread::Damaged(self.damaged(number, "it stands on a later one")));
+                }
+                is_read.send(earliest).expect("it takes all until there are no more");
+                let (header, checkpoint) = self.read(number, Some(checksum))?;
+                links.push(link(&header));
+                earliest = checkpoint;
+                predecessor = header.predecessor;
             }
-            let (header, checkpoint) = self.read(number, Some(checksum))?;
-            links.push(link(&header));
-            later.push(checkpoint);
-            predecessor = header.predecessor;
-        }
-        links.reverse();
-        let first = later.pop().expect("there is at least the newest");
-        let mut whole = match together(later) {
+            drop(is_read);
+            Ok((links, earliest, later.join().expect("what was read is in order")))
+        })?;
+        let mut whole = match later {
             Some(changes) => then(first, changes),
             None => first,
         };
         for section in &mut whole.sections {
             section.changes = mem::take(&mut section.changes).without_removed();
         }
-        Ok((links, whole))
+        Ok((links.into_iter().rev().collect(), whole))
     }
 
     fn read(&self, number: u64, checksum: Option<u32>) -> Result<(Header, Checkpoint), Unread> {
@@ -260,21 +269,18 @@ fn link(header: &Header) -> Link {
     Link { number: header.number, checksum: header.checksum, bytes }
 }
 
-/// Checkpoints, the newest first, as one: neighbours in pairs, and these again, so that a change is
-/// copied once for each time that the number of them doubles.
-fn together(mut newest_first: Vec<Checkpoint>) -> Option<Checkpoint> {
-    while newest_first.len() > 1 {
-        let mut pairs = Vec::with_capacity(newest_first.len().div_ceil(2));
-        let mut left = newest_first.into_iter();
-        while let Some(later) = left.next() {
-            pairs.push(match left.next() {
-                Some(earlier) => then(earlier, later),
-                None => later,
-            });
+/// Checkpoints that come with the newest first, as one: those of as many are put together, so that
+/// a change is copied once for each time that the number of them doubles.
+fn together(newest_first: Receiver<Checkpoint>) -> Option<Checkpoint> {
+    let mut runs: Vec<(usize, Checkpoint)> = Vec::new();
+    for checkpoint in newest_first {
+        let mut run = (1, checkpoint);
+        while let Some((count, later)) = runs.pop_if(|(count, _)| *count == run.0) {
+            run = (count + run.0, then(run.1, later));
         }
-        newest_first = pairs;
+        runs.push(run);
     }
-    newest_first.pop()
+    runs.into_iter().map(|(_, run)| run).rev().reduce(then)
 }
 
 /// A checkpoint and the next one as one.

@@ -231,12 +231,16 @@ impl<K: Key, S: Record> BatchState<K, S> {
     }
 
     /// Puts a slot that was loaded where it times out.
-    pub(super) fn loaded(&mut self, slot: Slot, last: u64, bytes: usize) {
-        self.bytes += bytes;
+    pub(super) fn loaded(&mut self, slot: Slot, last: u64) {
         self.notes.reach(slot);
         if let Some(index) = &mut self.time_index {
             index.link(slot, last, 0, &mut self.notes);
         }
+    }
+
+    /// The bytes of all that was loaded.
+    pub(super) fn has_loaded(&mut self, bytes: usize) {
+        self.bytes = bytes;
     }
 
     /// Begins a batch: finds the keys that shall move out of sparse segments.

@@ -5,14 +5,14 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use super::batch::{BatchState, TIME_MAX, WORDS, changed_slots, last_touched};
+use super::batch::{TIME_MAX, WORDS, changed_slots, last_touched};
 use super::table::{Filling, Slot, Table, filled};
 use super::{SharedTable, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Changes, Gather};
 use crate::record::saved::{push_varint, take_varint, torn};
+use crate::record::too_many_keys;
 use crate::record::{Key, Record};
-use crate::record::{hash_of, too_many_keys};
 
 /// The entry before the slots': what has begun.
 const HEADER: u64 = 0;
@@ -102,21 +102,25 @@ impl<K: Key, S: Record> SharedTable<K, S> {
             return Err(too_many_keys(self.keys_max));
         }
         let mut work = Work::new(self.timeout_millis());
-        let table = filled(keys, |filling| {
-            for (number, bytes) in saved.iter() {
-                let Some(mut from) = bytes else { continue };
-                let Some(slot) = number.checked_sub(FIRST_SLOT) else {
-                    let [header] = *from else { return Err(torn()) };
-                    work.has_initial = header & HAS_INITIAL != 0;
-                    work.has_started = header & HAS_STARTED != 0;
-                    work.saved_header = Some(header);
-                    continue;
-                };
-                let slot = Slot::try_from(slot).ok().filter(|&slot| slot < Slot::MAX - 1);
-                load_slot(filling, &mut work.batch, slot.ok_or_else(torn)?, &mut from)?;
+        let Work { batch, has_initial, has_started, saved_header, .. } = &mut work;
+        let mut bytes = 0;
+        let link = |slot, stamp| batch.loaded(slot, stamp);
+        let table = filled(keys, link, |filling| {
+            for (number, entry) in saved.iter() {
+                let Some(entry) = entry else { continue };
+                match number.checked_sub(FIRST_SLOT) {
+                    Some(slot) => bytes += load_slot(filling, slot, entry)?,
+                    None => {
+                        let [header] = *entry else { return Err(torn()) };
+                        *has_initial = header & HAS_INITIAL != 0;
+                        *has_started = header & HAS_STARTED != 0;
+                        *saved_header = Some(header);
+                    }
+                }
             }
             Ok(())
         })?;
+        work.batch.has_loaded(bytes);
         let mut own = self.lock();
         self.set_table(table);
         *own = work;
@@ -207,20 +211,17 @@ fn save_slots<K: Key, S: Record>(
     }
 }
 
+/// Puts an entry where it was, and says how many bytes it is.
 fn load_slot<K: Key, S: Record>(
     filling: &mut Filling<K, S>,
-    batch: &mut BatchState<K, S>,
-    slot: Slot,
-    from: &mut &[u8],
-) -> Result<()> {
-    let last = take_varint(from)?;
-    let (key, state) = (K::load(from)?, S::load(from)?);
-    if !from.is_empty() || last > TIME_MAX {
+    slot: u64,
+    mut from: &[u8],
+) -> Result<usize> {
+    let slot = Slot::try_from(slot).ok().filter(|&slot| slot < Slot::MAX - 1).ok_or_else(torn)?;
+    let last = take_varint(&mut from)?;
+    if last > TIME_MAX {
         return Err(torn());
     }
-    let bytes = K::byte_len(key.to_ref()) + S::byte_len(state.to_ref());
-    let hash = hash_of::<K>(key.to_ref());
-    filling.add(slot, hash, key, state, last);
-    batch.loaded(slot, last, bytes);
-    Ok(())
+    let bytes = filling.load(slot, last, &mut from)?;
+    if from.is_empty() { Ok(bytes) } else { Err(torn()) }
 }

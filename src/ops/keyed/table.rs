@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use tidemill_kernels::{HashIndex, Slots, Stamped};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Key, KeyStore};
+use crate::record::{Key, KeyStore, Record, hash_of};
 
 /// Rows of a segment: as many as are worth an allocation, few enough that a segment is made in no
 /// time.
@@ -70,8 +70,7 @@ impl<K: Key, S> Segment<K, S> {
         Segment { keys, slots, live: 0, key_bytes: 0 }
     }
 
-    fn push(&mut self, key: K, state: S, stamp: u64) {
-        let place = self.keys.push(key);
+    fn push(&mut self, place: Place<K>, state: S, stamp: u64) {
         self.slots.push(Held { place, state }, stamp);
         self.live += 1;
     }
@@ -267,7 +266,8 @@ impl<K: Key, S> Table<K, S> {
         let number = self.open_segment();
         let segment = &mut self.segments[number];
         let row = segment.len();
-        segment.push(key, state, stamp);
+        let place = segment.keys.push(key);
+        segment.push(place, state, stamp);
         self.live += 1;
         if row + 1 == ROWS {
             self.open = None;
@@ -327,31 +327,41 @@ impl<K: Key, S> Table<K, S> {
 pub(super) struct Filling<K: Key, S> {
     table: Table<K, S>,
     /// Keys that the index does not know yet.
-    hashed: Vec<(u64, Slot)>,
-    indexing: SyncSender<Vec<(u64, Slot)>>,
+    added: Vec<Added>,
+    indexing: SyncSender<Vec<Added>>,
+}
+
+/// What is noted of a key that is in the table, to be put into its indexes.
+#[derive(Copy, Clone)]
+struct Added {
+    hash: u64,
+    stamp: u64,
+    slot: Slot,
 }
 
 /// Keys that wait until the index has asked for its memory.
 const HASHED_AHEAD: usize = 64;
 
-/// Keys that the thread of the index is given at once, and how many times it may be behind.
-const HASHED: usize = 1 << 12;
-const HASHED_BEHIND: usize = 8;
+/// Keys that the thread of the indexes is given at once, and how many times it may be behind.
+const ADDED: usize = 1 << 12;
+const ADDED_BEHIND: usize = 8;
 
 /// A table of as many keys as `fill` adds, of which there are about so many. A thread of its own
-/// puts them into the index, which takes about as long as all the rest.
-pub(super) fn filled<K: Key, S>(
+/// puts them into the index and gives `link` their slots and stamps, which takes about as long as
+/// all the rest.
+pub(super) fn filled<K: Key, S: Record>(
     keys: usize,
+    link: impl FnMut(Slot, u64) + Send,
     fill: impl FnOnce(&mut Filling<K, S>) -> Result<()>,
 ) -> Result<Table<K, S>> {
     std::thread::scope(|scope| {
-        let (indexing, hashed) = sync_channel(HASHED_BEHIND);
+        let (indexing, added) = sync_channel(ADDED_BEHIND);
         let thread = std::thread::Builder::new().name("index of a state".to_owned());
         let index =
-            thread.spawn_scoped(scope, move || index_of(keys, hashed)).map_err(|error| {
+            thread.spawn_scoped(scope, move || index_of(keys, added, link)).map_err(|error| {
                 Error::caused(ErrorKind::State, "cannot start the thread of an index", error)
             })?;
-        let mut filling = Filling { table: Table::new(), hashed: Vec::new(), indexing };
+        let mut filling = Filling { table: Table::new(), added: Vec::new(), indexing };
         fill(&mut filling)?;
         let mut table = filling.finish();
         table.index = index.join().expect("nothing of the user's runs there");
@@ -359,41 +369,57 @@ pub(super) fn filled<K: Key, S>(
     })
 }
 
-fn index_of(keys: usize, hashed: Receiver<Vec<(u64, Slot)>>) -> HashIndex {
+fn index_of(
+    keys: usize,
+    added: Receiver<Vec<Added>>,
+    mut link: impl FnMut(Slot, u64),
+) -> HashIndex {
     let mut index = HashIndex::with_room(keys);
-    for all in hashed {
+    for all in added {
         for some in all.chunks(HASHED_AHEAD) {
-            some.iter().for_each(|&(hash, _)| index.prefetch(hash));
-            some.iter().for_each(|&(hash, slot)| index.insert(hash, slot));
+            some.iter().for_each(|added| index.prefetch(added.hash));
+            for &Added { hash, slot, stamp } in some {
+                index.insert(hash, slot);
+                link(slot, stamp);
+            }
         }
     }
     index
 }
 
-impl<K: Key, S> Filling<K, S> {
-    /// Adds the key of a slot that comes after all before.
-    pub(super) fn add(&mut self, slot: Slot, hash: u64, key: K, state: S, stamp: u64) {
+impl<K: Key, S: Record> Filling<K, S> {
+    /// Adds the key and the state of a slot that comes after all before, as they were saved, and
+    /// says how many bytes they are by what they say of themselves.
+    pub(super) fn load(&mut self, slot: Slot, stamp: u64, from: &mut &[u8]) -> Result<usize> {
         let (number, row) = place_of(slot);
         let Table { segments, live, .. } = &mut self.table;
         while segments.len() <= number {
             segments.push(Segment::new());
         }
         let segment = &mut segments[number];
-        while segment.len() < row {
-            segment.keys.push_hole(key.to_ref());
-            segment.slots.push_hole();
+        if segment.len() < row {
+            let mut ahead = *from;
+            let key = K::load(&mut ahead)?;
+            while segment.len() < row {
+                segment.keys.push_hole(key.to_ref());
+                segment.slots.push_hole();
+            }
         }
-        segment.push(key, state, stamp);
+        let (place, state) = (segment.keys.load(from)?, S::load(from)?);
+        let key = segment.keys.get(&place, row);
+        let bytes = K::byte_len(key) + S::byte_len(state.to_ref());
+        self.added.push(Added { hash: hash_of::<K>(key), stamp, slot });
+        segment.push(place, state, stamp);
         *live += 1;
-        self.hashed.push((hash, slot));
-        if self.hashed.len() == HASHED {
-            self.send_hashed();
+        if self.added.len() == ADDED {
+            self.send_added();
         }
+        Ok(bytes)
     }
 
     /// The table without its index, the last of which is on its way.
     fn finish(mut self) -> Table<K, S> {
-        self.send_hashed();
+        self.send_added();
         let table = &mut self.table;
         let last = table.segments.len().checked_sub(1);
         for number in 0..table.segments.len() {
@@ -409,9 +435,9 @@ impl<K: Key, S> Filling<K, S> {
         self.table
     }
 
-    fn send_hashed(&mut self) {
-        let hashed = std::mem::replace(&mut self.hashed, Vec::with_capacity(HASHED));
-        self.indexing.send(hashed).expect("it takes all until there are no more");
+    fn send_added(&mut self) {
+        let added = std::mem::replace(&mut self.added, Vec::with_capacity(ADDED));
+        self.indexing.send(added).expect("it takes all until there are no more");
     }
 }
 
