@@ -20,7 +20,7 @@ pub(super) const HASHED_AHEAD: usize = 64;
 const ENTRIES_AHEAD: usize = 16;
 
 /// Keys that move out of sparse segments with a batch, beside as many as were removed before it.
-const MOVES: usize = 512;
+const MOVES: usize = if cfg!(test) { 4 } else { 512 };
 
 /// The bit of the stamp of a key that the batch has an entry for; the rest is still the time.
 const HAS_ENTRY: u64 = 1 << 63;
@@ -431,9 +431,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
         // Nobody may take the slot of a key that still is to move.
         let stays = |moved: &mut Move<K>| table.state(moved.slot).is_none();
         trash.keys.extend(self.moves.extract_if(.., stays).map(|moved| moved.key));
-        table.drop_sparse(self.cleaned.0);
-        self.cleaned_to = self.cleaned.1;
-        self.cleaned = (0, self.cleaned_to);
         for Move { slot, hash, key } in self.moves.drain(..) {
             let (to, last) = table.move_to_end(hash, slot, key, &mut trash);
             self.notes.changed(slot);
@@ -443,6 +440,10 @@ impl<K: Key, S: Record> BatchState<K, S> {
                 index.link_moved(to, last, threshold, &mut self.notes);
             }
         }
+        // Only now are they as empty as they become.
+        table.drop_sparse(self.cleaned.0);
+        self.cleaned_to = self.cleaned.1;
+        self.cleaned = (0, self.cleaned_to);
         let mut fresh = self.fresh.drain(..);
         while let Some(Fresh { key, hash, entry }) = fresh.next() {
             if let Some(ahead) = fresh.as_slice().get(ENTRIES_AHEAD) {

@@ -39,7 +39,7 @@ pub(super) struct Table<K: Key, S> {
     open: Option<usize>,
     /// Segments without a key.
     free: Vec<usize>,
-    /// Segments of which half or more is holes, if they still are.
+    /// Segments of which half or more is holes, if they still are; each of them once.
     sparse: VecDeque<usize>,
     live: usize,
     /// Bytes of the keys of segments that are full.
@@ -54,6 +54,8 @@ pub(super) struct Segment<K: Key, S> {
     live: usize,
     /// Of the keys, once there is no room for more.
     key_bytes: usize,
+    /// It is among the sparse ones.
+    is_listed: bool,
 }
 
 /// What a slot holds: a key, or where it is, and its state.
@@ -67,7 +69,7 @@ type Place<K> = <<K as Key>::Store as KeyStore<K>>::Place;
 impl<K: Key, S> Segment<K, S> {
     fn new() -> Self {
         let (keys, slots) = (K::Store::default(), Slots::with_capacity(ROWS));
-        Segment { keys, slots, live: 0, key_bytes: 0 }
+        Segment { keys, slots, live: 0, key_bytes: 0, is_listed: false }
     }
 
     fn push(&mut self, place: Place<K>, state: S, stamp: u64) {
@@ -245,11 +247,12 @@ impl<K: Key, S> Table<K, S> {
 
     /// Segments that are worth emptying, and are still those that they were found as.
     pub(super) fn sparse(&self) -> impl Iterator<Item = Option<&Segment<K, S>>> {
-        self.sparse.iter().map(|&number| {
-            let segment = &self.segments[number];
-            let is_sparse = (1..=ROWS / 2).contains(&segment.live) && self.open != Some(number);
-            is_sparse.then_some(segment)
-        })
+        let sparse = self.sparse.iter();
+        sparse.map(|&number| self.is_sparse(number).then_some(&self.segments[number]))
+    }
+
+    fn is_sparse(&self, number: usize) -> bool {
+        (1..=ROWS / 2).contains(&self.segments[number].live) && self.open != Some(number)
     }
 
     /// The number of the sparse segment at this place.
@@ -257,9 +260,14 @@ impl<K: Key, S> Table<K, S> {
         self.sparse[place]
     }
 
-    /// Forgets the first sparse segments, which are done.
+    /// Forgets the first sparse segments, which are done; one that was filled and is sparse again
+    /// comes after all others.
     pub(super) fn drop_sparse(&mut self, count: usize) {
-        self.sparse.drain(..count);
+        for _ in 0..count {
+            let number = self.sparse.pop_front().expect("no more are done than there are");
+            self.segments[number].is_listed = false;
+            self.check_sparse(number);
+        }
     }
 
     fn push(&mut self, key: K, state: S, stamp: u64) -> Slot {
@@ -302,7 +310,7 @@ impl<K: Key, S> Table<K, S> {
                 self.key_bytes -= std::mem::take(&mut segment.key_bytes);
                 self.free.push(number);
             } else if segment.live == ROWS / 2 {
-                self.sparse.push_back(number);
+                self.check_sparse(number);
             }
         }
         held.map(|held| held.state)
@@ -315,9 +323,10 @@ impl<K: Key, S> Table<K, S> {
         self.key_bytes += segment.key_bytes;
     }
 
-    /// Of a segment that is no longer open.
+    /// Lists a segment that may have become sparse.
     fn check_sparse(&mut self, number: usize) {
-        if self.segments[number].live <= ROWS / 2 {
+        if self.is_sparse(number) && !self.segments[number].is_listed {
+            self.segments[number].is_listed = true;
             self.sparse.push_back(number);
         }
     }
@@ -446,6 +455,11 @@ impl<K: Key, S> Table<K, S> {
     /// Slots that there is memory for.
     pub(super) fn slots_len(&self) -> usize {
         self.segments.len() * ROWS
+    }
+
+    /// Slots of segments with a key.
+    pub(super) fn slots_in_use(&self) -> usize {
+        self.segments.iter().filter(|segment| segment.live > 0).count() * ROWS
     }
 
     /// Whether the counts are what they count.

@@ -302,6 +302,84 @@ fn updated_states_against_a_map() {
     }
 }
 
+/// Segments that are emptied more slowly than others become sparse, and are filled again before it
+/// is their turn: by a course that is known to do so, and by courses at random.
+#[test]
+fn segments_that_are_sparse_again() {
+    let rows = ROWS as i64;
+    let of =
+        |segment: i64, rows_in: std::ops::Range<i64>| rows_in.map(move |row| segment * rows + row);
+    let some = |count: i64| (1_000 * rows..).take(count as usize);
+    let known: [(Vec<i64>, Vec<i64>); 6] = [
+        (vec![], (0..20 * rows).collect()),
+        ((0..10).flat_map(|segment| of(segment, 0..rows / 2 - 1)).collect(), vec![]),
+        ((0..10).flat_map(|segment| of(segment, rows / 2 - 1..rows / 2)).collect(), vec![]),
+        // Of the new ones as many as fill it again, beside those that move.
+        (of(9, rows / 2..rows).collect(), some(rows - 14).collect()),
+        (some(rows / 2 + 1).chain(10 * rows..20 * rows).collect(), vec![]),
+        (vec![], vec![7_000 * rows]),
+    ];
+    let random = (0..12).map(|seed| {
+        let mut random = Random(seed);
+        let mut live: Vec<i64> = Vec::new();
+        let mut next = 0;
+        let mut course = Vec::new();
+        for batch in 0..150 {
+            let (removed, added) = match random.below(6) {
+                _ if batch == 0 => (0, 30 * ROWS),
+                0 => (random.below(10 * ROWS as u64) as usize, 0),
+                1 => (0, random.below(10 * ROWS as u64) as usize),
+                _ => (random.below(ROWS as u64) as usize, random.below(ROWS as u64 / 2) as usize),
+            };
+            // In the order in which they came, from somewhere on, or here and there.
+            let from = random.below(live.len() as u64 + 1) as usize;
+            let is_run = random.below(2) == 0;
+            let gone: Vec<i64> = (0..removed.min(live.len()))
+                .map(|_| match is_run {
+                    true => live.remove(from.min(live.len() - 1)),
+                    false => live.remove(random.below(live.len() as u64) as usize),
+                })
+                .collect();
+            let new: Vec<i64> = (next..).take(added).collect();
+            next += added as i64;
+            live.extend(&new);
+            course.push((gone, new));
+        }
+        course
+    });
+    for (number, course) in std::iter::once(known.to_vec()).chain(random).enumerate() {
+        let f = |_: Time,
+                 _: i64,
+                 value: Option<i64>,
+                 state: &mut State<'_, i64>,
+                 _: &mut Emitter<'_, ()>| match value {
+            Some(-1) => state.remove(),
+            value => state.update(value.unwrap()),
+        };
+        let state = Arc::new(SharedTable::<i64, i64>::new("sparse", &Limits::default()));
+        let operator = Keyed { state, step: MapWithState::<i64, (), _>::new(f) };
+        operator.state();
+        let mut states: BTreeMap<i64, i64> = BTreeMap::new();
+        for (now, (gone, new)) in (1..).zip(course) {
+            gone.iter().for_each(|key| drop(states.remove(key)));
+            states.extend(new.iter().map(|&key| (key, key + 1)));
+            let gone = gone.into_iter().map(|key| (key, -1));
+            let pairs = gone.chain(new.into_iter().map(|key| (key, key + 1)));
+            turn(&operator, now, Some(&chunks(pairs.collect()))).unwrap();
+            operator.commit(&mut ());
+            assert_eq!(snapshot(&operator.state), states, "course {number}, batch {now}");
+            assert!(operator.state.read().is_consistent(), "course {number}, batch {now}");
+        }
+        // Nothing stays half empty for ever.
+        for now in 1_000..3_000 {
+            turn(&operator, now, None).unwrap();
+            operator.commit(&mut ());
+        }
+        let slots = operator.state.read().slots_in_use();
+        assert!(slots <= 2 * states.len() + ROWS, "{slots} slots for {} keys", states.len());
+    }
+}
+
 thread_local! {
     /// How many more calls of a key's or a state's own functions succeed before one panics.
     static CALLS_LEFT: Cell<Option<u64>> = const { Cell::new(None) };
