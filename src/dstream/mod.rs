@@ -69,6 +69,38 @@ impl<T: Record> DStream<T> {
         self.cache()
     }
 
+    /// Names what the stream comes from in checkpoints: the operator that remembers, or the source,
+    /// that is nearest to it on its way.
+    ///
+    /// A checkpoint knows the program's sources, windows and states by name, and a name stays where
+    /// streams come in another order, so it says which is which. States always have one; a window
+    /// without goes by its operator and durations, and a source by its kind or address. Where that
+    /// is the same for two of them, a context with checkpoints does not start until one is named.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # fn main() -> tidemill::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// # let (first, second) = (directory.path().join("a.log"), directory.path().join("b.log"));
+    /// # for path in [&first, &second] { std::fs::write(path, "").unwrap(); }
+    /// # let ssc = StreamingContext::new("two logs", std::time::Duration::from_millis(100))?;
+    /// # ssc.checkpoint(directory.path().join("checkpoints"), 10);
+    /// let requests = ssc.receiver_stream(Follow::new([first]))?.named("requests");
+    /// let errors = ssc.receiver_stream(Follow::new([second]))?.named("errors");
+    /// # requests.union(&errors).count().print();
+    /// # ssc.start()?;
+    /// # ssc.stop_gracefully();
+    /// # ssc.await_termination()
+    /// # }
+    /// ```
+    ///
+    /// A name that is already given, or one for what comes from several streams, is an error of
+    /// `start`.
+    pub fn named(&self, name: impl Into<String>) -> DStream<T> {
+        self.context.set_saved_name(self.node, name.into());
+        self.clone()
+    }
+
     /// Makes checkpoints this often, where the context makes them at all: a multiple of this
     /// stream's [`slide`](Self::slide).
     ///

@@ -41,20 +41,15 @@ impl<K: Record, U: Record> KeyWindow<K, U> {
         self
     }
 
-    /// Names the window in checkpoints: `"traffic.v1"`. Without a name it goes by that of its
-    /// operator, which has the durations in it, so that another window begins anew.
+    /// Names the window in checkpoints, as [`DStream::named`]: `"traffic.v1"`. Without a name it
+    /// goes by that of its operator, which has the durations in it, so that another window begins
+    /// anew.
     ///
     /// A named window may have another length after a restart: a shorter one forgets at once, a
     /// longer one looks back as far as what was kept. The batches of a pane, which is what divides
     /// both the window and the slide, have to stay the same.
-    ///
-    /// # Panics
-    ///
-    /// When called twice on the same window.
     pub fn named(self, name: impl Into<String>) -> KeyWindow<K, U> {
-        self.stream.context.check_misuse("name a window");
-        let set = self.kept.saved_name.set(name.into());
-        assert!(set.is_ok(), "a window has one name");
+        self.stream.context.set_saved_name(self.stream.node, name.into());
         self
     }
 

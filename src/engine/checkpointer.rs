@@ -1,6 +1,7 @@
 //! Makes checkpoints between batches: gathers what has changed, or finds out which keys have, and
-//! hands it to the thread that reads these and writes. The batch loop never waits for a disk: while
-//! one checkpoint is being written none is made, and the next one has all that has changed since.
+//! hands it to the thread that reads these and writes. The batch loop does not wait for checkpoints
+//! to be on disk: while one is being written none is made, and the next one has all that has
+//! changed since. What it waits for are transactional sinks, whose own files it makes last.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

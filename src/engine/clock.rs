@@ -63,13 +63,15 @@ impl Clock {
         *now = now.checked_sub(duration).unwrap_or(Time::from_millis(0));
     }
 
-    /// Goes on from `time`, if it is not that late yet: batch times never come twice, though the
-    /// wall clock was put back while nothing ran. To be called before anybody waits.
-    pub(crate) fn not_before(&self, time: Time) {
+    /// Goes on from `time`, the last batch's, if it is not that late yet: batch times never come
+    /// twice, though the wall clock was put back while nothing ran. Where it is late within an
+    /// `interval` it stays, as a graceful stop ends its last batch early by as much. To be called
+    /// before anybody waits.
+    pub(crate) fn not_before(&self, time: Time, interval: Duration) {
         let now = self.now();
         match self {
-            Clock::System { ahead, .. } if now < time => {
-                tracing::warn!(%now, %time, "the clock is behind the last batch and goes on there");
+            Clock::System { ahead, .. } if now + interval < time => {
+                tracing::warn!(%now, last = %time, "the clock is behind the last batch: set on");
                 ahead.fetch_add((time - now).as_millis() as u64, Ordering::Relaxed);
             }
             Clock::System { .. } => {}
@@ -136,14 +138,25 @@ mod tests {
         let mut last = started_at(10 * HOUR).now().floor(interval);
         for wall in [9 * HOUR, 10 * HOUR, 8 * HOUR] {
             let clock = started_at(wall);
-            clock.not_before(last);
-            let first = clock.now().floor(interval) + interval;
+            clock.not_before(last, interval);
+            let first = clock.now().floor(interval).max(last) + interval;
             // An hour back: it goes on right after the last batch.
             assert_eq!(first, last + interval, "{wall:?}");
             last = first;
         }
         let clock = started_at(12 * HOUR);
-        clock.not_before(last);
+        clock.not_before(last, interval);
+        assert_eq!(clock.now().floor(interval), Time::from_millis(12 * 3_600_000));
+    }
+
+    /// However often a program stops in good order and starts again, its clock does not run ahead.
+    #[test]
+    fn a_last_batch_that_was_early_sets_no_clock_on() {
+        let interval = HOUR;
+        let clock = started_at(10 * HOUR + HOUR / 2);
+        clock.not_before(Time::from_millis(11 * 3_600_000), interval);
+        assert_eq!(clock.now().floor(interval), Time::from_millis(10 * 3_600_000));
+        clock.not_before(Time::from_millis(12 * 3_600_000), interval);
         assert_eq!(clock.now().floor(interval), Time::from_millis(12 * 3_600_000));
     }
 

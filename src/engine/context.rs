@@ -745,6 +745,15 @@ impl StreamingContext {
         self.building().graph.nodes[node].checkpoint_millis = Some(millis);
     }
 
+    /// Names what a stream's batches come from in checkpoints.
+    pub(crate) fn set_saved_name(&self, node: NodeId, name: String) {
+        self.check_misuse("name a stream");
+        let named = self.building().graph.set_saved_name(node, name);
+        if let Err(error) = named {
+            self.misused(error);
+        }
+    }
+
     pub(crate) fn checkpoint_interval(&self, mut node: NodeId) -> Option<Duration> {
         let interval = self.shared.interval;
         let building = self.building();

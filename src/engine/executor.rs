@@ -29,6 +29,8 @@ pub(super) struct Executor {
     retained_bytes_max: usize,
     /// What operators remember is saved.
     is_tracking: bool,
+    /// What an operator remembered is gone, as of a batch that could be neither done nor undone.
+    has_lost_memory: bool,
     /// Sources whose blocks are taken in as they arrive.
     eager: Vec<NodeId>,
     /// Bounded sources whose blocks have to wait for their batch.
@@ -133,6 +135,7 @@ impl Executor {
             threads,
             retained_bytes_max,
             is_tracking: false,
+            has_lost_memory: false,
             eager,
             bounded,
             now: 0,
@@ -419,6 +422,7 @@ impl Executor {
                     // Nobody knows what it remembers now.
                     *memory = operator.0.state();
                     (slot.unsaved, slot.is_saved_whole) = (None, true);
+                    self.has_lost_memory = true;
                     if self.is_tracking {
                         operator.0.track_changes(memory);
                     }
@@ -435,6 +439,11 @@ impl Executor {
             }
             self.clear(id);
         }
+    }
+
+    /// Whether an operator has lost what it remembered, so that what is in checkpoints is better.
+    pub(super) fn has_lost_memory(&self) -> bool {
+        self.has_lost_memory
     }
 
     /// Keeps the node's batch for the program, if it asked for it.

@@ -84,32 +84,41 @@ pub(super) fn check_names(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<
     Ok(())
 }
 
+/// Whether what is saved can be told apart by name.
+fn check_distinct(what: &str, names: impl Iterator<Item = String>) -> Result<()> {
+    let mut known = BTreeSet::new();
+    for name in names {
+        if let Some(name) = known.replace(name) {
+            let message = format!(
+                "two {what} are in checkpoints as {name:?}, and a restart could not tell them \
+                 apart: name the stream of one of them, `.named(\"…\")`"
+            );
+            return Err(Error::new(ErrorKind::Checkpoint, message));
+        }
+    }
+    Ok(())
+}
+
 impl SavedParts {
     /// Names all that is saved. What the program has not named itself goes by the name of its
-    /// stream, and a number where there are several.
+    /// stream.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Checkpoint`] with the operator that remembers what cannot be saved.
+    /// [`ErrorKind::Checkpoint`] with the operator that remembers what cannot be saved, or with a
+    /// name that two have: which is which would be a matter of their order.
     pub(super) fn of(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<SavedParts> {
         let (mut sources, mut states) = (Vec::new(), Vec::new());
-        let mut counts = BTreeMap::new();
-        let mut numbered = |name: &str| {
-            let count = counts.entry(name.to_owned()).and_modify(|count| *count += 1).or_insert(1);
-            if *count == 1 { name.to_owned() } else { format!("{name} #{count}") }
-        };
         for (id, node) in nodes.iter().enumerate() {
+            let named = node.saved_name.as_deref();
             match &node.run {
                 Run::Source { input: Input::Lines(intake), .. } => {
                     let is_replayable = intake.is_replayable();
-                    let (name, intake) = (numbered(intake.saved_name()), intake.clone());
-                    sources.push(SavedSource { name, id, intake, is_replayable });
+                    let name = named.unwrap_or(intake.saved_name()).to_owned();
+                    sources.push(SavedSource { name, id, intake: intake.clone(), is_replayable });
                 }
                 Run::Stateful(operator) => {
-                    let name = match operator.0.saved_name() {
-                        Some(name) => name.to_owned(),
-                        None => numbered(&node.name),
-                    };
+                    let name = named.or(operator.0.saved_name()).unwrap_or(&node.name).to_owned();
                     let form = operator.0.saved_as().map_err(|error| {
                         error.within(&format!("operator {} cannot be in a checkpoint", node.name))
                     })?;
@@ -119,7 +128,11 @@ impl SavedParts {
             }
         }
         let sinks: Vec<_> = outputs.iter().filter_map(|output| output.transaction()).collect();
-        Ok(SavedParts { sources, states, sinks })
+        let parts = SavedParts { sources, states, sinks };
+        let sources = parts.sources.iter().filter(|source| source.is_saved());
+        check_distinct("sources", sources.map(|source| source.name.clone()))?;
+        check_distinct("states, windows or sinks", parts.section_names().into_iter())?;
+        Ok(parts)
     }
 
     fn section_names(&self) -> Vec<String> {
@@ -142,6 +155,9 @@ impl SavedParts {
         limits: &Limits,
     ) -> Result<()> {
         let directory = directory.join(log::DIRECTORY);
+        if settings.is_some() {
+            check_distinct("sources", self.sources.iter().map(|source| source.name.clone()))?;
+        }
         for source in self.sources.iter().filter(|source| !source.is_replayable) {
             let position = checkpoint.and_then(|checkpoint| position_in(checkpoint, &source.name));
             let saved = position.map_or(0, number_at);
@@ -298,7 +314,7 @@ impl Beginning {
             );
             return Err(Error::new(ErrorKind::Checkpoint, message));
         }
-        clock.not_before(checkpoint.time);
+        clock.not_before(checkpoint.time, interval);
         let due = checkpoint.time.max(clock.now().floor_from(checkpoint.zero, interval));
         let missed = (due - checkpoint.time).as_millis() / interval.as_millis();
         let skipped = missed.saturating_sub(missed_max as u128) as u64;

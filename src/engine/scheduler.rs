@@ -306,6 +306,10 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 }
                 last = Some(time);
                 control.complete_batch(time);
+                if checkpointer.is_some() && executor.has_lost_memory() {
+                    // As after a crash: a restart has all of it.
+                    control.stop(Stop::Now);
+                }
             }
             Next::Blocks => {
                 let is_out_of_blocks = monitor.take_in(|| executor.take_in(&|| control.is_due()));

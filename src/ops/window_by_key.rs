@@ -72,8 +72,6 @@ pub(crate) struct KeptKeys<K: Record, U: Record> {
     /// Whether a key without values has a result.
     pub(crate) check_nothing: Box<dyn Fn() -> Result<()> + Send + Sync>,
     pub(crate) retain: OnceLock<Retain<K, U>>,
-    /// The name under which the window is saved.
-    pub(crate) saved_name: OnceLock<String>,
 }
 
 type Retain<K, U> = Box<
@@ -186,8 +184,7 @@ impl<K: Record, U: Record> KeptKeys<K, U> {
     pub(crate) fn new(check_nothing: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
         let are_empty_kept = AtomicBool::new(false);
         let check_nothing = Box::new(check_nothing);
-        let (retain, saved_name) = (OnceLock::new(), OnceLock::new());
-        KeptKeys { are_empty_kept, check_nothing, retain, saved_name }
+        KeptKeys { are_empty_kept, check_nothing, retain: OnceLock::new() }
     }
 }
 
@@ -750,10 +747,6 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
 
     fn size(&self, panes: &mut Panes<K, A::Partial>) -> StateSize {
         StateSize { keys: panes.shown, bytes: panes.bytes }
-    }
-
-    fn saved_name(&self) -> Option<&str> {
-        self.kept.saved_name.get().map(String::as_str)
     }
 
     fn saved_as(&self) -> Result<String> {

@@ -45,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) detach: Detach,
     /// Milliseconds between two checkpoints, if the program has said so.
     pub(crate) checkpoint_millis: Option<u64>,
+    /// The name in checkpoints, if the program has given it one.
+    pub(crate) saved_name: Option<String>,
 }
 
 /// Copies a chunk out of the blocks of its source, if it lies in one, and says how many bytes it
@@ -111,7 +113,9 @@ impl Node {
         slide: NonZeroU64,
         detach: Detach,
     ) -> Node {
-        Node { name: name.into(), parents, kind, slide, detach, checkpoint_millis: None }
+        let name = name.into();
+        let (checkpoint_millis, saved_name) = (None, None);
+        Node { name, parents, kind, slide, detach, checkpoint_millis, saved_name }
     }
 
     /// Batches between two checkpoints that the stream asks for.
@@ -150,6 +154,30 @@ impl Graph {
     pub(crate) fn add(&mut self, node: Node) -> NodeId {
         self.nodes.push(node);
         self.nodes.len() - 1
+    }
+
+    /// Names the source or the operator that remembers that is nearest on the way of a stream.
+    pub(crate) fn set_saved_name(&mut self, stream: NodeId, name: String) -> Result<()> {
+        let mut at = stream;
+        while !matches!(self.nodes[at].kind, Kind::Source(_) | Kind::Stateful(..)) {
+            let [parent] = *self.nodes[at].parents else {
+                let stream = &self.nodes[stream].name;
+                let message = format!("{stream} comes from several streams: name those ({name:?})");
+                return Err(Error::new(ErrorKind::State, message));
+            };
+            at = parent;
+        }
+        let node = &mut self.nodes[at];
+        let own = match &node.kind {
+            Kind::Stateful(operator, _) => operator.0.saved_name().map(str::to_owned),
+            _ => None,
+        };
+        if let Some(named) = node.saved_name.clone().or(own) {
+            let message = format!("{} is named {named:?}, not {name:?}", node.name);
+            return Err(Error::new(ErrorKind::State, message));
+        }
+        node.saved_name = Some(name);
+        Ok(())
     }
 }
 

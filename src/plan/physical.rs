@@ -29,6 +29,8 @@ impl Physical {
 
 pub(crate) struct PhysicalNode {
     pub(crate) name: String,
+    /// The name in checkpoints, if the program has given it one.
+    pub(crate) saved_name: Option<String>,
     /// The nodes whose batches it is made of.
     pub(crate) parents: Vec<NodeId>,
     /// It has a batch at every so many batch times.
@@ -117,7 +119,8 @@ pub(crate) fn plan(graph: &Graph) -> Physical {
         steps.push(step);
         let keeps = |batches| (Arc::new(History::new(batches)), node.detach);
         let history = remembered[id].filter(|_| consumers[id].total() > 0).map(keeps);
-        planned.push(PhysicalNode { name, parents, slide: node.slide, run, history });
+        let (saved_name, slide) = (node.saved_name.clone(), node.slide);
+        planned.push(PhysicalNode { name, saved_name, parents, slide, run, history });
     }
     let outputs = graph.outputs.iter();
     let outputs = outputs.map(|output| (output.name.clone(), output.parent)).collect();

@@ -28,6 +28,11 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 ///
 /// A line waits until its end is written, or its file is replaced or emptied.
 ///
+/// With checkpoints a restart goes on in the file that was followed, also where it was renamed
+/// meanwhile, and then in the one that has its name. What was renamed in between, where that
+/// happened more than once while nothing ran, is not read, and a warning says so; and what was
+/// renamed before the first checkpoint is not known to a restart.
+///
 /// ```no_run
 /// use tidemill::Follow;
 ///
@@ -173,7 +178,10 @@ impl Receiver for Follow {
             let mut tails = self.tails.iter_mut();
             match tails.find(|tail| tail.path.as_os_str().as_encoded_bytes() == path) {
                 Some(tail) => tail.resume(id, standing, head)?,
-                None => tracing::warn!("a file that was followed no longer is"),
+                None => {
+                    let path = String::from_utf8_lossy(path);
+                    tracing::warn!(%path, "a file that was followed no longer is");
+                }
             }
         }
         Ok(())
@@ -205,6 +213,10 @@ impl Tail {
                 tracing::warn!(%path, "what was followed is gone: its successor is read whole");
                 return Ok(());
             };
+            if let Some(between) = renamed_since(&path, &file) {
+                let path = between.display();
+                tracing::warn!(%path, "rotated more than once while nothing ran: this is not read");
+            }
             let leaving = Leaving::AtEnd;
             self.open = Some(Open { file, id, position: 0, is_at_end: false, leaving });
         }
@@ -352,11 +364,27 @@ impl FileId {
 
 /// The file of this identity, under another name in the same directory.
 fn renamed(path: &Path, id: FileId) -> Option<File> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let entries = std::fs::read_dir(directory.unwrap_or(Path::new("."))).ok()?;
-    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let is_it = |path: &PathBuf| regular(path).is_ok_and(|metadata| FileId::of(&metadata) == id);
-    File::open(paths.find(is_it)?).ok()
+    File::open(siblings(path).find(is_it)?).ok()
+}
+
+/// A file next to a name that seems to have had it after this one.
+fn renamed_since(path: &Path, file: &File) -> Option<PathBuf> {
+    let (last, name) = (file.metadata().ok()?.modified().ok()?, path.file_name()?);
+    let is_later = |other: &PathBuf| {
+        let own = other.file_name().unwrap_or_default();
+        let had_it = own != name && own.as_encoded_bytes().starts_with(name.as_encoded_bytes());
+        let modified = regular(other).and_then(|metadata| metadata.modified());
+        had_it && modified.is_ok_and(|modified| modified > last)
+    };
+    siblings(path).find(is_later)
+}
+
+/// What is in the directory of a path.
+fn siblings(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let entries = std::fs::read_dir(directory.unwrap_or(Path::new(".")));
+    entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
 /// Whether an open file has no name any more.

@@ -141,8 +141,8 @@ pub trait Receiver: Send + 'static {
         "receiver".to_owned()
     }
 
-    /// The name under which its position is in checkpoints; sources of the same one are numbered.
-    /// It stays the same when what is read changes.
+    /// The name under which its position is in checkpoints, unless its stream is
+    /// [named](crate::DStream::named). It stays the same when what is read changes.
     fn saved_name(&self) -> String {
         self.name()
     }

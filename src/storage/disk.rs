@@ -1,10 +1,10 @@
 //! The files of the machine.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Storage, StorageFile};
+use super::{Storage, StorageFile, StorageLock};
 
 /// The file system as it is.
 #[derive(Copy, Clone, Debug)]
@@ -71,7 +71,23 @@ impl Storage for Disk {
     fn sync_directory(&self, _path: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    fn lock(&self, directory: &Path) -> io::Result<Option<StorageLock>> {
+        let file = File::create(directory.join(LOCK))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            // Not every file system can: there nobody is kept out.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(Some(Box::new(file)))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 }
+
+/// The file that is locked; what counts is the lock and not the file, which stays.
+const LOCK: &str = "lock";
 
 impl StorageFile for File {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -101,5 +117,15 @@ mod tests {
         assert!(Disk.create_directory(&file.join("d")).is_err());
         // Where the program runs.
         Disk.create_directory(Path::new("src")).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_locked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let lock = Disk.lock(directory.path()).unwrap();
+        assert!(lock.is_some());
+        assert!(Disk.lock(directory.path()).unwrap().is_none());
+        drop(lock);
+        assert!(Disk.lock(directory.path()).unwrap().is_some());
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::{Disk, Storage, StorageFile};
+use super::{Disk, Storage, StorageFile, StorageLock};
 
 /// Where in an operation a process ends.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -127,6 +127,10 @@ impl Storage for KillingDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.run("sync directory", path, None, || Ok(()))
+    }
+
+    fn lock(&self, directory: &Path) -> io::Result<Option<StorageLock>> {
+        Disk.lock(directory)
     }
 }
 

@@ -41,7 +41,14 @@ pub(crate) trait Storage: Debug + Send + Sync + 'static {
 
     /// Makes what was created, renamed and removed in a directory last.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Keeps others from a directory until what is given is dropped, or the process ends. `None` if
+    /// another one does.
+    fn lock(&self, directory: &Path) -> io::Result<Option<StorageLock>>;
 }
+
+/// What keeps others from a directory.
+pub(crate) type StorageLock = Box<dyn Debug + Send + Sync>;
 
 /// A file that is being written, from its start to its end.
 pub(crate) trait StorageFile: Debug + Send + 'static {

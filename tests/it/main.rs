@@ -58,6 +58,7 @@ mod recovery;
 mod refusals;
 mod replay;
 mod saved;
+mod saved_names;
 mod saved_windows;
 #[cfg(feature = "cli")]
 mod shell;

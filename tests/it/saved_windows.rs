@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidemill::prelude::*;
-use tidemill::{ErrorKind, Number, Stats};
+use tidemill::{ContextState, ErrorKind, Number, Stats};
 
 use crate::random::{Random, seeds};
 use crate::replay::Tape;
@@ -196,4 +197,86 @@ fn refusals() {
     for part in ["(Row<String>, i64)", "derive `Record`", "Saved<T>"] {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
+}
+
+/// Panics from so many calls on, also where a batch is undone.
+#[derive(Clone)]
+struct Fragile(Arc<AtomicU64>);
+
+impl Aggregate<i64> for Fragile {
+    type Partial = i64;
+    type Output = i64;
+
+    fn identity(&self) -> i64 {
+        let left = self.0.load(Ordering::SeqCst).checked_sub(1).expect("on purpose");
+        self.0.store(left, Ordering::SeqCst);
+        0
+    }
+
+    fn add(&self, sum: &mut i64, value: i64) -> tidemill::Result<()> {
+        *sum += value;
+        Ok(())
+    }
+
+    fn merge(&self, sum: &mut i64, other: &i64) -> tidemill::Result<()> {
+        *sum += other;
+        Ok(())
+    }
+
+    fn finish(&self, sum: &i64) -> tidemill::Result<i64> {
+        Ok(*sum)
+    }
+
+    fn partial_saved_as(&self) -> Option<String> {
+        Some("fragile sum".to_owned())
+    }
+
+    fn save_partial(&self, sum: &i64, out: &mut Vec<u8>) {
+        out.extend_from_slice(&sum.to_le_bytes());
+    }
+
+    fn load_partial(&self, from: &mut &[u8]) -> tidemill::Result<i64> {
+        let (bytes, rest) = from.split_first_chunk().expect("what was saved");
+        *from = rest;
+        Ok(i64::from_le_bytes(*bytes))
+    }
+}
+
+/// What can be neither done nor undone ends the program, as a crash does: what it remembers is in
+/// the checkpoint, and nothing worse takes its place.
+#[test]
+fn memory_that_is_lost() {
+    let mut lost = 0;
+    for calls in 0..40 {
+        let directory = tempfile::tempdir().unwrap();
+        let tape = Tape::new(vec![["a"]; 30]);
+        let fragile = Fragile(Arc::new(AtomicU64::new(u64::MAX)));
+        let start = || {
+            let t = TestContext::new().unwrap();
+            t.context().checkpoint(directory.path(), 1);
+            let ones = t.context().receiver_stream(tape.player()).unwrap().pair_with(1i64);
+            let (window, slide) = (4 * SECOND, SECOND);
+            let sums = ones.aggregate_by_key_and_window(fragile.clone(), window, slide);
+            let sums = t.output(&sums);
+            (t, sums)
+        };
+        let (mut t, sums) = start();
+        for _ in 0..4 {
+            t.tick().unwrap();
+        }
+        assert_eq!(sums.take_batches().pop().unwrap(), [("a".to_owned(), 4)]);
+        fragile.0.store(calls, Ordering::SeqCst);
+        let ticks = (0..8).map_while(|_| {
+            let is_over = t.context().state() == ContextState::Stopped;
+            (!is_over).then(|| t.tick().map_err(|error| error.to_string()))
+        });
+        assert!(ticks.filter_map(Result::err).all(|error| error.contains("on purpose")));
+        lost += usize::from(t.context().state() == ContextState::Stopped);
+        drop(t);
+        fragile.0.store(u64::MAX, Ordering::SeqCst);
+        let (mut t, sums) = start();
+        t.tick().unwrap();
+        assert_eq!(sums.take_batches().pop().unwrap(), [("a".to_owned(), 4)], "{calls}");
+    }
+    assert!(lost > 0, "no call was one of a batch that is undone");
 }

@@ -156,8 +156,11 @@ impl Job for Average {
         values
     }
 
-    fn state_name(&self) -> String {
-        format!("average.v1 of fields {:?}, {:?}", self.layout.fields, self.cut)
+    fn totals_of(&self) -> String {
+        let ([key, value], Cut { delimiter, is_quoted }) = (self.layout.fields, self.cut);
+        let quoted = if is_quoted { " --quoted" } else { "" };
+        let (key, value, delimiter) = (key + 1, value + 1, delimiter.escape_ascii());
+        format!("--delimiter {delimiter}{quoted} --key {key} --value {value}")
     }
 
     fn merge(_: &str, total: &mut Saved<Tally>, value: Saved<Tally>) -> Result<(), Error> {

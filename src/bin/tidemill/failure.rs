@@ -1,5 +1,6 @@
 //! Why the command ends early, and the exit code that says so to scripts.
 
+use std::error::Error as _;
 use std::io;
 
 use tidemill::{Error, ErrorKind};
@@ -25,6 +26,15 @@ impl Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::ReaderGone,
             _ => Failure::Run(format!("cannot write to standard output: {error}")),
+        }
+    }
+
+    /// A failure to start: a directory of checkpoints that cannot be had is an input.
+    pub(crate) fn of_start(error: Error) -> Failure {
+        let is_of_disk = error.source().is_some_and(|cause| cause.is::<io::Error>());
+        match error.kind() {
+            ErrorKind::Checkpoint if is_of_disk => Failure::Input(error.to_string()),
+            _ => error.into(),
         }
     }
 

@@ -3,11 +3,11 @@
 //! What ends by itself gives one total at its end; a stream gives one result for each batch. A
 //! total is printed only if all of the input is in it, or the exit code says that it is not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill::{DStream, Error, IntakeLog, Limits, Record, StreamingContext};
+use tidemill::{DStream, Error, IntakeLog, Limits, Record, StreamingContext, checkpoint};
 
 use crate::failure::Failure;
 use crate::input::{Input, Source, Window};
@@ -79,8 +79,8 @@ pub(crate) trait Job: Send + Sync + 'static {
         window: Option<Window>,
     ) -> DStream<(String, Self::Value)>;
 
-    /// The name under which totals are kept: another one for settings that give others.
-    fn state_name(&self) -> String;
+    /// The arguments that say what the totals are of: with others there would be other totals.
+    fn totals_of(&self) -> String;
 
     /// Adds to a key's value another one.
     fn merge(key: &str, total: &mut Self::Value, value: Self::Value) -> Result<(), Error>;
@@ -136,8 +136,11 @@ pub(crate) fn run<J: Job>(
         if input.source.is_socket() {
             ssc.intake_log(IntakeLog::synced());
         }
-        if args.running || !input.is_stream {
-            values = totals_of::<J>(&values, &job.state_name());
+        let name = format!("{TOTALS_OF}{} {}", J::NAME, job.totals_of());
+        let has_totals = args.running || !input.is_stream;
+        check_totals(directory, has_totals.then_some(&name))?;
+        if has_totals {
+            values = totals_of::<J>(&values, &name);
         }
     }
     // A table that takes the place of the last one would also wipe out what is being typed.
@@ -145,6 +148,29 @@ pub(crate) fn run<J: Job>(
     let output = Output::new(args.format, input.is_stream, may_replace);
     let run = Run { job: Arc::new(job), ssc, values, args, interrupt };
     if input.is_stream { run.stream(output) } else { run.whole(output, size) }
+}
+
+/// What the name of a state with totals begins with; the arguments follow.
+const TOTALS_OF: &str = "totals of ";
+
+/// Whether the totals in a directory are those that are wanted now: the engine lets go of a state
+/// that a program no longer has, and these would be gone.
+fn check_totals(directory: &Path, wanted: Option<&String>) -> Result<(), Failure> {
+    if !directory.is_dir() {
+        return Ok(());
+    }
+    let checkpoints =
+        checkpoint::inspect(directory).map_err(|error| Failure::Input(error.to_string()))?;
+    let start = checkpoints.iter().rfind(|info| info.damage.is_none());
+    let mut names = start.iter().flat_map(|info| &info.sections).map(|section| &section.name);
+    match names.find(|name| name.starts_with(TOTALS_OF) && Some(*name) != wanted) {
+        None => Ok(()),
+        Some(other) => Err(Failure::Usage(format!(
+            "--checkpoint {} has the {other}, which these arguments would lose: give those again \
+             (and --running, unless it is for whole files), or another DIR",
+            directory.display()
+        ))),
+    }
 }
 
 /// What is known of each key since the beginning, in this process and those before it.
@@ -202,7 +228,7 @@ impl<J: Job> Run<'_, J> {
             }
             Ok(())
         });
-        self.ssc.start()?;
+        self.ssc.start().map_err(Failure::of_start)?;
         let ended = self.await_end(&mut Progress::new(0));
         if let Some(failure) = lock(&failed).take() {
             return Err(failure);
@@ -223,7 +249,7 @@ impl<J: Job> Run<'_, J> {
             }
             lock(&sink).add(batch)
         });
-        self.ssc.start()?;
+        self.ssc.start().map_err(Failure::of_start)?;
         let mut progress = Progress::new(size.unwrap_or(0));
         let ended = self.await_end(&mut progress);
         progress.clear();

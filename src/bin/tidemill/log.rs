@@ -77,14 +77,15 @@ impl Visit for Line {
             "message" => write!(self.message, "{value:?}"),
             "address" | "peer" => write!(self.address, "{value:?}: "),
             "failures" => Ok(()),
-            _ => write!(self.details, ": {value:?}"),
+            "error" | "path" => write!(self.details, ": {value:?}"),
+            name => write!(self.details, ", {name} {value:?}"),
         };
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         let _ = match field.name() {
             "address" => write!(self.address, "{value}: "),
-            _ => write!(self.details, ": {value}"),
+            name => write!(self.details, ", {name} {value}"),
         };
     }
 }

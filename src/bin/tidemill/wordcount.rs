@@ -82,8 +82,11 @@ impl Job for WordCount {
         }
     }
 
-    fn state_name(&self) -> String {
-        format!("wordcount.v1, split by {:?}", self.split)
+    fn totals_of(&self) -> String {
+        match self.split {
+            Split::Whitespace => "--split whitespace".to_owned(),
+            Split::Byte(byte) => format!("--split {}", byte.escape_ascii()),
+        }
     }
 
     fn merge(word: &str, total: &mut i64, count: i64) -> Result<(), Error> {

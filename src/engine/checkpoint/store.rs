@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
 use std::{io, mem};
 
 use super::format::{self, HEADER_BYTES, Header};
 use super::{Checkpoint, Section};
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Storage, write_all};
+use crate::storage::{Storage, StorageLock, write_all};
 
 /// Checkpoints that stand on one that stands by itself: a restart reads them all.
 const DELTAS_MAX: usize = 256;
@@ -25,6 +26,8 @@ const DELTA_BYTES_MIN: u64 = 1 << 20;
 pub(in crate::engine) struct Store {
     storage: Arc<dyn Storage>,
     directory: PathBuf,
+    /// Held for as long as they may change.
+    _lock: Option<StorageLock>,
     /// The newest one that is whole, with all that it stands on.
     chain: Vec<Link>,
     /// What is newer than the chain is damaged, and was removed.
@@ -54,22 +57,38 @@ impl Store {
     /// The checkpoints of this directory, which is made if it is not there. What was begun and not
     /// finished is removed.
     pub(in crate::engine) fn open(storage: Arc<dyn Storage>, directory: &Path) -> Result<Store> {
-        let store = Store::at(storage, directory);
+        let mut store = Store::at(storage, directory);
         store
             .storage
             .create_directory(&store.directory)
             .map_err(|error| store.cannot("make", error))?;
+        store._lock = Some(store.locked()?);
         for path in store.list()? {
-            if path.extension().is_some_and(|extension| extension == "tmp") {
+            if number_in(&path, BEGUN).is_some() {
                 store.storage.remove(&path).map_err(|error| store.cannot("clean", error))?;
             }
         }
         Ok(store)
     }
 
+    /// Keeps other processes from the directory, once one that is about to end has left it.
+    fn locked(&self) -> Result<StorageLock> {
+        for _ in 0..LOCK_TRIES {
+            let lock = self.storage.lock(&self.directory);
+            if let Some(lock) = lock.map_err(|error| self.cannot("lock", error))? {
+                return Ok(lock);
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+        let directory = self.directory.display();
+        let message = format!("the checkpoints in {directory} are in use by another context");
+        Err(Error::new(ErrorKind::Checkpoint, message))
+    }
+
     /// The same, to look at what is there and leave it as it is.
     pub(super) fn at(storage: Arc<dyn Storage>, directory: &Path) -> Store {
-        Store { storage, directory: directory.to_owned(), chain: Vec::new(), is_clean: false }
+        let directory = directory.to_owned();
+        Store { storage, directory, _lock: None, chain: Vec::new(), is_clean: false }
     }
 
     /// The newest checkpoint that is whole, if there is any, put together from all that it stands
@@ -80,10 +99,10 @@ impl Store {
     /// [`ErrorKind::Checkpoint`] if there are checkpoints and none of them is whole, and if the
     /// disk does not give what it has: to go on from an earlier one would be to lose what is there.
     pub(in crate::engine) fn latest(&mut self) -> Result<Option<Checkpoint>> {
-        let mut damage = Vec::new();
+        let (mut damage, mut useless) = (Vec::new(), BTreeSet::new());
         let numbers: Vec<u64> = self.numbers()?.into_iter().rev().collect();
         for &number in &numbers {
-            match self.read_chain(number) {
+            match self.read_chain(number, &mut useless) {
                 Ok((chain, checkpoint)) => {
                     self.chain = chain;
                     return Ok(Some(checkpoint));
@@ -135,7 +154,7 @@ impl Store {
     /// any more.
     pub(super) fn merge(&mut self) -> Result<()> {
         let Some(last) = self.chain.last().cloned() else { return Ok(()) };
-        let read = self.read_chain(last.number);
+        let read = self.read_chain(last.number, &mut BTreeSet::new());
         let (_, checkpoint) =
             read.map_err(|(Unread::Damaged(error) | Unread::Disk(error))| error)?;
         let (bytes, checksum) = format::encode(&checkpoint, None);
@@ -156,7 +175,7 @@ impl Store {
     }
 
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let begun = path.with_extension("tmp");
+        let begun = path.with_extension(BEGUN);
         let written = self.storage.create(&begun).and_then(|mut file| {
             write_all(&mut *file, bytes)?;
             file.sync()
@@ -168,29 +187,46 @@ impl Store {
 
     /// A checkpoint, put together, and all that it stands on. A thread of its own puts what was
     /// read together while the next one is read, and the last of them is by far the largest.
-    fn read_chain(&self, number: u64) -> Result<(Vec<Link>, Checkpoint), Unread> {
-        let (links, first, later) = std::thread::scope(|scope| {
+    ///
+    /// Those that stand on what is damaged come to the `useless`, so that nobody reads on there.
+    fn read_chain(
+        &self,
+        number: u64,
+        useless: &mut BTreeSet<(u64, u32)>,
+    ) -> Result<(Vec<Link>, Checkpoint), Unread> {
+        let mut links: Vec<Link> = Vec::new();
+        let read = std::thread::scope(|scope| {
             let (is_read, read) = sync_channel(DELTAS_MAX);
             let thread = std::thread::Builder::new().name("checkpoints".to_owned());
             let later = thread.spawn_scoped(scope, move || together(read)).map_err(|error| {
                 Unread::Disk(self.cannot("start a thread for the checkpoints in", error))
             })?;
-            let (header, mut earliest) = self.read(number, None)?;
-            let mut links = vec![link(&header)];
-            let mut predecessor = header.predecessor;
-            while let Some((number, checksum)) = predecessor {
-                if number >= links[links.len() - 1].number {
-                    return Err(Unread::Damaged(self.damaged(number, "it stands on a later one")));
+            let (mut next, mut checksum) = (number, None);
+            loop {
+                let (header, checkpoint) = self.read(next, checksum)?;
+                if links.last().is_some_and(|later| next >= later.number) {
+                    return Err(Unread::Damaged(self.damaged(next, "what stands on it is older")));
                 }
-                is_read.send(earliest).expect("it takes all until there are no more");
-                let (header, checkpoint) = self.read(number, Some(checksum))?;
-                links.push(link(&header));
-                earliest = checkpoint;
-                predecessor = header.predecessor;
+                let link = link(&header);
+                if useless.contains(&(link.number, link.checksum)) {
+                    return Err(Unread::Damaged(
+                        self.damaged(next, "what it stands on is not whole"),
+                    ));
+                }
+                links.push(link);
+                let Some((predecessor, its_checksum)) = header.predecessor else {
+                    drop(is_read);
+                    let later = later.join().expect("what was read is in order");
+                    return Ok((checkpoint, later));
+                };
+                is_read.send(checkpoint).expect("it takes all until there are no more");
+                (next, checksum) = (predecessor, Some(its_checksum));
             }
-            drop(is_read);
-            Ok((links, earliest, later.join().expect("what was read is in order")))
-        })?;
+        });
+        if let Err(Unread::Damaged(_)) = read {
+            useless.extend(links.iter().map(|link| (link.number, link.checksum)));
+        }
+        let (first, later) = read?;
         let mut whole = match later {
             Some(changes) => then(first, changes),
             None => first,
@@ -198,7 +234,8 @@ impl Store {
         for section in &mut whole.sections {
             section.changes = mem::take(&mut section.changes).without_removed();
         }
-        Ok((links.into_iter().rev().collect(), whole))
+        links.reverse();
+        Ok((links, whole))
     }
 
     fn read(&self, number: u64, checksum: Option<u32>) -> Result<(Header, Checkpoint), Unread> {
@@ -245,11 +282,7 @@ impl Store {
     }
 
     pub(super) fn numbers(&self) -> Result<BTreeSet<u64>> {
-        let number = |path: &PathBuf| {
-            let name = path.file_name()?.to_str()?;
-            name.strip_prefix(PREFIX)?.parse().ok()
-        };
-        Ok(self.list()?.iter().filter_map(number).collect())
+        Ok(self.list()?.iter().filter_map(|path| number_in(path, "")).collect())
     }
 
     fn list(&self) -> Result<Vec<PathBuf>> {
@@ -258,11 +291,30 @@ impl Store {
 
     fn path(&self, number: u64) -> PathBuf {
         // Names in the order of the numbers.
-        self.directory.join(format!("{PREFIX}{number:020}"))
+        self.directory.join(format!("{PREFIX}{number:0DIGITS$}"))
     }
 }
 
 const PREFIX: &str = "checkpoint-";
+
+/// Digits of a number in a name.
+const DIGITS: usize = 20;
+
+/// The extension of a file that is not whole yet.
+const BEGUN: &str = "tmp";
+
+/// How often, and how long after each other, the lock is tried: a program that has been told to end
+/// may still be there for a moment.
+const LOCK_TRIES: u32 = if cfg!(test) { 2 } else { 200 };
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The number in the name of a file of ours with this extension.
+fn number_in(path: &Path, extension: &str) -> Option<u64> {
+    let is_of_it = path.extension().unwrap_or_default() == extension;
+    let digits = path.file_stem()?.to_str()?.strip_prefix(PREFIX)?;
+    let is_number = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_of_it && is_number).then(|| digits.parse().ok())?
+}
 
 fn link(header: &Header) -> Link {
     let bytes = HEADER_BYTES as u64 + header.body_len;

@@ -12,6 +12,9 @@ use crate::ops::Gather;
 /// How long it waits before it tries again to write what it could not. Disks of tests fail often.
 const RETRY_AFTER: Duration = Duration::from_millis(if cfg!(test) { 2 } else { 200 });
 
+/// How often it has to fail in a row that whoever stops waits no longer.
+const FAILURES_MAX: u32 = if cfg!(test) { 100 } else { 3 };
+
 pub(in crate::engine) struct Writer {
     shared: Arc<Shared>,
 }
@@ -46,6 +49,8 @@ struct State {
     /// What was gathered for a checkpoint that could not be made.
     not_made: Option<Vec<Section>>,
     is_writing: bool,
+    /// Attempts that failed, since one did not.
+    failures: u32,
     is_ending: bool,
     has_ended: bool,
     error: Option<Error>,
@@ -81,14 +86,15 @@ impl Writer {
         state.checkpoint.is_none() && !state.is_writing && !state.has_ended
     }
 
-    /// Waits until it is idle; false if it is not by then.
+    /// Waits until it is idle; false if it is not by then, or fails time and again.
     pub(in crate::engine) fn wait_idle(&self, timeout: Duration) -> bool {
-        let is_busy = |state: &mut State| {
-            (state.checkpoint.is_some() || state.is_writing) && !state.has_ended
-        };
-        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), timeout, is_busy);
-        let mut state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
-        !is_busy(&mut state) && !state.has_ended
+        let is_busy =
+            |state: &State| (state.checkpoint.is_some() || state.is_writing) && !state.has_ended;
+        let is_hopeful = |state: &mut State| is_busy(state) && state.failures < FAILURES_MAX;
+        let waited =
+            self.shared.changed.wait_timeout_while(self.shared.lock(), timeout, is_hopeful);
+        let state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+        !is_busy(&state) && !state.has_ended
     }
 
     /// Has the rest of a checkpoint gathered and all of it written; to be called when it is idle.
@@ -105,7 +111,7 @@ impl Writer {
         self.shared.lock().not_made.take()
     }
 
-    /// Waits until what was submitted is on disk, and ends the thread.
+    /// Waits until what was submitted is on disk, or will not be, and ends the thread.
     pub(in crate::engine) fn finish(self, timeout: Duration) -> Result<()> {
         let mut state = self.shared.lock();
         state.is_ending = true;
@@ -160,17 +166,19 @@ impl Shared {
             }
             let written = store.write(&checkpoint);
             if let Err(error) = written {
-                tracing::error!(%error, number = checkpoint.number, "a checkpoint was not written");
+                let number = checkpoint.number;
+                tracing::warn!(%error, number, "a checkpoint was not written: it is tried again");
                 on_tried(Tried::NotWritten);
                 let mut state = self.lock();
                 (state.checkpoint, state.error) = (Some(checkpoint), Some(error));
-                state.is_writing = false;
-                if state.is_ending {
+                (state.is_writing, state.failures) = (false, state.failures.saturating_add(1));
+                let is_over = state.is_ending && state.failures >= FAILURES_MAX;
+                drop(state);
+                self.changed.notify_all();
+                if is_over {
                     return;
                 }
-                let is_ending = |state: &mut State| !state.is_ending;
-                let waited = self.changed.wait_timeout_while(state, RETRY_AFTER, is_ending);
-                drop(waited.unwrap_or_else(|poisoned| poisoned.into_inner()));
+                std::thread::sleep(RETRY_AFTER);
                 continue;
             }
             on_tried(Tried::Written(checkpoint.number));
@@ -179,7 +187,9 @@ impl Shared {
             {
                 tracing::warn!(%error, "checkpoints could not be merged: it is tried again");
             }
-            self.lock().is_writing = false;
+            let mut state = self.lock();
+            (state.is_writing, state.failures) = (false, 0);
+            drop(state);
             self.changed.notify_all();
         }
     }

@@ -361,7 +361,7 @@ fn segments_that_are_sparse_again() {
         operator.state();
         let mut states: BTreeMap<i64, i64> = BTreeMap::new();
         for (now, (gone, new)) in (1..).zip(course) {
-            gone.iter().for_each(|key| drop(states.remove(key)));
+            gone.iter().for_each(|key| assert!(states.remove(key).is_some()));
             states.extend(new.iter().map(|&key| (key, key + 1)));
             let gone = gone.into_iter().map(|key| (key, -1));
             let pairs = gone.chain(new.into_iter().map(|key| (key, key + 1)));
