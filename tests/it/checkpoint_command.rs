@@ -11,7 +11,7 @@ use tidemill::prelude::*;
 
 use crate::feed::Feed;
 use crate::replay::Tape;
-use crate::shell::{assert_fails, assert_success, run, text};
+use crate::shell::{Running, assert_fails, assert_success, file, run, text};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -156,4 +156,64 @@ fn what_cannot_be_read() {
     assert_fails(&checkpoint("inspect", &missing), 3, &["missing"]);
     assert!(!missing.exists());
     assert_fails(&run(&["checkpoint", "verify"]), 2, &["DIR"]);
+}
+
+/// Totals are kept for the arguments that they are of, and not lost by others.
+#[test]
+fn totals_of_other_arguments() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = file(&folder, "words", b"a b,a\n");
+    let kept = folder.path().join("kept");
+    let kept = kept.to_str().expect("a path of ours");
+    let count = |args: &[&str]| {
+        let all = ["wordcount", &words, "--format", "csv", "--checkpoint", kept];
+        run(&[&all[..], args].concat())
+    };
+    assert_success(&count(&[]));
+    let totals = "totals of wordcount --split whitespace";
+    assert_fails(&count(&["--split", ","]), 2, &[kept, totals]);
+    assert_fails(&run(&["average", &words, "--checkpoint", kept]), 2, &[kept, totals]);
+    let followed = ["wordcount", "--follow", &words, "--checkpoint", kept];
+    assert_fails(&run(&followed), 2, &[kept, totals, "--running"]);
+    // Nothing was lost meanwhile.
+    let output = count(&[]);
+    assert_success(&output);
+    assert!(text(&output.stdout).contains("a,1") && text(&output.stdout).contains("\"b,a\",1"));
+}
+
+#[test]
+fn directories_that_cannot_be_had() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = file(&folder, "words", b"a\n");
+    for directory in [words.clone(), format!("{words}/kept")] {
+        let output = run(&["wordcount", &words, "--checkpoint", &directory]);
+        assert_fails(&output, 3, &[&directory]);
+    }
+}
+
+/// What a log's rotation has put out of reach is told.
+#[test]
+fn a_file_that_was_rotated_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = file(&folder, "log", b"first\n");
+    let kept = folder.path().join("kept");
+    let kept = kept.to_str().expect("a path of ours");
+    let args = ["wordcount", "--follow", &log, "--running", "--checkpoint", kept];
+    let start =
+        || Running::start(&[&args[..], &["--interval", "20ms", "--format", "csv"]].concat());
+    let running = start();
+    running.wait_for(|line| line.ends_with("first,1"));
+    running.signal("TERM");
+    assert!(running.end().0.success());
+    fs::rename(&log, format!("{log}.2")).unwrap();
+    // Files that are written within one tick of the file system's clock look as old as each other.
+    std::thread::sleep(Duration::from_millis(50));
+    file(&folder, "log.1", b"second\n");
+    file(&folder, "log", b"third\n");
+    let running = start();
+    running.wait_for(|line| line.ends_with("third,1"));
+    running.signal("TERM");
+    let said = running.stderr_to_the_end().join("\n");
+    assert!(said.contains("rotated more than once") && said.contains("log.1"), "{said}");
+    assert!(running.end().0.success());
 }

@@ -40,7 +40,8 @@ pub(crate) struct Args {
     running: bool,
 
     /// Keep totals, how far files were read and what sockets brought in DIR, and go on from there
-    /// when started again with the same arguments
+    /// when started again with the same arguments. Of a log that is rotated twice while nothing
+    /// runs, the file in between is not read
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
