@@ -298,7 +298,13 @@ impl StreamingContext {
     /// it, with operators added, removed or in another order, goes on from there; only names have
     /// to stay. See [`get_or_create`](Self::get_or_create).
     ///
-    /// The batches do not wait for the disk: while a checkpoint is being written, none is made.
+    /// The batches do not wait for the disk, unless a transactional sink does: while a checkpoint is
+    /// being written, none is made. A keyed state's next batch waits at its end until the keys that
+    /// have changed are read, which the thread that writes does first of all; the more of them, the
+    /// longer, and with `Saved<T>` it runs the `Serialize` of each. Until it is written a checkpoint
+    /// is in memory, as what has changed and as the file; now and then it is of all that is kept.
+    ///
+    /// The directory is for one context at a time, and may have other files.
     ///
     /// After a batch has failed there are no checkpoints until the program awaits again, once it
     /// was told: a program that ends instead finds the batch again after its restart, and one that
@@ -307,8 +313,9 @@ impl StreamingContext {
     /// # Errors
     ///
     /// `start` fails with [`ErrorKind::Checkpoint`] if the directory cannot be used, all that is in
-    /// it is damaged, an operator remembers what cannot be saved, or what was saved is not what the
-    /// program wants.
+    /// it is damaged, another context uses it, an operator remembers what cannot be saved, two
+    /// sources or operators that remember have one [name](DStream::named), or what was saved is not
+    /// what the program wants.
     pub fn checkpoint(&self, directory: impl Into<PathBuf>, every: u32) {
         self.check_misuse("set a checkpoint directory");
         let (directory, every) = (directory.into(), Some(u64::from(every.max(1))));
