@@ -298,11 +298,12 @@ impl StreamingContext {
     /// it, with operators added, removed or in another order, goes on from there; only names have
     /// to stay. See [`get_or_create`](Self::get_or_create).
     ///
-    /// The batches do not wait for the disk, unless a transactional sink does: while a checkpoint is
-    /// being written, none is made. A keyed state's next batch waits at its end until the keys that
-    /// have changed are read, which the thread that writes does first of all; the more of them, the
-    /// longer, and with `Saved<T>` it runs the `Serialize` of each. Until it is written a checkpoint
-    /// is in memory, as what has changed and as the file; now and then it is of all that is kept.
+    /// The batches do not wait for the disk, unless a transactional sink does: while a checkpoint
+    /// is being written, none is made. A keyed state's next batch waits at its end until the keys
+    /// that have changed are read, which the thread that writes does first of all; the more of
+    /// them, the longer, and with `Saved<T>` it runs the `Serialize` of each. Until it is written a
+    /// checkpoint is in memory, as what has changed and as the file; now and then it is of all that
+    /// is kept.
     ///
     /// The directory is for one context at a time, and may have other files.
     ///

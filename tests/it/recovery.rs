@@ -1,6 +1,7 @@
 //! Going on from a checkpoint: what a program finds again after a stop or a crash, and what it
 //! refuses to go on from.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -200,4 +201,29 @@ fn transactional_files() {
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 4);
     t.context().stop_gracefully();
     assert!(seen().starts_with("a\nb\nc\nd\n"), "{}", seen());
+}
+
+/// A directory may have other files, and is for one context at a time.
+#[test]
+fn a_directory_of_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let number = "0".repeat(19) + "7";
+    let ours = format!("checkpoint-{number}.tmp");
+    let others = ["thesis.tmp", "checkpoint-7", "checkpoint-7.tmp", "checkpoint-x.tmp"];
+    for name in others.into_iter().chain([ours.as_str()]) {
+        fs::write(directory.path().join(name), "precious").unwrap();
+    }
+    fs::create_dir(directory.path().join("directory.tmp")).unwrap();
+    let tape = tape();
+    let (mut first, _) = counts(&tape, directory.path(), 1);
+    first.tick().unwrap();
+    assert!(others.iter().all(|name| directory.path().join(name).exists()));
+    assert!(!directory.path().join(ours).exists(), "it was begun and not finished");
+    let (second, _) = counts(&tape, directory.path(), 1);
+    let error = second.context().start().unwrap_err();
+    assert!(error.to_string().contains("in use by another context"), "{error}");
+    drop(first);
+    let (mut third, counted) = counts(&tape, directory.path(), 1);
+    third.tick().unwrap();
+    assert_eq!(counted.take_sorted(), pairs(&[("a", 1), ("b", 1)]));
 }

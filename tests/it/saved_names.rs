@@ -1,5 +1,5 @@
-//! Names in checkpoints: what a program finds again when its streams come in another order, and what
-//! has to be named.
+//! Names in checkpoints: what a program finds again when its streams come in another order, and
+//! what has to be named.
 
 use std::fs;
 use std::path::Path;

@@ -10,8 +10,8 @@ use super::format::HEADER_BYTES;
 use super::{Checkpoint, Section, Store, Writer};
 use crate::error::{ErrorKind, Result};
 use crate::ops::Changes;
+use crate::storage::Storage;
 use crate::storage::faulty::{Fault, FaultyDisk, OPERATIONS};
-use crate::storage::{Disk, Storage};
 use crate::time::Time;
 
 const DIRECTORY: &str = "/checkpoints";
@@ -197,28 +197,6 @@ fn what_fails_time_and_again_is_given_up_by_a_stop() {
     assert!(!writer.wait_idle(for_ever));
     let error = writer.finish(for_ever).unwrap_err();
     assert!(error.to_string().contains(DIRECTORY), "{error}");
-}
-
-/// A directory may have other files, and only one program.
-#[test]
-fn a_directory_on_a_real_disk() {
-    let directory = tempfile::tempdir().unwrap();
-    let number = "0".repeat(19) + "7";
-    let ours = format!("checkpoint-{number}.tmp");
-    let others = ["thesis.tmp", "checkpoint-7", "checkpoint-7.tmp", "checkpoint-x.tmp"];
-    for name in others.into_iter().chain([ours.as_str()]) {
-        std::fs::write(directory.path().join(name), "precious").unwrap();
-    }
-    std::fs::create_dir(directory.path().join("directory.tmp")).unwrap();
-    let open = || Store::open(Arc::new(Disk), directory.path());
-    let store = open().unwrap();
-    assert!(store.numbers().unwrap().is_empty());
-    assert!(others.iter().all(|name| directory.path().join(name).exists()));
-    assert!(!directory.path().join(ours).exists(), "it was begun and not finished");
-    let error = open().map(drop).unwrap_err();
-    assert!(error.to_string().contains("in use by another context"), "{error}");
-    drop(store);
-    open().unwrap();
 }
 
 #[test]
