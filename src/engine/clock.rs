@@ -123,6 +123,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::TestContext;
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -169,5 +170,39 @@ mod tests {
             assert!(now >= last);
             last = now;
         }
+    }
+
+    /// The engine while it runs, under a clock that jumps all the same: each time has its batch,
+    /// once and in order, and each row is in one of them.
+    #[test]
+    fn an_hour_forward_and_back() {
+        const BATCHES: u64 = 3_600;
+        let mut t = TestContext::new().unwrap();
+        let rows = t.input::<i64>();
+        let times = Arc::<Mutex<Vec<(Time, usize)>>>::default();
+        let seen = times.clone();
+        rows.stream().foreach_batch(move |batch, time| {
+            seen.lock().unwrap().push((time, batch.len()));
+            Ok(())
+        });
+        let clock = t.clock();
+        let mut tick = || {
+            rows.push([1]).unwrap();
+            t.tick().unwrap();
+        };
+        tick();
+        clock.advance(HOUR);
+        tick();
+        clock.put_back(HOUR);
+        for _ in 0..BATCHES {
+            tick();
+        }
+        // All that was pushed while no time was new.
+        t.context().stop_gracefully();
+        let times = times.lock().unwrap();
+        let numbers = times.iter().map(|(time, _)| time.millis() / 1_000);
+        assert!(numbers.eq(1..=times.len() as u64), "a batch each second");
+        assert!(times.len() as u64 > 2 * BATCHES);
+        assert_eq!(times.iter().map(|(_, rows)| rows).sum::<usize>() as u64, BATCHES + 2);
     }
 }
