@@ -305,7 +305,7 @@ const BEGUN: &str = "tmp";
 
 /// How often, and how long after each other, the lock is tried: a program that has been told to end
 /// may still be there for a moment.
-const LOCK_TRIES: u32 = 200;
+const LOCK_TRIES: u32 = 500;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The number in the name of a file of ours with this extension.
