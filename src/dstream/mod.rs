@@ -79,19 +79,19 @@ impl<T: Record> DStream<T> {
     ///
     /// ```
     /// # use tidemill::prelude::*;
-    /// # fn main() -> tidemill::Result<()> {
     /// # let directory = tempfile::tempdir().unwrap();
     /// # let (first, second) = (directory.path().join("a.log"), directory.path().join("b.log"));
     /// # for path in [&first, &second] { std::fs::write(path, "").unwrap(); }
-    /// # let ssc = StreamingContext::new("two logs", std::time::Duration::from_millis(100))?;
+    /// use tidemill::Follow;
+    ///
+    /// # let ssc = StreamingContext::builder("two logs").build()?;
     /// # ssc.checkpoint(directory.path().join("checkpoints"), 10);
-    /// let requests = ssc.receiver_stream(Follow::new([first]))?.named("requests");
-    /// let errors = ssc.receiver_stream(Follow::new([second]))?.named("errors");
-    /// # requests.union(&errors).count().print();
+    /// let requests = ssc.receiver_stream(Follow::new([first])?)?.named("requests");
+    /// let errors = ssc.receiver_stream(Follow::new([second])?)?.named("errors");
+    /// # requests.union(&errors).count().foreach_batch(|_, _| Ok(()));
     /// # ssc.start()?;
-    /// # ssc.stop_gracefully();
-    /// # ssc.await_termination()
-    /// # }
+    /// # ssc.stop();
+    /// # Ok::<(), tidemill::Error>(())
     /// ```
     ///
     /// A name that is already given, or one for what comes from several streams, is an error of
