@@ -1,5 +1,4 @@
-//! cargo run --release --example stateful_wordcount -- \
-//!     [HOST:PORT] [--checkpoints DIR] [--batches N]
+//! cargo run --release --example stateful_wordcount -- [ADDRESS] [--checkpoints DIR] [--batches N]
 //!
 //! How often each word has come since the beginning, and which words stay away, across restarts:
 //! end it by Ctrl-C, or kill it, and start it again with the same DIR. Feed it with `nc -lk 9999`,

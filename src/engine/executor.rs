@@ -27,8 +27,6 @@ pub(super) struct Executor {
     threads: usize,
     /// Bytes that a stream may keep for the program.
     retained_bytes_max: usize,
-    /// What operators remember is saved.
-    is_tracking: bool,
     /// What an operator remembered is gone, as of a batch that could be neither done nor undone.
     has_lost_memory: bool,
     /// Sources whose blocks are taken in as they arrive.
@@ -134,7 +132,6 @@ impl Executor {
             physical,
             threads,
             retained_bytes_max,
-            is_tracking: false,
             has_lost_memory: false,
             eager,
             bounded,
@@ -168,7 +165,6 @@ impl Executor {
 
     /// From now on operators keep what they need to tell what has changed.
     pub(super) fn track_changes(&mut self) -> Result<()> {
-        self.is_tracking = true;
         for id in 0..self.slots.len() {
             if self.slots[id].memory.is_some() {
                 self.with_memory(id, |operator, memory| {
@@ -421,11 +417,7 @@ impl Executor {
                 if let Err(error) = ended {
                     // Nobody knows what it remembers now.
                     *memory = operator.0.state();
-                    (slot.unsaved, slot.is_saved_whole) = (None, true);
                     self.has_lost_memory = true;
-                    if self.is_tracking {
-                        operator.0.track_changes(memory);
-                    }
                     record(error.within(&format!("batch {time}: its memory is lost")));
                 }
             }

@@ -69,34 +69,34 @@ pub(super) struct Beginning {
 ///
 /// [`ErrorKind::State`] with the name.
 pub(super) fn check_names(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<()> {
-    let mut names = BTreeSet::new();
     let states = nodes.iter().filter_map(|node| match &node.run {
         Run::Stateful(operator) => operator.0.saved_name().map(str::to_owned),
         _ => None,
     });
     let sinks = outputs.iter().filter_map(Output::transaction);
-    for name in states.chain(sinks.map(|sink| lock(&sink).name().to_owned())) {
-        if let Some(name) = names.replace(name) {
+    match twice(states.chain(sinks.map(|sink| lock(&sink).name().to_owned()))) {
+        None => Ok(()),
+        Some(name) => {
             let message = format!("two states or sinks have the name {name:?}");
-            return Err(Error::new(ErrorKind::State, message));
+            Err(Error::new(ErrorKind::State, message))
         }
     }
-    Ok(())
 }
 
 /// Whether what is saved can be told apart by name.
 fn check_distinct(what: &str, names: impl Iterator<Item = String>) -> Result<()> {
+    let Some(name) = twice(names) else { return Ok(()) };
+    let message = format!(
+        "two {what} are in checkpoints as {name:?}, and a restart could not tell them apart: name \
+         the stream of one of them, `.named(\"…\")`"
+    );
+    Err(Error::new(ErrorKind::Checkpoint, message))
+}
+
+/// A name that comes a second time.
+fn twice(mut names: impl Iterator<Item = String>) -> Option<String> {
     let mut known = BTreeSet::new();
-    for name in names {
-        if let Some(name) = known.replace(name) {
-            let message = format!(
-                "two {what} are in checkpoints as {name:?}, and a restart could not tell them \
-                 apart: name the stream of one of them, `.named(\"…\")`"
-            );
-            return Err(Error::new(ErrorKind::Checkpoint, message));
-        }
-    }
-    Ok(())
+    names.find_map(|name| known.replace(name))
 }
 
 impl SavedParts {

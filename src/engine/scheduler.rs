@@ -294,7 +294,10 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 });
                 monitor.batch_ended(has_failed, |states| executor.measure_states(states));
                 drop(entered);
-                if let Some(checkpointer) = checkpointer
+                if checkpointer.is_some() && executor.has_lost_memory() {
+                    // As by a crash: a restart has all of it, unless this is saved.
+                    control.stop(Stop::Now);
+                } else if let Some(checkpointer) = checkpointer
                     && !control.has_failed()
                 {
                     let started = monitor.clock.exact();
@@ -306,10 +309,6 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 }
                 last = Some(time);
                 control.complete_batch(time);
-                if checkpointer.is_some() && executor.has_lost_memory() {
-                    // As after a crash: a restart has all of it.
-                    control.stop(Stop::Now);
-                }
             }
             Next::Blocks => {
                 let is_out_of_blocks = monitor.take_in(|| executor.take_in(&|| control.is_due()));

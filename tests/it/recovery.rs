@@ -22,7 +22,7 @@ fn counts(tape: &Tape, directory: &Path, every: u32) -> (TestContext, TestOutput
     (t, counts)
 }
 
-fn pairs(pairs: &[(&str, i64)]) -> Vec<(String, i64)> {
+pub(crate) fn pairs(pairs: &[(&str, i64)]) -> Vec<(String, i64)> {
     pairs.iter().map(|&(word, count)| (word.to_owned(), count)).collect()
 }
 

@@ -8,13 +8,10 @@ use std::time::Duration;
 use tidemill::prelude::*;
 use tidemill::{ErrorKind, Follow};
 
+use crate::recovery::pairs;
 use crate::replay::Tape;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn pairs(pairs: &[(&str, i64)]) -> Vec<(String, i64)> {
-    pairs.iter().map(|&(word, count)| (word.to_owned(), count)).collect()
-}
 
 /// The totals of each file after what it has, for streams in this order.
 fn totals(directory: &Path, names: &[&str]) -> Vec<Vec<(String, i64)>> {

@@ -11,8 +11,7 @@ use super::{SharedTable, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{Changes, Gather};
 use crate::record::saved::{push_varint, take_varint, torn};
-use crate::record::too_many_keys;
-use crate::record::{Key, Record};
+use crate::record::{Key, Record, too_many_keys};
 
 /// The entry before the slots': what has begun.
 const HEADER: u64 = 0;

@@ -356,8 +356,8 @@ const ADDED: usize = 1 << 12;
 const ADDED_BEHIND: usize = 8;
 
 /// A table of as many keys as `fill` adds, of which there are about so many. A thread of its own
-/// puts them into the index and gives `link` their slots and stamps, which takes about as long as
-/// all the rest.
+/// puts them into the index and gives `link` their slots and stamps: that waits for memory here and
+/// there, and `fill` reads what comes in order.
 pub(super) fn filled<K: Key, S: Record>(
     keys: usize,
     link: impl FnMut(Slot, u64) + Send,
