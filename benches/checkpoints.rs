@@ -240,11 +240,11 @@ fn timed_restarts<K: Key>(name: &str, directory: &Path) {
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         // Nothing is written but at the end, which is as a crash.
         let (mut context, _input) = manual::<K>(directory, 1 << 20);
-        let (start, processor) = (Instant::now(), corpus::processor_seconds_of_all());
+        let (start, processor) = (Instant::now(), corpus::processor_seconds());
         context.context().start().expect("it starts");
         context.tick().expect("no batch fails");
         times.push(start.elapsed().as_secs_f64());
-        processors.push(corpus::processor_seconds_of_all() - processor);
+        processors.push(corpus::processor_seconds() - processor);
         let (now, peak) = resident();
         peaks.push(peak.saturating_sub(before) as f64 / 1e6);
         kept.push(now.saturating_sub(before) as f64 / 1e6);

@@ -117,23 +117,11 @@ impl Arguments {
     }
 }
 
-/// Seconds that the process's threads have had a processor for: what others do on a machine that
-/// is shared shows in it less than in what the clock says.
+/// Seconds that the process's threads, those that have ended among them, have had a processor for:
+/// what others do on a machine that is shared shows in it less than in what the clock says.
 pub(crate) fn processor_seconds() -> f64 {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0.0 };
-    let nanoseconds = threads.flatten().filter_map(|thread| {
-        let schedstat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        schedstat.split(' ').next()?.parse::<u64>().ok()
-    });
-    nanoseconds.sum::<u64>() as f64 / 1e9
-}
-
-/// The same, in hundredths of a second, with threads that have ended.
-pub(crate) fn processor_seconds_of_all() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2).flat_map(str::parse::<u64>);
-    ticks.sum::<u64>() as f64 / 100.0
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// The median.
