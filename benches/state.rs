@@ -53,8 +53,8 @@ fn main() {
     }
     if arguments.is_on("touched") {
         let keys = arguments.number("KEYS", 10_000, 1_000_000);
-        touched("i64 keys", keys, rounds, |key| key as i64);
-        touched("keys of 16 bytes", keys, rounds, |key| format!("station-{key:08}"));
+        touched("i64 keys", keys, 3 * rounds, |key| key as i64);
+        touched("keys of 16 bytes", keys, 3 * rounds, |key| format!("station-{key:08}"));
     }
     if arguments.is_on("map") {
         let rows = arguments.number("ROWS", 10_000, 1_000_000);

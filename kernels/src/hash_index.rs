@@ -69,6 +69,13 @@ impl HashIndex {
         self.index.guess(tag(hash), equal_words)
     }
 
+    /// Where [`guess`](HashIndex::guess) found nothing, and some dozens of keys later: the same of
+    /// where [`find`](HashIndex::find) would look next.
+    #[inline]
+    pub fn guess_after(&self, hash: u64) -> Option<u32> {
+        self.index.guess_after(tag(hash), equal_words)
+    }
+
     /// The number that was [inserted](HashIndex::insert) with this hash and that `is_key` accepts.
     #[inline]
     pub fn find(&self, hash: u64, is_key: impl FnMut(u32) -> bool) -> Option<u32> {

@@ -73,11 +73,13 @@ pub struct TextGroups {
 }
 
 /// One seed for the process: an attacker cannot know it, and all tables agree.
+#[inline]
 fn seed() -> &'static DefaultHashBuilder {
     static SEED: OnceLock<DefaultHashBuilder> = OnceLock::new();
     SEED.get_or_init(DefaultHashBuilder::default)
 }
 
+#[inline]
 pub(crate) fn hash_of<K: Key>(key: K::Ref<'_>) -> u64 {
     let mut hasher = seed().build_hasher();
     K::hash_ref(key, &mut hasher);

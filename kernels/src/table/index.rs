@@ -60,6 +60,13 @@ const _: () = assert!(size_of::<IndexLine>() == 64);
 impl IndexLine {
     const EMPTY: IndexLine = IndexLine { marks: [0; SLOTS], numbers: [0; SLOTS] };
 
+    /// The number in the first slot that has this mark.
+    #[inline(always)]
+    fn first(&self, mark: Mark, equal: impl Fn(&[u32; SLOTS], u32) -> u32) -> Option<u32> {
+        let candidates = equal(&self.marks, mark);
+        (candidates != 0).then(|| self.numbers[candidates.trailing_zeros() as usize])
+    }
+
     /// How many slots are used.
     #[inline(always)]
     fn used(&self) -> usize {
@@ -260,12 +267,26 @@ impl Index {
     #[inline(always)]
     pub(crate) fn guess(&self, tag: Tag, equal: impl Fn(&[u32; SLOTS], u32) -> u32) -> Option<u32> {
         let line = self.home(tag);
-        let candidates = equal(&line.marks, mark_of(tag));
-        if candidates == 0 {
+        let guess = line.first(mark_of(tag), equal);
+        if guess.is_none() {
             prefetch(std::ptr::from_ref(line).wrapping_add(1));
+        }
+        guess
+    }
+
+    /// The same of the line after, if the home line is full.
+    #[inline(always)]
+    pub(crate) fn guess_after(
+        &self,
+        tag: Tag,
+        equal: impl Fn(&[u32; SLOTS], u32) -> u32,
+    ) -> Option<u32> {
+        let (segment, mark) = (&self.segments[segment_of(tag)], mark_of(tag));
+        let home = segment.home(mark);
+        if segment.lines[home].marks[SLOTS - 1] == 0 {
             return None;
         }
-        Some(line.numbers[candidates.trailing_zeros() as usize])
+        segment.lines[segment.after(home)].first(mark, equal)
     }
 
     /// Looks for the number that has the mark of `tag` and that `is_key` accepts. `equal` says

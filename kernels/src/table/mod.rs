@@ -24,6 +24,7 @@ use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_a
 use class::Class;
 use hash::Seed;
 pub(crate) use index::{EmptySlot, Index};
+pub(crate) use prefetch::prefetch;
 pub use prefetch::prefetch_row;
 use update::{Count, Ids, Sum, update};
 

@@ -16,7 +16,7 @@ pub fn prefetch_row<T>(values: &[T], row: usize) {
 
 /// Starts to bring the cache line where `place` begins.
 #[inline(always)]
-pub(super) fn prefetch<T>(place: *const T) {
+pub(crate) fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -364,9 +364,20 @@ fn hash_index_that_forgets() {
             }
             assert_eq!(index.len(), model.len());
         }
+        let mut guessed = [0; 2];
         for key in 0..keys_max {
             let found = index.find(hash(key), |number| key_of[number as usize] == key);
             assert_eq!(found, model.get(&key).copied(), "hash {kind}");
+            let guesses = [index.guess(hash(key)), index.guess_after(hash(key))];
+            for (guess, guessed) in guesses.iter().zip(&mut guessed) {
+                *guessed += usize::from(guess.is_some() && *guess == found);
+            }
+            let is_there = |guess: &u32| model.contains_key(&key_of[*guess as usize]);
+            assert!(guesses.iter().flatten().all(is_there), "guesses are of keys that are there");
+        }
+        if kind == 0 {
+            let [home, after] = guessed;
+            assert!(after > 0 && 100 * (home + after) > 98 * model.len(), "{guessed:?}");
         }
     }
 }

@@ -38,6 +38,28 @@ pub(super) enum New<S> {
     Gone,
 }
 
+impl<S: Record> New<S> {
+    /// The state as it is now, of which the committed one is given.
+    #[inline]
+    pub(super) fn current<'a>(&'a self, committed: Option<&'a S>) -> Option<&'a S> {
+        match self {
+            New::Same => committed,
+            New::Is(state) => Some(state),
+            New::Gone => None,
+        }
+    }
+
+    /// Sets the state, and says by how much its bytes change.
+    #[inline]
+    pub(super) fn set(&mut self, committed: Option<&S>, state: Option<S>) -> isize {
+        let bytes = |state: &S| S::byte_len(state.to_ref()) as isize;
+        let before = self.current(committed).map_or(0, bytes);
+        let added = state.as_ref().map_or(0, bytes) - before;
+        *self = state.map_or(New::Gone, New::Is);
+        added
+    }
+}
+
 /// A key that the batch has looked at.
 pub(super) struct Entry<S> {
     pub(super) place: Place,
@@ -142,7 +164,10 @@ impl SlotNotes {
     /// Asks for the memory of a slot's change.
     #[inline]
     fn prefetch(&self, slot: Slot) {
-        prefetch_row(&self.changed, slot as usize / 64);
+        // A walk through page tables for memory that is not there takes as long as any.
+        if self.is_tracking {
+            prefetch_row(&self.changed, slot as usize / 64);
+        }
     }
 
     /// Which slots have changed since the last call, to be saved.
@@ -175,6 +200,14 @@ pub(super) fn changed_slots(before: usize, words: &[u64]) -> impl Iterator<Item 
             Some(number as Slot * 64 + bit)
         })
     })
+}
+
+/// A key on its way to its slot.
+#[derive(Copy, Clone)]
+struct Search<R> {
+    key: R,
+    hash: u64,
+    guess: Option<Slot>,
 }
 
 impl Links for SlotNotes {
@@ -293,25 +326,33 @@ impl<K: Key, S: Record> BatchState<K, S> {
 
     /// Makes entries for the keys of these rows, none of which has one.
     pub(super) fn enter_rows(&mut self, table: &Table<K, S>, keys: &K::Columns, rows: &[u32]) {
-        let mut hashes = [0; HASHED_AHEAD];
-        let mut guesses = [None; HASHED_AHEAD];
+        let mut searches = [None; HASHED_AHEAD];
         // A pass for each step that waits for memory, so that the misses of several keys overlap.
         for rows in rows.chunks(HASHED_AHEAD) {
-            let (hashes, guesses) = (&mut hashes[..rows.len()], &mut guesses[..rows.len()]);
-            for (&row, hash) in rows.iter().zip(&mut *hashes) {
-                *hash = hash_of::<K>(keys.get(row as usize));
-                table.prefetch_home(*hash);
+            let searches = &mut searches[..rows.len()];
+            for (&row, search) in rows.iter().zip(&mut *searches) {
+                let key = keys.get(row as usize);
+                let hash = hash_of::<K>(key);
+                table.prefetch_home(hash);
+                *search = Some(Search { key, hash, guess: None });
             }
-            for (&hash, guess) in hashes.iter().zip(&mut *guesses) {
-                *guess = table.guess(hash);
+            for Search { hash, guess, .. } in searches.iter_mut().flatten() {
+                *guess = table.guess(*hash);
                 guess.iter().for_each(|&slot| table.prefetch_with_key(slot));
             }
-            guesses.iter().flatten().for_each(|&slot| table.prefetch_key(slot));
-            for (&row, (&hash, guess)) in rows.iter().zip(hashes.iter().zip(&*guesses)) {
-                let key = keys.get(row as usize);
-                let guess = guess.filter(|&slot| K::same(table.key(slot), key));
-                match guess.or_else(|| table.find(hash, key)) {
-                    Some(slot) => drop(self.enter(table, slot)),
+            // Few keys are not where their search begins, but one that waits alone waits long.
+            for Search { hash, guess, .. } in searches.iter_mut().flatten() {
+                if guess.is_none() {
+                    *guess = table.guess_after(*hash);
+                    guess.iter().for_each(|&slot| table.prefetch_with_key(slot));
+                }
+            }
+            let guesses = searches.iter().flatten().filter_map(|search| search.guess);
+            guesses.for_each(|slot| table.prefetch_key(slot));
+            for &Search { key, hash, guess } in searches.iter().flatten() {
+                let guessed = guess.and_then(|slot| Some((slot, table.stamped_of(slot, key)?)));
+                match guessed.or_else(|| table.find(hash, key)) {
+                    Some((slot, stamped)) => drop(self.enter(slot, stamped)),
                     None => self.enter_fresh(hash, key),
                 }
             }
@@ -319,9 +360,9 @@ impl<K: Key, S: Record> BatchState<K, S> {
     }
 
     /// Makes an entry for a key of the table that has none.
-    pub(super) fn enter(&mut self, table: &Table<K, S>, slot: Slot) -> u32 {
+    #[inline]
+    pub(super) fn enter<T>(&mut self, slot: Slot, stamped: &Stamped<T>) -> u32 {
         let number = self.entries.len() as u32;
-        let stamped = table.stamped(slot).expect("a key has a state");
         stamped.set_stamp(HAS_ENTRY | stamped.stamp());
         self.entries.push(Entry { place: Place::Slot(slot), new: New::Same });
         number
@@ -332,18 +373,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
         let (number, entry) = (self.fresh.len() as u32, self.entries.len() as u32);
         self.fresh.push(Fresh { key: K::from_ref(key), hash, entry });
         self.entries.push(Entry { place: Place::Fresh(number), new: New::Same });
-    }
-
-    /// Sets the state of an entry, of which the committed state is given.
-    pub(super) fn set(&mut self, entry: usize, old: Option<&S>, new: Option<S>) {
-        let before = match &self.entries[entry].new {
-            New::Same => old,
-            New::Is(state) => Some(state),
-            New::Gone => None,
-        };
-        let bytes = |state: &S| S::byte_len(state.to_ref()) as isize;
-        self.bytes_added += new.as_ref().map_or(0, bytes) - before.map_or(0, bytes);
-        self.entries[entry].new = new.map_or(New::Gone, New::Is);
     }
 
     /// The keys that may be due, as far as they have no entry and were last touched before the

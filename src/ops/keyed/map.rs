@@ -87,7 +87,7 @@ where
             let Some(stamped) = table.stamped(slot).filter(|it| !has_entry(it)) else {
                 continue;
             };
-            let entry = batch.enter(table, slot) as usize;
+            let entry = batch.enter(slot, stamped) as usize;
             let mut state = State {
                 committed: Some(&stamped.value().state),
                 new: &mut batch.entries[entry].new,

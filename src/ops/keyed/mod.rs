@@ -140,8 +140,8 @@ impl<K: Key, S: Record> SharedTable<K, S> {
     fn get(&self, key: K::Ref<'_>) -> Option<S> {
         let hash = hash_of::<K>(key);
         let table = self.read();
-        let slot = table.find(hash, key)?;
-        table.state(slot).map(|state| S::from_ref(state.to_ref()))
+        let (_, stamped) = table.find(hash, key)?;
+        Some(S::from_ref(stamped.value().state.to_ref()))
     }
 
     /// The number of keys.
@@ -235,7 +235,8 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         let table = self.read();
         work.batch.entries_of(&table, &keys, &mut entries)?;
         for ((_, state), entry) in pairs().zip(entries) {
-            work.batch.set(entry as usize, None, Some(S::from_ref(state.to_ref())));
+            let new = &mut work.batch.entries[entry as usize].new;
+            work.batch.bytes_added += new.set(None, Some(S::from_ref(state.to_ref())));
         }
         work.batch.finish(&table, self.keys_max, self.bytes_max)?;
         drop(table);

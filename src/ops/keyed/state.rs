@@ -20,11 +20,7 @@ pub struct State<'a, S: Record> {
 
 impl<S: Record> State<'_, S> {
     fn current(&self) -> Option<&S> {
-        match &*self.new {
-            New::Same => self.committed,
-            New::Is(state) => Some(state),
-            New::Gone => None,
-        }
+        self.new.current(self.committed)
     }
 
     /// Whether the key has a state.
@@ -82,9 +78,7 @@ impl<S: Record> State<'_, S> {
 
     /// Also where a call of the function's own would not be allowed.
     pub(super) fn set(&mut self, state: Option<S>) {
-        let bytes = |state: &S| S::byte_len(state.to_ref()) as isize;
-        *self.bytes_added += state.as_ref().map_or(0, bytes) - self.current().map_or(0, bytes);
-        *self.new = state.map_or(New::Gone, New::Is);
+        *self.bytes_added += self.new.set(self.committed, state);
     }
 }
 

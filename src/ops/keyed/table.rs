@@ -137,6 +137,12 @@ impl<K: Key, S> Table<K, S> {
         self.index.guess(hash)
     }
 
+    /// The same for a key that was not guessed, once more memory is there.
+    #[inline]
+    pub(super) fn guess_after(&self, hash: u64) -> Option<Slot> {
+        self.index.guess_after(hash)
+    }
+
     /// Asks for the memory of a slot.
     #[inline]
     pub(super) fn prefetch(&self, slot: Slot) {
@@ -163,15 +169,37 @@ impl<K: Key, S> Table<K, S> {
         slots.get(row).iter().for_each(|slot| keys.prefetch(&slot.value().place, row));
     }
 
-    pub(super) fn find(&self, hash: u64, key: K::Ref<'_>) -> Option<Slot> {
-        self.index.find(hash, |slot| K::same(self.key(slot), key))
+    /// The slot of a key, and what is there.
+    pub(super) fn find(&self, hash: u64, key: K::Ref<'_>) -> Option<(Slot, &Stamped<Held<K, S>>)> {
+        let mut found = None;
+        let slot = self.index.find(hash, |slot| {
+            found = self.stamped_of(slot, key);
+            found.is_some()
+        });
+        slot.zip(found)
+    }
+
+    /// The state of a slot with its stamp, if it is that of this key.
+    #[inline]
+    pub(super) fn stamped_of(&self, slot: Slot, key: K::Ref<'_>) -> Option<&Stamped<Held<K, S>>> {
+        let (segment, row) = place_of(slot);
+        let Segment { keys, slots, .. } = self.segments.get(segment)?;
+        slots.get(row).filter(|slot| K::same(keys.get(&slot.value().place, row), key))
+    }
+
+    /// The key of a slot that is no hole, and its state.
+    #[inline]
+    pub(super) fn get(&self, slot: Slot) -> (K::Ref<'_>, &S) {
+        let (segment, row) = place_of(slot);
+        let Segment { keys, slots, .. } = &self.segments[segment];
+        let held = slots.get(row).expect("a hole has no key").value();
+        (keys.get(&held.place, row), &held.state)
     }
 
     /// The key of a slot that is no hole.
     #[inline]
     pub(super) fn key(&self, slot: Slot) -> K::Ref<'_> {
-        let (segment, row) = place_of(slot);
-        self.segments[segment].key(row).expect("a hole has no key")
+        self.get(slot).0
     }
 
     /// The state of a key, or nothing in a hole.

@@ -513,8 +513,8 @@ fn a_panic_in_every_call() {
             assert!(table.is_consistent(), "batch {now} after {calls} calls");
             for (&key, &state) in &expected {
                 let key = Touchy(key);
-                let slot = table.find(crate::record::hash_of::<Touched>(&key), &key);
-                assert_eq!(table.state(slot.unwrap()).unwrap().0.0, state);
+                let found = table.find(crate::record::hash_of::<Touched>(&key), &key);
+                assert_eq!(found.unwrap().1.value().state.0.0, state);
             }
         }
         let expected = [(500, 3)];

@@ -34,8 +34,12 @@ impl<V, F> UpdateState<V, F> {
         V: Record,
         F: for<'a> Fn(Time, K::Ref<'a>, List<'a, V>, Option<S::Ref<'a>>) -> Option<S>,
     {
-        let (key, old) = match at.batch.entries[entry].place {
-            Place::Slot(slot) => (at.table.key(slot), at.table.state(slot)),
+        let entry = &mut at.batch.entries[entry];
+        let (key, old) = match entry.place {
+            Place::Slot(slot) => {
+                let (key, state) = at.table.get(slot);
+                (key, Some(state))
+            }
             Place::Fresh(number) => (at.batch.fresh[number as usize].key.to_ref(), None),
         };
         let new = (self.0)(time, key, values, old.map(Record::to_ref));
@@ -43,7 +47,7 @@ impl<V, F> UpdateState<V, F> {
             out.members.0.push(key);
             out.members.1.push(new.to_ref());
         }
-        at.batch.set(entry, old, new);
+        at.batch.bytes_added += entry.new.set(old, new);
     }
 }
 
@@ -91,7 +95,7 @@ where
             let table = at.table;
             for (slot, _, stamped) in table.slots() {
                 if !has_entry(stamped) {
-                    let entry = at.batch.enter(table, slot) as usize;
+                    let entry = at.batch.enter(slot, stamped) as usize;
                     self.update(&mut at, turn.time, entry, List::EMPTY, out);
                 }
             }
