@@ -49,6 +49,19 @@ impl Seed {
         Seed { collide: true, ..Seed::of_process() }
     }
 
+    /// A seed that is the same in every process, for what not every seed shows.
+    #[cfg(test)]
+    pub(super) fn fixed(number: u64) -> Seed {
+        let words = [0, 1, 2, 3].map(|word| {
+            // SplitMix64 (Steele, Lea and Flood).
+            let mut bits = (4 * number + word + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            (bits ^ bits >> 31) | 1
+        });
+        Seed { words, collide: false }
+    }
+
     /// The tag of a key of up to 16 bytes. With a length of 17, which stands for every longer key,
     /// it is a tag that no slot of the short class has.
     #[inline(always)]

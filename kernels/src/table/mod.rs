@@ -118,6 +118,11 @@ impl TextTable {
         TextTable { seed: Seed::colliding(), ..TextTable::new_at(level, max_keys) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn with_fixed_seed(number: u64, max_keys: usize) -> TextTable {
+        TextTable { seed: Seed::fixed(number), ..TextTable::new(max_keys) }
+    }
+
     /// Adds one to the number of each row's key.
     ///
     /// # Errors
