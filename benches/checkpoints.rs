@@ -19,7 +19,7 @@ mod corpus;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use corpus::median;
+use corpus::{median, mixed};
 use tidemill::prelude::*;
 use tidemill::{Key, Limits, QueueHandle};
 
@@ -48,14 +48,6 @@ struct Size {
     keys: usize,
     rounds: usize,
     interval: Duration,
-}
-
-/// A bijection that looks random: the finaliser of SplitMix64 (Steele, Lea and Flood).
-fn mixed(number: u64) -> u64 {
-    let mut bits = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ bits >> 31
 }
 
 fn limits() -> Limits {

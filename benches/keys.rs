@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
-use corpus::median;
+use corpus::{median, mixed};
 use tidemill::prelude::*;
 use tidemill::{Groups, HashGroups, ScalarColumn};
 use tidemill_kernels::{Span, TextTable, grouped};
@@ -51,14 +51,6 @@ fn main() {
 
 /// Distinct keys of the rows that are skewed: within the L2 cache, and past all.
 const SKEWED: [usize; 2] = [10_000, 1_000_000];
-
-/// A bijection that looks random: the finaliser of SplitMix64 (Steele, Lea and Flood).
-fn mixed(number: u64) -> u64 {
-    let mut bits = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ bits >> 31
-}
 
 /// The key of a number: 16 hexadecimal digits.
 fn push_key(text: &mut Vec<u8>, number: usize) {

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::table::{prefetch, prefetch_row};
+use crate::table::prefetch_row;
 
 /// The stamp of a hole.
 const HOLE: u64 = u64::MAX;
@@ -152,10 +152,6 @@ impl<T> Slots<T> {
     #[inline(always)]
     pub fn prefetch(&self, row: usize) {
         prefetch_row(&self.slots, row);
-        // One that is no power of two long may end in the next line.
-        if !size_of::<Stamped<T>>().is_power_of_two() {
-            prefetch(self.slots.as_ptr().wrapping_add(row + 1).cast::<u8>().wrapping_sub(1));
-        }
     }
 
     /// Bytes of memory held, without what values own elsewhere.

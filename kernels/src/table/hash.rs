@@ -31,13 +31,17 @@ pub(super) struct Seed {
 impl Seed {
     pub(super) fn of_process() -> Seed {
         static WORDS: OnceLock<[u64; 4]> = OnceLock::new();
-        let words = *WORDS.get_or_init(|| {
+        Seed::of(*WORDS.get_or_init(|| {
             let entropy = RandomState::new();
-            // Odd, so that no multiplication loses a bit.
-            [0, 1, 2, 3].map(|index| entropy.hash_one(index) | 1)
-        });
+            [0, 1, 2, 3].map(|index| entropy.hash_one(index))
+        }))
+    }
+
+    /// The seed of random words.
+    pub(super) fn of(words: [u64; 4]) -> Seed {
         Seed {
-            words,
+            // Odd, so that no multiplication loses a bit.
+            words: words.map(|word| word | 1),
             #[cfg(test)]
             collide: false,
         }
@@ -47,19 +51,6 @@ impl Seed {
     #[cfg(test)]
     pub(super) fn colliding() -> Seed {
         Seed { collide: true, ..Seed::of_process() }
-    }
-
-    /// A seed that is the same in every process, for what not every seed shows.
-    #[cfg(test)]
-    pub(super) fn fixed(number: u64) -> Seed {
-        let words = [0, 1, 2, 3].map(|word| {
-            // SplitMix64 (Steele, Lea and Flood).
-            let mut bits = (4 * number + word + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-            (bits ^ bits >> 31) | 1
-        });
-        Seed { words, collide: false }
     }
 
     /// The tag of a key of up to 16 bytes. With a length of 17, which stands for every longer key,

@@ -24,7 +24,6 @@ use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_a
 use class::Class;
 use hash::Seed;
 pub(crate) use index::{EmptySlot, Index};
-pub(crate) use prefetch::prefetch;
 pub use prefetch::prefetch_row;
 use update::{Count, Ids, Sum, update};
 
@@ -118,9 +117,10 @@ impl TextTable {
         TextTable { seed: Seed::colliding(), ..TextTable::new_at(level, max_keys) }
     }
 
+    /// A table with a seed of its own, for what not every seed shows.
     #[cfg(test)]
-    pub(crate) fn with_fixed_seed(number: u64, max_keys: usize) -> TextTable {
-        TextTable { seed: Seed::fixed(number), ..TextTable::new(max_keys) }
+    pub(crate) fn with_seed(words: [u64; 4], max_keys: usize) -> TextTable {
+        TextTable { seed: Seed::of(words), ..TextTable::new(max_keys) }
     }
 
     /// Adds one to the number of each row's key.

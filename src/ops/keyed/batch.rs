@@ -98,6 +98,14 @@ struct Move<K> {
     key: K,
 }
 
+/// A key that is looked for, and where it probably is.
+#[derive(Copy, Clone)]
+struct Search<R> {
+    key: R,
+    hash: u64,
+    guess: Option<Slot>,
+}
+
 /// What is kept of each slot beside the table.
 #[derive(Default)]
 pub(super) struct SlotNotes {
@@ -200,14 +208,6 @@ pub(super) fn changed_slots(before: usize, words: &[u64]) -> impl Iterator<Item 
             Some(number as Slot * 64 + bit)
         })
     })
-}
-
-/// A key on its way to its slot.
-#[derive(Copy, Clone)]
-struct Search<R> {
-    key: R,
-    hash: u64,
-    guess: Option<Slot>,
 }
 
 impl Links for SlotNotes {

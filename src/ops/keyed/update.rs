@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::batch::{HASHED_AHEAD, Place, has_entry};
+use super::batch::{HASHED_AHEAD, New, Place, has_entry};
 use super::{At, Step};
 use crate::error::Result;
 use crate::ops::{Turn, reuse};
@@ -20,34 +20,27 @@ impl<V, F> UpdateState<V, F> {
         UpdateState(f, PhantomData)
     }
 
-    /// Gives the key of an entry its new state, and emits that.
-    fn update<K, S>(
+    /// Gives a key its new state, emits that, and says by how much its bytes change.
+    fn update<'a, K, S>(
         &self,
-        at: &mut At<'_, K, S>,
         time: Time,
-        entry: usize,
-        values: List<'_, V>,
+        (key, old): (K::Ref<'a>, Option<&'a S>),
+        values: List<'a, V>,
+        new: &mut New<S>,
         out: &mut TupleColumns<(K::Columns, S::Columns)>,
-    ) where
+    ) -> isize
+    where
         K: Key,
         S: Record,
         V: Record,
-        F: for<'a> Fn(Time, K::Ref<'a>, List<'a, V>, Option<S::Ref<'a>>) -> Option<S>,
+        F: Fn(Time, K::Ref<'a>, List<'a, V>, Option<S::Ref<'a>>) -> Option<S>,
     {
-        let entry = &mut at.batch.entries[entry];
-        let (key, old) = match entry.place {
-            Place::Slot(slot) => {
-                let (key, state) = at.table.get(slot);
-                (key, Some(state))
-            }
-            Place::Fresh(number) => (at.batch.fresh[number as usize].key.to_ref(), None),
-        };
-        let new = (self.0)(time, key, values, old.map(Record::to_ref));
-        if let Some(new) = &new {
+        let state = (self.0)(time, key, values, old.map(Record::to_ref));
+        if let Some(state) = &state {
             out.members.0.push(key);
-            out.members.1.push(new.to_ref());
+            out.members.1.push(state.to_ref());
         }
-        at.batch.bytes_added += entry.new.set(old, new);
+        new.set(old, state)
     }
 }
 
@@ -71,7 +64,7 @@ where
 
     fn run(
         &self,
-        mut at: At<'_, K, S>,
+        At { table, batch, settings }: At<'_, K, S>,
         turn: &Turn<'_>,
         last: Option<AnyChunk>,
     ) -> Result<AnyChunk> {
@@ -84,19 +77,29 @@ where
             for first in (0..keys.len()).step_by(HASHED_AHEAD) {
                 let rows = &mut rows[..(keys.len() - first).min(HASHED_AHEAD)];
                 (first as u32..).zip(&mut *rows).for_each(|(number, row)| *row = number);
-                let entry = at.batch.entries.len();
-                at.batch.enter_rows(at.table, keys, rows);
-                for (entry, row) in (entry..).zip(first..first + rows.len()) {
-                    self.update(&mut at, turn.time, entry, values.get(row), out);
+                let entered = batch.entries.len();
+                batch.enter_rows(table, keys, rows);
+                for (entry, row) in batch.entries[entered..].iter_mut().zip(first..) {
+                    let found = match entry.place {
+                        Place::Slot(slot) => {
+                            let (key, state) = table.get(slot);
+                            (key, Some(state))
+                        }
+                        Place::Fresh(number) => (batch.fresh[number as usize].key.to_ref(), None),
+                    };
+                    batch.bytes_added +=
+                        self.update::<K, S>(turn.time, found, values.get(row), &mut entry.new, out);
                 }
             }
         }
-        if !at.settings.is_touched_only.load(Ordering::Relaxed) {
-            let table = at.table;
-            for (slot, _, stamped) in table.slots() {
+        if !settings.is_touched_only.load(Ordering::Relaxed) {
+            for (slot, key, stamped) in table.slots() {
                 if !has_entry(stamped) {
-                    let entry = at.batch.enter(slot, stamped) as usize;
-                    self.update(&mut at, turn.time, entry, List::EMPTY, out);
+                    let found = (key, Some(&stamped.value().state));
+                    let entry = batch.enter(slot, stamped) as usize;
+                    let new = &mut batch.entries[entry].new;
+                    batch.bytes_added +=
+                        self.update::<K, S>(turn.time, found, List::EMPTY, new, out);
                 }
             }
         }
