@@ -2,15 +2,12 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::bus::Bus;
-use super::checkpoint::{Checkpoint, Store};
 use super::checkpointer::{CheckpointPlan, Checkpointer};
 use super::clock::Clock;
 use super::control::{Control, Stop};
@@ -25,9 +22,7 @@ use crate::config::Limits;
 use crate::dstream::DStream;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::ops::{SharedTable, StateHandle};
-use crate::plan::{
-    Graph, History, Kind, Node, NodeId, Output, Physical, Run, TEN_SECONDS_MILLIS, explain, plan,
-};
+use crate::plan::{Graph, History, Node, NodeId, Output, explain, plan};
 use crate::record::batch::AnyChunk;
 use crate::record::{Batch, Key, Record};
 use crate::source::intake::Intake;
@@ -35,7 +30,10 @@ use crate::source::{IntakeLog, SourceCounts};
 use crate::storage::{Disk, Storage};
 use crate::time::Time;
 
+mod checkpoints;
 mod sources;
+
+use checkpoints::{Checkpoints, checkpoint_every, open};
 
 /// A streaming application: its sources, streams and outputs, and the threads that run them.
 ///
@@ -96,15 +94,6 @@ impl Building {
             states: BTreeMap::new(),
         }
     }
-}
-
-/// Where and how often checkpoints are made.
-struct Checkpoints {
-    directory: PathBuf,
-    /// Batches between two, if the program has said so.
-    every: Option<u64>,
-    /// Opened before the start, with what is to be gone on from.
-    opened: Option<(Store, Option<Checkpoint>)>,
 }
 
 /// Where a context is in its life.
@@ -289,140 +278,6 @@ impl StreamingContext {
         let batches = duration.as_millis().div_ceil(interval).max(1);
         self.building().graph.remembered =
             Some(u64::try_from(batches).unwrap_or(u64::MAX).min(u32::MAX.into()));
-    }
-
-    /// Makes a checkpoint after every so many batches, and goes on from the last one at the start.
-    ///
-    /// In the directory, which is made if it is not there, is what operators remember, where
-    /// sources stand, and under which names; nothing of the program itself. So another version of
-    /// it, with operators added, removed or in another order, goes on from there; only names have
-    /// to stay. See [`get_or_create`](Self::get_or_create).
-    ///
-    /// The batches do not wait for the disk, unless a transactional sink does: while a checkpoint
-    /// is being written, none is made. A keyed state's next batch waits at its end until the keys
-    /// that have changed are read, which the thread that writes does first of all; the more of
-    /// them, the longer, and with `Saved<T>` it runs the `Serialize` of each. Until it is written a
-    /// checkpoint is in memory, as what has changed and as the file; now and then it is of all that
-    /// is kept.
-    ///
-    /// The directory is for one context at a time, and may have other files.
-    ///
-    /// After a batch has failed there are no checkpoints until the program awaits again, once it
-    /// was told: a program that ends instead finds the batch again after its restart, and one that
-    /// goes on goes on without it.
-    ///
-    /// # Errors
-    ///
-    /// `start` fails with [`ErrorKind::Checkpoint`] if the directory cannot be used, all that is in
-    /// it is damaged, another context uses it, an operator remembers what cannot be saved, two
-    /// sources or operators that remember have one [name](DStream::named), or what was saved is not
-    /// what the program wants.
-    pub fn checkpoint(&self, directory: impl Into<PathBuf>, every: u32) {
-        self.check_misuse("set a checkpoint directory");
-        let (directory, every) = (directory.into(), Some(u64::from(every.max(1))));
-        self.building().checkpoints = Some(Checkpoints { directory, every, opened: None });
-    }
-
-    /// Writes what sources that cannot go back receive to a log in the checkpoint directory, and
-    /// tells those who sent it only then: sockets are then at-least-once.
-    ///
-    /// After a crash what is in the log and not in the checkpoint is given again, before anything
-    /// new; state has it exactly once. What a source has not acknowledged is its senders' to send
-    /// again: [`Listen::acknowledging`](crate::Listen::acknowledging), or
-    /// [`Receiver::acknowledge`](crate::Receiver::acknowledge) of one of your own. Sources that go
-    /// back by themselves, such as files, have no log.
-    ///
-    /// Each source has up to [`Limits::intake_log_bytes`] on disk; what the last two checkpoints
-    /// have is removed. A disk that fails holds the source up, and surfaces from
-    /// [`await_termination`](Self::await_termination).
-    ///
-    /// ```
-    /// use tidemill::prelude::*;
-    /// use tidemill::{IntakeLog, Listen};
-    ///
-    /// # let directory = tempfile::tempdir()?;
-    /// # let directory = directory.path();
-    /// let ssc = StreamingContext::builder("safe").build()?;
-    /// let lines = ssc.receiver_stream(Listen::bind(":0")?.acknowledging())?;
-    /// lines.count().print(1);
-    /// ssc.checkpoint(directory, 10);
-    /// ssc.intake_log(IntakeLog::synced());
-    /// ssc.start()?;
-    /// # ssc.stop();
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// `start` fails with [`ErrorKind::State`] without a checkpoint directory, and with
-    /// [`ErrorKind::Checkpoint`] if what the checkpoint needs of a log is gone, or if a log has
-    /// what is in no checkpoint and the program has no log any more. Blocks that are damaged are
-    /// passed over, and reported by `await_termination`.
-    #[doc(alias = "WriteAheadLog")]
-    pub fn intake_log(&self, settings: IntakeLog) {
-        self.check_misuse("set an intake log");
-        match settings.check() {
-            Ok(()) => self.building().intake_log = Some(settings),
-            Err(error) => self.misused(error),
-        }
-    }
-
-    /// Gives up a state that is in the checkpoint and no longer in the program, so that a new one
-    /// is not taken for the same under another name.
-    pub fn forget_state(&self, name: impl Into<String>) {
-        self.check_misuse("forget a state");
-        self.building().forgotten.push(name.into());
-    }
-
-    /// The context that `create` makes, with its checkpoints in this directory: it begins anew
-    /// where there is none, and goes on from the last one where there is.
-    ///
-    /// `create` always runs, since checkpoints hold data and names and never code; that differs
-    /// from Spark. If it [says](Self::checkpoint) nothing of checkpoints, one is made after as many
-    /// batches as take ten seconds.
-    ///
-    /// # Errors
-    ///
-    /// Those of `create`, and those of [`checkpoint`](Self::checkpoint) that do not need the
-    /// streams.
-    #[doc(alias = "getOrCreate")]
-    pub fn get_or_create(
-        directory: impl Into<PathBuf>,
-        create: impl FnOnce() -> Result<StreamingContext>,
-    ) -> Result<StreamingContext> {
-        let directory = directory.into();
-        let context = create()?;
-        let mut building = context.building();
-        if let Some(Checkpoints { directory: own, .. }) = &building.checkpoints
-            && *own != directory
-        {
-            let message = format!(
-                "the checkpoints of context {:?} go to {own:?}, and not to {directory:?}",
-                context.name()
-            );
-            return Err(Error::new(ErrorKind::Config, message));
-        }
-        let every = building.checkpoints.as_ref().and_then(|own| own.every);
-        let opened = Some(open(building.storage.clone(), &directory)?);
-        building.checkpoints = Some(Checkpoints { directory, every, opened });
-        drop(building);
-        Ok(context)
-    }
-
-    /// As [`get_or_create`](Self::get_or_create), but where all that is in the directory is
-    /// damaged, or of another version of this crate, it is put aside under another name and the
-    /// context begins anew.
-    #[doc(alias = "createOnError")]
-    pub fn get_or_create_on_error(
-        directory: impl Into<PathBuf>,
-        create: impl FnOnce() -> Result<StreamingContext>,
-    ) -> Result<StreamingContext> {
-        let directory = directory.into();
-        if let Err(error) = open(Arc::new(Disk), &directory) {
-            let aside = put_aside(&directory)?;
-            tracing::error!(%error, ?aside, "checkpoints cannot be read and were put aside");
-        }
-        StreamingContext::get_or_create(directory, create)
     }
 
     /// Where the context is in its life.
@@ -747,40 +602,6 @@ impl StreamingContext {
         Ok(StateHandle::new(table))
     }
 
-    pub(crate) fn set_checkpoint_interval(&self, node: NodeId, interval: Duration) {
-        self.check_misuse("set a checkpoint interval");
-        let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
-        self.building().graph.nodes[node].checkpoint_millis = Some(millis);
-    }
-
-    /// Names what a stream's batches come from in checkpoints.
-    pub(crate) fn set_saved_name(&self, node: NodeId, name: String) {
-        self.check_misuse("name a stream");
-        let named = self.building().graph.set_saved_name(node, name);
-        if let Err(error) = named {
-            self.misused(error);
-        }
-    }
-
-    pub(crate) fn checkpoint_interval(&self, mut node: NodeId) -> Option<Duration> {
-        let interval = self.shared.interval;
-        let building = self.building();
-        let nodes = &building.graph.nodes;
-        loop {
-            match nodes[node].checkpoint_every(interval) {
-                Ok(Some(batches)) => {
-                    let millis = batches.saturating_mul(interval.as_millis() as u64);
-                    return Some(Duration::from_millis(millis));
-                }
-                // A step after what remembers asks for what that does.
-                Ok(None) if matches!(nodes[node].kind, Kind::Narrow(_)) => {
-                    node = nodes[node].parents[0];
-                }
-                _ => return None,
-            }
-        }
-    }
-
     pub(crate) fn slide_of(&self, node: NodeId) -> Duration {
         let millis = self.shared.interval.as_millis() as u64 * self.batches_of_slide(node).get();
         Duration::from_millis(millis)
@@ -862,50 +683,4 @@ impl fmt::Debug for StreamingContext {
             .field("state", &self.state())
             .finish()
     }
-}
-
-/// The checkpoints of a directory, and the last one.
-fn open(storage: Arc<dyn Storage>, directory: &Path) -> Result<(Store, Option<Checkpoint>)> {
-    let mut store = Store::open(storage, directory)?;
-    let checkpoint = store.latest()?;
-    Ok((store, checkpoint))
-}
-
-/// Batches between two checkpoints: the fewest that the program asks for, or that suit the streams
-/// that run.
-fn checkpoint_every(
-    graph: &Graph,
-    physical: &Physical,
-    interval: Duration,
-    own: Option<u64>,
-) -> Result<u64> {
-    let (mut asked, mut suits) = (own, None);
-    for (node, planned) in graph.nodes.iter().zip(&physical.nodes) {
-        let every = node.checkpoint_every(interval)?;
-        if matches!(planned.run, Run::Never) {
-            continue;
-        }
-        let least = if node.checkpoint_millis.is_some() { &mut asked } else { &mut suits };
-        *least = least.iter().copied().chain(every).min();
-    }
-    let ten_seconds = TEN_SECONDS_MILLIS.div_ceil(interval.as_millis() as u64);
-    Ok(asked.or(suits).unwrap_or(ten_seconds))
-}
-
-/// Gives a directory a name of which there is none.
-fn put_aside(directory: &Path) -> Result<PathBuf> {
-    let cannot = |error| {
-        let message = format!("cannot put {} aside", directory.display());
-        Error::caused(ErrorKind::Checkpoint, message, error)
-    };
-    for number in 1.. {
-        let mut aside = OsString::from(directory);
-        aside.push(format!(".damaged-{number}"));
-        let aside = PathBuf::from(aside);
-        if Disk.list(&aside).is_err() {
-            Disk.rename(directory, &aside).map_err(cannot)?;
-            return Ok(aside);
-        }
-    }
-    unreachable!("there is always another number")
 }
