@@ -73,9 +73,9 @@ pub use ops::{
     check_laws, check_laws_by,
 };
 pub use record::{
-    ArrowRecord, Batch, BytesColumn, Column, ColumnKeys, Columns, Groups, HashGroups, InlineKeys,
-    Key, KeyStore, List, ListColumn, Number, NumberColumn, OptionColumn, Ordered, Record, Row,
-    RowColumn, Saved, SavedColumn, ScalarColumn, Show, SpannedKeys, TextColumn, TextGroups,
+    ArrowRecord, Batch, BytesColumn, CellKeys, Column, ColumnKeys, Columns, Groups, HashGroups,
+    InlineKeys, Key, KeyStore, List, ListColumn, Number, NumberColumn, OptionColumn, Ordered,
+    Record, Row, RowColumn, Saved, SavedColumn, ScalarColumn, Show, TextColumn, TextGroups,
     Timestamp, TupleColumns, arrow2, shown,
 };
 pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};

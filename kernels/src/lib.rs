@@ -16,6 +16,7 @@
 //! ```
 
 mod bad_row;
+mod cell;
 mod cut;
 mod extrema;
 mod fields;
@@ -38,6 +39,7 @@ mod utf8;
 mod white;
 
 pub use bad_row::{BadKind, BadRow};
+pub use cell::{BytesCell, TextCell};
 pub use extrema::{
     max_f64, max_f64_at, max_i64, max_i64_at, min_f64, min_f64_at, min_i64, min_i64_at,
 };

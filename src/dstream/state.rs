@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::DStream;
 use crate::error::{Error, ErrorKind};
 use crate::ops::{
-    AnyStateful, Emitter, Keyed, KeyedStep, MapWithState, SharedTable, State, UpdateState,
+    AnyStateful, Emitter, GroupByKey, Keyed, KeyedStep, MapWithState, SharedTable, State,
+    UpdateState,
 };
 use crate::plan::Kind;
 use crate::record::{Batch, Key, List, Record};
@@ -80,7 +81,8 @@ impl<K: Key, V: Record> DStream<(K, V)> {
             + 'static,
     {
         let step = UpdateState::<V, F>::new(f);
-        let grouped = self.group_by_key();
+        let group = GroupByKey::<K, V>::loose(self.keys_max(), step.keys_come_once());
+        let grouped: DStream<(K, Vec<V>)> = self.wide("group_by_key", group);
         let (stream, table) = grouped.keyed(format!("update_state_by_key({name})"), name, step);
         KeyedState { stream, table }
     }

@@ -8,9 +8,7 @@ use std::sync::OnceLock;
 use hashbrown::DefaultHashBuilder;
 use tidemill_kernels::{HashIndex, TextTable, Vacancy};
 
-use super::{
-    ColumnKeys, Columns, InlineKeys, KeyStore, Record, SpannedKeys, TextColumn, Timestamp,
-};
+use super::{CellKeys, ColumnKeys, Columns, InlineKeys, KeyStore, Record, TextColumn, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A record with an equality and a hash, so that rows can be grouped by it.
@@ -194,7 +192,7 @@ pub(crate) fn table_error(error: tidemill_kernels::TableError) -> Error {
 
 impl Key for String {
     type Groups = TextGroups;
-    type Store = SpannedKeys;
+    type Store = CellKeys;
 
     fn hash_ref<H: Hasher>(key: &str, state: &mut H) {
         key.hash(state);
@@ -207,7 +205,7 @@ impl Key for String {
 
 impl Key for Vec<u8> {
     type Groups = HashGroups<Vec<u8>>;
-    type Store = SpannedKeys;
+    type Store = CellKeys;
 
     fn hash_ref<H: Hasher>(key: &[u8], state: &mut H) {
         key.hash(state);

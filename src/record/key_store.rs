@@ -4,7 +4,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use tidemill_kernels::{Span, TextBuffer};
+use tidemill_kernels::{BytesCell, TextBuffer, TextCell};
 
 use super::saved::{take_bytes, torn};
 use super::{Columns, Key};
@@ -17,9 +17,6 @@ use crate::error::Result;
 pub trait KeyStore<K: Key>: Default + Send + Sync + 'static {
     /// What lies beside the state.
     type Place: Copy + Send + Sync + 'static;
-
-    /// Whether the place is the key, so that there is nothing to ask for once it is there.
-    const IS_INLINE: bool = false;
 
     /// Adds a key, and gives its place. Keys have rows from 0 on, in the order in which they come.
     fn push(&mut self, key: K) -> Self::Place;
@@ -40,6 +37,12 @@ pub trait KeyStore<K: Key>: Default + Send + Sync + 'static {
     /// The key of a row that was added with this place.
     fn get<'a>(&'a self, place: &'a Self::Place, row: usize) -> K::Ref<'a>;
 
+    /// Whether the places are the keys, so that there is nothing to ask for once they are there.
+    #[inline]
+    fn is_inline(&self) -> bool {
+        false
+    }
+
     /// Asks for what [`prefetch`](Self::prefetch) has to read beside the place.
     fn prefetch_place(&self, _row: usize) {}
 
@@ -53,10 +56,11 @@ pub trait KeyStore<K: Key>: Default + Send + Sync + 'static {
 /// Keys that are their own place: numbers.
 pub struct InlineKeys<K>(PhantomData<fn(K)>);
 
-/// Text and bytes one after the other; the place is a range of them.
+/// Text and bytes: a place is a key of up to sixteen bytes, or says where there are more.
 #[derive(Debug, Default)]
-pub struct SpannedKeys {
-    bytes: TextBuffer,
+pub struct CellKeys {
+    /// Those that are longer, one after the other.
+    long: TextBuffer,
 }
 
 /// Keys of any type in their columns, at their rows.
@@ -73,8 +77,6 @@ impl<K> Default for InlineKeys<K> {
 impl<K: for<'a> Key<Ref<'a> = K> + Copy> KeyStore<K> for InlineKeys<K> {
     type Place = K;
 
-    const IS_INLINE: bool = true;
-
     #[inline]
     fn push(&mut self, key: K) -> K {
         key
@@ -85,79 +87,76 @@ impl<K: for<'a> Key<Ref<'a> = K> + Copy> KeyStore<K> for InlineKeys<K> {
         *place
     }
 
+    #[inline]
+    fn is_inline(&self) -> bool {
+        true
+    }
+
     fn byte_len(&self) -> usize {
         0
     }
 }
 
-impl SpannedKeys {
-    fn push_str(&mut self, key: &str) -> Span {
-        let start = self.bytes.len();
-        self.bytes.push_str(key);
-        self.span_from(start)
+impl KeyStore<String> for CellKeys {
+    type Place = TextCell;
+
+    fn push(&mut self, key: String) -> TextCell {
+        TextCell::new(&key, &mut self.long)
     }
 
-    fn push_bytes(&mut self, key: &[u8]) -> Span {
-        let start = self.bytes.len();
-        self.bytes.extend_from_bytes(key);
-        self.span_from(start)
-    }
-
-    /// The span of what was appended since the buffer had this length: less than 4 GiB.
-    fn span_from(&self, start: usize) -> Span {
-        Span { start: start as u32, len: (self.bytes.len() - start) as u32 }
-    }
-}
-
-impl KeyStore<String> for SpannedKeys {
-    type Place = Span;
-
-    fn push(&mut self, key: String) -> Span {
-        self.push_str(&key)
-    }
-
-    fn load(&mut self, from: &mut &[u8]) -> Result<Span> {
-        str::from_utf8(take_bytes(from)?).map(|key| self.push_str(key)).map_err(|_| torn())
+    fn load(&mut self, from: &mut &[u8]) -> Result<TextCell> {
+        let key = str::from_utf8(take_bytes(from)?).map_err(|_| torn())?;
+        Ok(TextCell::new(key, &mut self.long))
     }
 
     #[inline]
-    fn get<'a>(&'a self, place: &'a Span, _row: usize) -> &'a str {
-        self.bytes.str(*place)
+    fn get<'a>(&'a self, place: &'a TextCell, _row: usize) -> &'a str {
+        place.str(&self.long)
     }
 
     #[inline]
-    fn prefetch(&self, place: &Span, _row: usize) {
-        self.bytes.prefetch(*place);
+    fn is_inline(&self) -> bool {
+        self.long.is_empty()
+    }
+
+    #[inline]
+    fn prefetch(&self, place: &TextCell, _row: usize) {
+        place.prefetch(&self.long);
     }
 
     fn byte_len(&self) -> usize {
-        self.bytes.len()
+        self.long.len()
     }
 }
 
-impl KeyStore<Vec<u8>> for SpannedKeys {
-    type Place = Span;
+impl KeyStore<Vec<u8>> for CellKeys {
+    type Place = BytesCell;
 
-    fn push(&mut self, key: Vec<u8>) -> Span {
-        self.push_bytes(&key)
+    fn push(&mut self, key: Vec<u8>) -> BytesCell {
+        BytesCell::new(&key, &mut self.long)
     }
 
-    fn load(&mut self, from: &mut &[u8]) -> Result<Span> {
-        take_bytes(from).map(|key| self.push_bytes(key))
-    }
-
-    #[inline]
-    fn get<'a>(&'a self, place: &'a Span, _row: usize) -> &'a [u8] {
-        &self.bytes.bytes()[place.range()]
+    fn load(&mut self, from: &mut &[u8]) -> Result<BytesCell> {
+        Ok(BytesCell::new(take_bytes(from)?, &mut self.long))
     }
 
     #[inline]
-    fn prefetch(&self, place: &Span, _row: usize) {
-        self.bytes.prefetch(*place);
+    fn get<'a>(&'a self, place: &'a BytesCell, _row: usize) -> &'a [u8] {
+        place.bytes(&self.long)
+    }
+
+    #[inline]
+    fn is_inline(&self) -> bool {
+        self.long.is_empty()
+    }
+
+    #[inline]
+    fn prefetch(&self, place: &BytesCell, _row: usize) {
+        place.prefetch(&self.long);
     }
 
     fn byte_len(&self) -> usize {
-        self.bytes.len()
+        self.long.len()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lists: `Vec<T>` as one column of all items, and where each row's items end.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::saved::{push_varint, take_len};
 use super::{Columns, Record};
@@ -33,6 +34,12 @@ impl<T: Record> ListColumn<T> {
         (self.rows[row].0 as usize, self.rows[row].1 as usize)
     }
 
+    /// The items of a row, as positions in [`items`](Self::items).
+    pub(crate) fn range(&self, row: usize) -> Range<usize> {
+        let (start, len) = self.row(row);
+        start..start + len
+    }
+
     /// Appends a row of these positions of another column.
     pub(crate) fn push_rows(&mut self, items: &T::Columns, rows: impl Iterator<Item = usize>) {
         let start = self.items.len();
@@ -40,6 +47,13 @@ impl<T: Record> ListColumn<T> {
             self.items.push(items.get(row));
         }
         self.rows.push((start as u32, (self.items.len() - start) as u32));
+    }
+
+    /// Appends a row for each row of another column, with that alone.
+    pub(crate) fn push_each(&mut self, items: &T::Columns) {
+        let first = self.items.len() as u32;
+        self.items.append(items);
+        self.rows.extend((first..self.items.len() as u32).map(|item| (item, 1)));
     }
 
     /// Appends rows of these positions of another column, each up to one of the ends.

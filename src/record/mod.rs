@@ -42,7 +42,7 @@ pub use bytes::BytesColumn;
 pub use column::Column;
 pub use key::{Groups, HashGroups, Key, TextGroups};
 pub(crate) use key::{check_keys, hash_of, table_error, too_many_keys};
-pub use key_store::{ColumnKeys, InlineKeys, KeyStore, SpannedKeys};
+pub use key_store::{CellKeys, ColumnKeys, InlineKeys, KeyStore};
 pub use list::{List, ListColumn};
 pub use number::{Number, NumberColumn};
 pub(crate) use number::{TENS, parts};

@@ -3,6 +3,7 @@
 //! fails [`no_kernel_is_skipped`].
 
 mod buffer;
+mod cells;
 mod decimals;
 mod fields;
 mod naive;

@@ -161,12 +161,11 @@ impl<K: Key, S> Table<K, S> {
     /// Asks for the memory of a key, once its slot is there.
     #[inline]
     pub(super) fn prefetch_key(&self, slot: Slot) {
-        if K::Store::IS_INLINE {
-            return;
-        }
         let (segment, row) = place_of(slot);
         let Segment { keys, slots, .. } = &self.segments[segment];
-        slots.get(row).iter().for_each(|slot| keys.prefetch(&slot.value().place, row));
+        if !keys.is_inline() {
+            slots.get(row).iter().for_each(|slot| keys.prefetch(&slot.value().place, row));
+        }
     }
 
     /// The slot of a key, and what is there.

@@ -136,6 +136,12 @@ fn model(
     Some(out)
 }
 
+/// A key that fits the slot, or one that does not.
+fn name(number: u64) -> String {
+    let rest = if number % 4 == 3 { " and a longer name" } else { "" };
+    format!("k{number}{rest}")
+}
+
 #[test]
 fn mapped_states_against_a_map() {
     for seed in 0..6 {
@@ -160,7 +166,7 @@ fn mapped_states_against_a_map() {
             let (first, many) = (now * 3, if now / 60 % 2 == 0 { 200 } else { 6 });
             let count = random.below(many);
             let mut pairs: Pairs<String, i64> = (0..count)
-                .map(|_| (format!("k{}", first + random.below(500)), random.below(9) as i64))
+                .map(|_| (name(first + random.below(500)), random.below(9) as i64))
                 .collect();
             if random.below(5) == 0 && !pairs.is_empty() {
                 let at = random.below(pairs.len() as u64) as usize;
@@ -222,6 +228,11 @@ fn mapped_states_against_a_map() {
     }
 }
 
+/// A state after values, whose order shows.
+fn after(state: i64, values: impl Iterator<Item = i64>) -> i64 {
+    values.fold(state, |state, value| (3 * state + value) % 1009) + 1
+}
+
 #[test]
 fn updated_states_against_a_map() {
     for seed in 0..6u64 {
@@ -231,7 +242,7 @@ fn updated_states_against_a_map() {
             if values.iter().any(|value| value == -1) {
                 resume_unwind(Box::new("on purpose"));
             }
-            let new = old.unwrap_or(key) + values.iter().sum::<i64>() + 1;
+            let new = after(old.unwrap_or(key), values.iter());
             (new % 11 != 0).then_some(new)
         };
         let make = || {
@@ -249,16 +260,26 @@ fn updated_states_against_a_map() {
         let mut saved = Changes::default();
         for now in 1..200 {
             let keys = if now / 40 % 2 == 0 { 600 } else { 5 };
-            let mut batch: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+            // Some keys come again, with further values.
+            let mut lists: Pairs<i64, Vec<i64>> = Vec::new();
             for _ in 0..random.below(150) {
-                let value = random.below(10) as i64;
-                batch.entry(random.below(keys) as i64).or_default().push(value);
+                let (key, count) = (random.below(keys) as i64, 1 + random.below(3));
+                lists.push((key, (0..count).map(|_| random.below(10) as i64).collect()));
             }
-            let fails = random.below(5) == 0 && !batch.is_empty();
+            let fails = random.below(5) == 0 && !lists.is_empty();
             if fails {
-                batch.values_mut().last().unwrap().push(-1);
+                let at = random.below(lists.len() as u64) as usize;
+                lists[at].1.push(-1);
             }
-            let chunks = chunks(batch.clone().into_iter().collect());
+            let (mut batch, mut in_order) = (BTreeMap::<i64, Vec<i64>>::new(), Vec::new());
+            for (key, values) in &lists {
+                if !batch.contains_key(key) {
+                    in_order.push(*key);
+                }
+                batch.entry(*key).or_default().extend(values);
+            }
+            let count: usize = batch.values().map(Vec::len).sum();
+            let chunks = chunks(lists);
             let ran = catch_unwind(AssertUnwindSafe(|| turn(&operator, now, Some(&chunks))));
             if fails {
                 assert!(ran.is_err());
@@ -277,7 +298,7 @@ fn updated_states_against_a_map() {
             for key in all {
                 let values = batch.get(&key).unwrap_or(&empty);
                 let old = states.remove(&key);
-                let new = old.unwrap_or(key) + values.iter().sum::<i64>() + 1;
+                let new = after(old.unwrap_or(key), values.iter().copied());
                 if new % 11 != 0 {
                     states.insert(key, new);
                     expected.push((key, new));
@@ -286,8 +307,15 @@ fn updated_states_against_a_map() {
             let out = ran.unwrap().unwrap().unwrap();
             let out = columns::<(i64, i64)>(&out);
             let mut rows: Vec<(i64, i64)> = (0..out.len()).map(|row| out.get(row)).collect();
+            in_order.retain(|key| states.contains_key(key));
+            let touched = rows[..in_order.len()].iter().map(|(key, _)| key);
+            assert!(touched.eq(&in_order), "keys with data first, as they came first");
             rows.sort();
             assert_eq!(rows, expected, "seed {seed}, batch {now}");
+            if !batch.is_empty() {
+                let come_once = operator.step.keys_come_once().load(Ordering::Relaxed);
+                assert_eq!(come_once, count < 2 * batch.len());
+            }
             operator.commit(&mut ());
             assert_eq!(snapshot(&operator.state), states);
             let mut changes = Changes::default();

@@ -2,22 +2,37 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::batch::{HASHED_AHEAD, New, Place, has_entry};
+use super::batch::{ENTRIES_AHEAD, Entry, New, Place, comes_again, has_entry};
 use super::{At, Step};
 use crate::error::Result;
 use crate::ops::{Turn, reuse};
 use crate::record::batch::{AnyChunk, columns};
-use crate::record::{Columns, Key, List, Record, TupleColumns};
+use crate::record::{Columns, Key, List, ListColumn, Record, TupleColumns};
 use crate::time::Time;
 
+/// Rows of a key, in a batch's mean, from which on it is worth while to group them first: a row
+/// that was grouped is a search less in a table that no cache holds.
+const ONCE_MAX: usize = 2;
+
 /// `F` is called with the time, the key, its values and its state.
-pub(crate) struct UpdateState<V, F>(F, PhantomData<fn(V)>);
+pub(crate) struct UpdateState<V, F> {
+    f: F,
+    /// Whether most keys of a batch come once, so that it is not worth while to group them first:
+    /// as it was in the last batch.
+    keys_come_once: Arc<AtomicBool>,
+    values: PhantomData<fn(V)>,
+}
 
 impl<V, F> UpdateState<V, F> {
     pub(crate) fn new(f: F) -> Self {
-        UpdateState(f, PhantomData)
+        UpdateState { f, keys_come_once: Arc::default(), values: PhantomData }
+    }
+
+    /// Whether the batch to come may have lists of values for a key more than once, and should.
+    pub(crate) fn keys_come_once(&self) -> Arc<AtomicBool> {
+        self.keys_come_once.clone()
     }
 
     /// Gives a key its new state, emits that, and says by how much its bytes change.
@@ -35,7 +50,7 @@ impl<V, F> UpdateState<V, F> {
         V: Record,
         F: Fn(Time, K::Ref<'a>, List<'a, V>, Option<S::Ref<'a>>) -> Option<S>,
     {
-        let state = (self.0)(time, key, values, old.map(Record::to_ref));
+        let state = (self.f)(time, key, values, old.map(Record::to_ref));
         if let Some(state) = &state {
             out.members.0.push(key);
             out.members.1.push(state.to_ref());
@@ -70,27 +85,37 @@ where
     ) -> Result<AnyChunk> {
         let mut emitted = reuse::<<(K, S) as Record>::Columns>(last);
         let out = Arc::get_mut(&mut emitted).expect("reuse() gives unshared columns");
-        for chunk in turn.chunks.unwrap_or_default() {
-            // The operator before has brought a key's values together.
+        let chunks = turn.chunks.unwrap_or_default();
+        assert!(chunks.len() <= 1, "a wide operator, which is before this one, gives one chunk");
+        for chunk in chunks {
             let (keys, values) = &columns::<(K, Vec<V>)>(chunk).members;
-            let mut rows = [0; HASHED_AHEAD];
-            for first in (0..keys.len()).step_by(HASHED_AHEAD) {
-                let rows = &mut rows[..(keys.len() - first).min(HASHED_AHEAD)];
-                (first as u32..).zip(&mut *rows).for_each(|(number, row)| *row = number);
-                let entered = batch.entries.len();
-                batch.enter_rows(table, keys, rows);
-                for (entry, row) in batch.entries[entered..].iter_mut().zip(first..) {
-                    let found = match entry.place {
-                        Place::Slot(slot) => {
-                            let (key, state) = table.get(slot);
-                            (key, Some(state))
-                        }
-                        Place::Fresh(number) => (batch.fresh[number as usize].key.to_ref(), None),
-                    };
-                    batch.bytes_added +=
-                        self.update::<K, S>(turn.time, found, values.get(row), &mut entry.new, out);
-                }
+            batch.enter_rows(table, keys);
+            let mut all = ListColumn::<V>::default();
+            for at in 0..batch.entries.len() {
+                let ahead = batch.entries.get(at + ENTRIES_AHEAD);
+                ahead.and_then(Entry::same).iter().for_each(|&slot| table.prefetch(slot));
+                let (place, row) = (batch.entries[at].place, batch.first_rows[at] as usize);
+                let (state, comes_again) = match place {
+                    Place::Slot(slot) => {
+                        let stamped = table.stamped(slot).expect("a hole has no entry");
+                        (Some(&stamped.value().state), comes_again(stamped))
+                    }
+                    Place::Fresh(number) => (None, batch.fresh[number as usize].comes_again),
+                };
+                let list = if comes_again {
+                    let again = batch.rows_again(place).map(|row| row as usize);
+                    let rows = std::iter::once(row).chain(again);
+                    all.clear();
+                    all.push_rows(values.items(), rows.flat_map(|row| values.range(row)));
+                    all.get(0)
+                } else {
+                    values.get(row)
+                };
+                let (found, new) = ((keys.get(row), state), &mut batch.entries[at].new);
+                batch.bytes_added += self.update::<K, S>(turn.time, found, list, new, out);
             }
+            let come_once = values.items().len() < ONCE_MAX * batch.entries.len();
+            self.keys_come_once.store(come_once, Ordering::Relaxed);
         }
         if !settings.is_touched_only.load(Ordering::Relaxed) {
             for (slot, key, stamped) in table.slots() {
