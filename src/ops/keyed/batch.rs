@@ -4,8 +4,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidemill_kernels::{HashIndex, Stamped, prefetch_row};
+use tidemill_kernels::{Stamped, prefetch_row};
 
+use super::repeats::Repeats;
 use super::table::{Held, ROWS, Slot, Table, Trash, place_of, slot_of};
 use super::time_index::{Links, TimeIndex};
 use crate::config::check_retained;
@@ -17,7 +18,7 @@ use crate::record::{hash_of, too_many_keys};
 const HASHED_AHEAD: usize = 64;
 
 /// Entries whose memory is asked for before it is their turn.
-pub(super) const ENTRIES_AHEAD: usize = 16;
+const ENTRIES_AHEAD: usize = 16;
 
 /// Keys that move out of sparse segments with a batch, beside as many as were removed before it.
 const MOVES: usize = if cfg!(test) { 4 } else { 512 };
@@ -25,11 +26,8 @@ const MOVES: usize = if cfg!(test) { 4 } else { 512 };
 /// The bit of the stamp of a key that the batch has an entry for; the rest is still the time.
 const HAS_ENTRY: u64 = 1 << 63;
 
-/// The bit of the stamp of such a key that has come again.
-const COMES_AGAIN: u64 = 1 << 62;
-
-/// The latest time that a stamp can be: the next one, with the bits, would be the stamp of a hole.
-pub(super) const TIME_MAX: u64 = COMES_AGAIN - 2;
+/// The latest time that a stamp can be: the next one, with the bit, would be the stamp of a hole.
+pub(super) const TIME_MAX: u64 = HAS_ENTRY - 2;
 
 /// Words of a segment's changes.
 pub(super) const WORDS: usize = ROWS / 64;
@@ -80,7 +78,7 @@ impl<S> Entry<S> {
     }
 }
 
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone)]
 pub(super) enum Place {
     Slot(Slot),
     /// The number of a key that is not in the table.
@@ -92,7 +90,6 @@ pub(super) struct Fresh<K> {
     pub(super) key: K,
     hash: u64,
     entry: u32,
-    pub(super) comes_again: bool,
 }
 
 /// A key on its way out of a sparse segment.
@@ -135,12 +132,8 @@ pub(super) struct BatchState<K: Key, S> {
     pub(super) bytes_added: isize,
     /// Numbers of entries, kept for their memory.
     pub(super) scratch: Vec<u32>,
-    /// The row of each entry, where entries were made of rows.
-    pub(super) first_rows: Vec<u32>,
-    /// The rows that are not the first ones of their keys, in the order of keys and rows.
-    again: Vec<(Place, u32)>,
-    /// The keys that the batch has brought, where rows are not grouped before.
-    fresh_index: HashIndex,
+    first_rows: Vec<u32>,
+    pub(super) repeats: Repeats,
     removed: Vec<(u64, Slot)>,
     removed_before: usize,
     moves: Vec<Move<K>>,
@@ -236,13 +229,7 @@ pub(super) fn has_entry<T>(stamped: &Stamped<T>) -> bool {
 /// When a key was last touched before the batch that runs.
 #[inline]
 pub(super) fn last_touched<T>(stamped: &Stamped<T>) -> u64 {
-    stamped.stamp() & !(HAS_ENTRY | COMES_AGAIN)
-}
-
-/// Whether a key that the batch has an entry for came in more rows than that of the entry.
-#[inline]
-pub(super) fn comes_again<T>(stamped: &Stamped<T>) -> bool {
-    stamped.stamp() & COMES_AGAIN != 0
+    stamped.stamp() & !HAS_ENTRY
 }
 
 /// Makes a key one that the batch has no entry for.
@@ -264,8 +251,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
             bytes_added: 0,
             scratch: Vec::new(),
             first_rows: Vec::new(),
-            again: Vec::new(),
-            fresh_index: HashIndex::new(),
+            repeats: Repeats::default(),
             removed: Vec::new(),
             removed_before: 0,
             moves: Vec::new(),
@@ -336,54 +322,25 @@ impl<K: Key, S: Record> BatchState<K, S> {
                 first_rows.push(row as u32);
             }
         }
-        search(table, keys, first_rows.iter().copied(), |_, hash, key, found| match found {
-            Some((slot, stamped)) => drop(self.enter(slot, stamped)),
-            None => self.enter_fresh(hash, key),
+        let rows = first_rows.iter().map(|&row| {
+            let key = keys.get(row as usize);
+            (row, key, hash_of::<K>(key))
+        });
+        search(table, rows, |_, key, hash, found| {
+            self.enter_new(key, hash, found);
         });
         self.first_rows = first_rows;
         assert_eq!(self.entries.len(), self.groups.len(), "keys are numbered as they come");
         Ok(())
     }
 
-    /// Makes an entry for each key of these rows, some of which come again, where a batch makes its
-    /// entries in no other way before.
-    pub(super) fn enter_rows(&mut self, table: &Table<K, S>, keys: &K::Columns) {
-        self.first_rows.clear();
-        self.again.clear();
-        self.fresh_index.clear();
-        search(table, keys, 0..keys.len() as u32, |row, hash, key, found| match found {
-            Some((slot, stamped)) if has_entry(stamped) => {
-                stamped.set_stamp(COMES_AGAIN | stamped.stamp());
-                self.again.push((Place::Slot(slot), row));
-            }
-            Some((slot, stamped)) => {
-                self.enter(slot, stamped);
-                self.first_rows.push(row);
-            }
-            None => {
-                let fresh = &self.fresh;
-                let is_key = |number| K::same(fresh[number as usize].key.to_ref(), key);
-                match self.fresh_index.search(hash, is_key) {
-                    Ok(number) => {
-                        self.fresh[number as usize].comes_again = true;
-                        self.again.push((Place::Fresh(number), row));
-                    }
-                    Err(vacancy) => {
-                        self.fresh_index.insert_at(vacancy, hash, self.fresh.len() as u32);
-                        self.enter_fresh(hash, key);
-                        self.first_rows.push(row);
-                    }
-                }
-            }
-        });
-        self.again.sort_unstable();
-    }
-
-    /// The rows after the first one of a key that comes again, in their order.
-    pub(super) fn rows_again(&self, place: Place) -> impl Iterator<Item = u32> {
-        let first = self.again.partition_point(|&(of, _)| of < place);
-        let rows = self.again[first..].iter();
-        rows.take_while(move |&&(of, _)| of == place).map(|&(_, row)| row)
+    /// Makes an entry for a key that was looked for and has none.
+    #[inline]
+    pub(super) fn enter_new(&mut self, key: K::Ref<'_>, hash: u64, found: Found<'_, K, S>) -> u32 {
+        match found {
+            Some((slot, stamped)) => self.enter(slot, stamped),
+            None => self.enter_fresh(hash, key),
+        }
     }
 
     /// Makes an entry for a key of the table that has none.
@@ -396,11 +353,11 @@ impl<K: Key, S: Record> BatchState<K, S> {
     }
 
     /// Makes an entry for a key that is not in the table.
-    fn enter_fresh(&mut self, hash: u64, key: K::Ref<'_>) {
+    fn enter_fresh(&mut self, hash: u64, key: K::Ref<'_>) -> u32 {
         let (number, entry) = (self.fresh.len() as u32, self.entries.len() as u32);
-        let key = K::from_ref(key);
-        self.fresh.push(Fresh { key, hash, entry, comes_again: false });
+        self.fresh.push(Fresh { key: K::from_ref(key), hash, entry });
         self.entries.push(Entry { place: Place::Fresh(number), new: New::Same });
+        entry
     }
 
     /// The keys that may be due, as far as they have no entry and were last touched before the
@@ -502,7 +459,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
         self.cleaned_to = self.cleaned.1;
         self.cleaned = (0, self.cleaned_to);
         let mut fresh = self.fresh.drain(..);
-        while let Some(Fresh { key, hash, entry, .. }) = fresh.next() {
+        while let Some(Fresh { key, hash, entry }) = fresh.next() {
             if let Some(ahead) = fresh.as_slice().get(ENTRIES_AHEAD) {
                 table.prefetch_home(ahead.hash);
             }
@@ -566,25 +523,25 @@ impl<K: Key, S: Record> BatchState<K, S> {
             self.fresh.shrink_to(room / 2);
             self.scratch.shrink_to(room / 2);
             self.first_rows.shrink_to(room / 2);
-            self.again.shrink_to(room / 2);
+            self.repeats = Repeats::default();
         }
     }
 }
 
-/// Looks for the keys of these rows, and calls `each` with the row, the key's hash, the key, and
-/// what was found.
-fn search<'a, K: Key, S: Record>(
+/// What was found of a key: its slot, and what is there.
+pub(super) type Found<'a, K, S> = Option<(Slot, &'a Stamped<Held<K, S>>)>;
+
+/// Looks for the keys of these rows, of which the hashes are given, and calls `each` with what was
+/// found of each.
+pub(super) fn search<'a, K: Key, S: Record>(
     table: &'a Table<K, S>,
-    keys: &'a K::Columns,
-    mut rows: impl Iterator<Item = u32>,
-    mut each: impl FnMut(u32, u64, K::Ref<'a>, Option<(Slot, &Stamped<Held<K, S>>)>),
+    mut rows: impl Iterator<Item = (u32, K::Ref<'a>, u64)>,
+    mut each: impl FnMut(u32, K::Ref<'a>, u64, Found<'a, K, S>),
 ) {
     let mut searches = [None; HASHED_AHEAD];
     // A pass for each step that waits for memory, so that the misses of several keys overlap.
     loop {
-        let hashed = searches.iter_mut().zip(&mut rows).map(|(search, row)| {
-            let key = keys.get(row as usize);
-            let hash = hash_of::<K>(key);
+        let hashed = searches.iter_mut().zip(&mut rows).map(|(search, (row, key, hash))| {
             table.prefetch_home(hash);
             *search = Some(Search { row, key, hash, guess: None });
         });
@@ -605,7 +562,7 @@ fn search<'a, K: Key, S: Record>(
         guesses.for_each(|slot| table.prefetch_key(slot));
         for &Search { row, key, hash, guess } in searches.iter().flatten() {
             let guessed = guess.and_then(|slot| Some((slot, table.stamped_of(slot, key)?)));
-            each(row, hash, key, guessed.or_else(|| table.find(hash, key)));
+            each(row, key, hash, guessed.or_else(|| table.find(hash, key)));
         }
         if count < HASHED_AHEAD {
             break;

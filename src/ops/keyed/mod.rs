@@ -8,6 +8,7 @@
 mod batch;
 mod handle;
 mod map;
+mod repeats;
 mod saved;
 mod state;
 mod table;

@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::batch::{ENTRIES_AHEAD, Entry, New, Place, comes_again, has_entry};
+use super::batch::{New, has_entry, search};
+use super::repeats::WithKey;
 use super::{At, Step};
 use crate::error::Result;
 use crate::ops::{Turn, reuse};
@@ -89,31 +90,33 @@ where
         assert!(chunks.len() <= 1, "a wide operator, which is before this one, gives one chunk");
         for chunk in chunks {
             let (keys, values) = &columns::<(K, Vec<V>)>(chunk).members;
-            batch.enter_rows(table, keys);
-            let mut all = ListColumn::<V>::default();
-            for at in 0..batch.entries.len() {
-                let ahead = batch.entries.get(at + ENTRIES_AHEAD);
-                ahead.and_then(Entry::same).iter().for_each(|&slot| table.prefetch(slot));
-                let (place, row) = (batch.entries[at].place, batch.first_rows[at] as usize);
-                let (state, comes_again) = match place {
-                    Place::Slot(slot) => {
-                        let stamped = table.stamped(slot).expect("a hole has no entry");
-                        (Some(&stamped.value().state), comes_again(stamped))
-                    }
-                    Place::Fresh(number) => (None, batch.fresh[number as usize].comes_again),
-                };
-                let list = if comes_again {
-                    let again = batch.rows_again(place).map(|row| row as usize);
-                    let rows = std::iter::once(row).chain(again);
-                    all.clear();
-                    all.push_rows(values.items(), rows.flat_map(|row| values.range(row)));
-                    all.get(0)
+            let mut repeats = std::mem::take(&mut batch.repeats);
+            repeats.read::<K>(keys);
+            let hashes = repeats.hashes().iter().enumerate();
+            let rows = hashes.map(|(row, &hash)| (row as u32, keys.get(row), hash));
+            let mut of_all = ListColumn::<V>::default();
+            search(table, rows, |row, key, hash, found| {
+                let with_key = repeats.with_key::<K>(keys, row);
+                if with_key == WithKey::Later {
+                    return;
+                }
+                let entry = batch.enter_new(key, hash, found) as usize;
+                let (new, state) = (
+                    &mut batch.entries[entry].new,
+                    found.map(|(_, stamped)| &stamped.value().state),
+                );
+                let row = row as usize;
+                batch.bytes_added += if let WithKey::First(rows) = with_key {
+                    let items = rows.iter().flat_map(|&row| values.range(row as usize));
+                    of_all.clear();
+                    of_all.push_rows(values.items(), items);
+                    let found = (keys.get(row), state);
+                    self.update::<K, S>(turn.time, found, of_all.get(0), new, out)
                 } else {
-                    values.get(row)
+                    self.update::<K, S>(turn.time, (key, state), values.get(row), new, out)
                 };
-                let (found, new) = ((keys.get(row), state), &mut batch.entries[at].new);
-                batch.bytes_added += self.update::<K, S>(turn.time, found, list, new, out);
-            }
+            });
+            batch.repeats = repeats;
             let come_once = values.items().len() < ONCE_MAX * batch.entries.len();
             self.keys_come_once.store(come_once, Ordering::Relaxed);
         }
