@@ -91,7 +91,7 @@ mod tests {
     use std::hash::{Hash, Hasher};
 
     use super::*;
-    use crate::record::{Record, Row};
+    use crate::record::Row;
 
     /// One whose hash says next to nothing, as a program's own may.
     #[derive(Clone, PartialEq, Eq)]
