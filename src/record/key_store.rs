@@ -56,10 +56,11 @@ pub trait KeyStore<K: Key>: Default + Send + Sync + 'static {
 /// Keys that are their own place: numbers.
 pub struct InlineKeys<K>(PhantomData<fn(K)>);
 
-/// Text and bytes: a place is a key of up to sixteen bytes, or says where there are more.
+/// Text and bytes: a place is a key of up to sixteen bytes, or says where there are more, as a
+/// [`TextCell`] and a [`BytesCell`] do.
 #[derive(Debug, Default)]
 pub struct CellKeys {
-    /// Those that are longer, one after the other.
+    /// Those that do not fit, one after the other.
     long: TextBuffer,
 }
 

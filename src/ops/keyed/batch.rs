@@ -523,7 +523,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
             self.fresh.shrink_to(room / 2);
             self.scratch.shrink_to(room / 2);
             self.first_rows.shrink_to(room / 2);
-            self.repeats = Repeats::default();
         }
     }
 }

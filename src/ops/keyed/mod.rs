@@ -96,6 +96,8 @@ pub(crate) struct At<'a, K: Key, S: Record> {
     table: &'a Table<K, S>,
     batch: &'a mut BatchState<K, S>,
     settings: &'a Settings<K, S>,
+    /// Distinct keys that a batch may have, where its rows were not counted before.
+    keys_max: usize,
 }
 
 /// A step with its state.
@@ -295,7 +297,8 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
         }
         batch.begin(turn.time.millis(), table);
         let last = turn.last.take();
-        let chunk = self.step.run(At { table, batch, settings }, &turn, last)?;
+        let at = At { table, batch, settings, keys_max: *keys_max };
+        let chunk = self.step.run(at, &turn, last)?;
         batch.finish(table, *keys_max, *bytes_max)?;
         if let Some(out) = turn.out {
             out.push(chunk);

@@ -4,6 +4,7 @@
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::table::ROWS;
 use crate::record::{Columns, Key, hash_of};
 
 /// The rows of a batch, by the hashes of their keys.
@@ -35,6 +36,10 @@ pub(super) enum WithKey {
 impl Repeats {
     /// Reads the keys of a batch.
     pub(super) fn read<K: Key>(&mut self, keys: &K::Columns) {
+        // What one large batch needed is not kept for ever, nor emptied for small ones.
+        if self.hashes.capacity() > 8 * keys.len().max(ROWS) {
+            *self = Repeats::default();
+        }
         let Repeats { hashes, first_rows, first_of, again } = self;
         hashes.clear();
         first_rows.clear();
@@ -76,7 +81,10 @@ impl Repeats {
         let start = self.again.partition_point(|&(of, _)| of < first);
         let again = self.again[start..].iter().take_while(|&&(of, _)| of == first);
         let all = std::iter::once(first).chain(again.map(|&(_, row)| row));
-        let is_same = |&other: &u32| K::same(keys.get(other as usize), keys.get(row as usize));
+        // A row has its own key even where an equality of a program's own says otherwise.
+        let is_same = |&other: &u32| {
+            other == row || K::same(keys.get(other as usize), keys.get(row as usize))
+        };
         let mut rows = all.filter(is_same).peekable();
         if rows.peek() != Some(&row) {
             return WithKey::Later;
@@ -91,7 +99,7 @@ mod tests {
     use std::hash::{Hash, Hasher};
 
     use super::*;
-    use crate::record::Row;
+    use crate::record::{Record, Row};
 
     /// One whose hash says next to nothing, as a program's own may.
     #[derive(Clone, PartialEq, Eq)]
@@ -118,6 +126,29 @@ mod tests {
                 _ => WithKey::Later,
             };
             assert_eq!(repeats.with_key::<K>(&keys, row as u32), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_large_batch_needed_is_given_back() {
+        let mut repeats = Repeats::default();
+        let large: Vec<u64> = (0..100 * ROWS as u64).collect();
+        check_all(&mut repeats, &large);
+        let held = |repeats: &Repeats| (repeats.hashes.capacity(), repeats.first_rows.capacity());
+        assert!(held(&repeats).0 >= large.len() && held(&repeats).1 >= large.len());
+        check_all(&mut repeats, &large[..20 * ROWS]);
+        assert!(held(&repeats).0 >= large.len(), "as long as it is of use");
+        check_all(&mut repeats, &large[..1]);
+        assert!(held(&repeats).0 < ROWS && held(&repeats).1 < ROWS);
+    }
+
+    /// All of these numbers are other ones.
+    fn check_all(repeats: &mut Repeats, numbers: &[u64]) {
+        let mut keys = <u64 as Record>::Columns::default();
+        numbers.iter().for_each(|&number| keys.push(number));
+        repeats.read::<u64>(&keys);
+        for row in 0..numbers.len() as u32 {
+            assert_eq!(repeats.with_key::<u64>(&keys, row), WithKey::One);
         }
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Table<K: Key, S> {
     /// Segments of which half or more is holes, if they still are; each of them once.
     sparse: VecDeque<usize>,
     live: usize,
-    /// Bytes of the keys of segments that are full.
+    /// Bytes that keys of segments that are full have beside their slots.
     key_bytes: usize,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Segment<K: Key, S> {
     /// and while a batch runs, whether it has an entry for the key.
     slots: Slots<Held<K, S>>,
     live: usize,
-    /// Of the keys, once there is no room for more.
+    /// Bytes that its keys have beside their slots, once there is no room for more.
     key_bytes: usize,
     /// It is among the sparse ones.
     is_listed: bool,

@@ -708,12 +708,52 @@ fn limits_hold() {
     run(3, &[("d", 1), ("a", 0)]).unwrap();
     let error = run(4, &[("b", 600)]).unwrap_err();
     assert!(error.to_string().contains("Limits::retained_bytes"), "{error}");
+    // As many as a batch may have that is grouped first, whatever they leave.
+    let pairs = [("a", 0), ("b", 0), ("c", 0), ("e", 0)];
+    assert!(run(4, &pairs).unwrap_err().to_string().contains("Limits::distinct_keys"));
     // What goes makes room.
     run(5, &[("b", 400)]).unwrap();
     run(6, &[("b", 0)]).unwrap();
     run(7, &[("c", 400)]).unwrap();
     assert_eq!(operator.state.get("c").unwrap().len(), 401);
     assert_eq!((operator.state.len(), operator.state.get("b")), (2, None));
+}
+
+/// A name that is the same in small letters and in capitals.
+#[derive(Clone, Debug, Eq)]
+struct Name(&'static str);
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.0.eq_ignore_ascii_case(other.0)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_ascii_lowercase().hash(state);
+    }
+}
+
+#[test]
+fn a_key_stays_what_it_was_first() {
+    let sum = |_: Time, _: &Name, values: List<'_, i64>, old: Option<i64>| {
+        Some(old.unwrap_or(0) + values.iter().sum::<i64>())
+    };
+    let state = Arc::new(SharedTable::<Row<Name>, i64>::new("names", &Limits::default()));
+    let operator = Keyed { state, step: UpdateState::<i64, _>::new(sum) };
+    operator.state();
+    let run = |now: u64, names: &[&'static str]| -> Vec<(&'static str, i64)> {
+        let pairs = names.iter().map(|name| (Row(Name(name)), vec![1i64]));
+        let out = turn(&operator, now, Some(&chunks(pairs.collect()))).unwrap().unwrap();
+        operator.commit(&mut ());
+        let out = columns::<(Row<Name>, i64)>(&out);
+        (0..out.len()).map(|row| out.get(row)).map(|(name, total)| (name.0, total)).collect()
+    };
+    assert_eq!(run(1, &["Ebb", "flow", "EBB"]), [("Ebb", 2), ("flow", 1)]);
+    assert_eq!(run(2, &["FLOW", "EBB"]), [("flow", 2), ("Ebb", 3)]);
+    assert_eq!(run(3, &["ebb", "EBB"]), [("Ebb", 5), ("flow", 2)]);
+    assert_eq!(operator.state.get(&Name("ebb")), Some(5));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{At, Step};
 use crate::error::Result;
 use crate::ops::{Turn, reuse};
 use crate::record::batch::{AnyChunk, columns};
-use crate::record::{Columns, Key, List, ListColumn, Record, TupleColumns};
+use crate::record::{Columns, Key, List, ListColumn, Record, TupleColumns, too_many_keys};
 use crate::time::Time;
 
 /// Rows of a key, in a batch's mean, from which on it is worth while to group them first: a row
@@ -80,7 +80,7 @@ where
 
     fn run(
         &self,
-        At { table, batch, settings }: At<'_, K, S>,
+        At { table, batch, settings, keys_max }: At<'_, K, S>,
         turn: &Turn<'_>,
         last: Option<AnyChunk>,
     ) -> Result<AnyChunk> {
@@ -101,24 +101,29 @@ where
                     return;
                 }
                 let entry = batch.enter_new(key, hash, found) as usize;
-                let (new, state) = (
-                    &mut batch.entries[entry].new,
-                    found.map(|(_, stamped)| &stamped.value().state),
-                );
-                let row = row as usize;
+                let (new, row) = (&mut batch.entries[entry].new, row as usize);
+                // A key stays the one that it was first, whatever else is equal to it.
+                let held = || match found {
+                    Some((slot, stamped)) => (table.key(slot), Some(&stamped.value().state)),
+                    None => (keys.get(row), None),
+                };
                 batch.bytes_added += if let WithKey::First(rows) = with_key {
                     let items = rows.iter().flat_map(|&row| values.range(row as usize));
                     of_all.clear();
                     of_all.push_rows(values.items(), items);
-                    let found = (keys.get(row), state);
-                    self.update::<K, S>(turn.time, found, of_all.get(0), new, out)
+                    self.update::<K, S>(turn.time, held(), of_all.get(0), new, out)
                 } else {
-                    self.update::<K, S>(turn.time, (key, state), values.get(row), new, out)
+                    self.update::<K, S>(turn.time, held(), values.get(row), new, out)
                 };
             });
             batch.repeats = repeats;
-            let come_once = values.items().len() < ONCE_MAX * batch.entries.len();
-            self.keys_come_once.store(come_once, Ordering::Relaxed);
+            if batch.entries.len() > keys_max {
+                return Err(too_many_keys(keys_max));
+            }
+            if keys.len() > 0 {
+                let come_once = values.items().len() < ONCE_MAX * batch.entries.len();
+                self.keys_come_once.store(come_once, Ordering::Relaxed);
+            }
         }
         if !settings.is_touched_only.load(Ordering::Relaxed) {
             for (slot, key, stamped) in table.slots() {
