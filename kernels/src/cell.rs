@@ -17,8 +17,8 @@ const SHORTER: u8 = 0xC0;
 /// The last byte of a cell whose key is elsewhere.
 const ELSEWHERE: u8 = 0xFF;
 
-/// Up to sixteen bytes, or where in a [`TextBuffer`] there are more; sixteen whose last one is above
-/// 0xBF are there, too.
+/// Up to sixteen bytes, or where in a [`TextBuffer`] there are more; sixteen whose last one is
+/// above 0xBF are there, too.
 ///
 /// Each use has to be with the buffer with which the cell was made: another one has other bytes
 /// there, or none.
