@@ -1,5 +1,5 @@
-//! Keys of sixteen bytes where a reference to them would be, and longer ones elsewhere: a key that
-//! lies beside what is kept for it costs no line of memory of its own.
+//! Keys of up to sixteen bytes where a reference to them would be, and longer ones elsewhere: a key
+//! that lies beside what is kept for it costs no line of memory of its own.
 //!
 //! That short strings are kept in place of the reference is from Umbra (Neumann and Freitag, CIDR
 //! 2020); that the last byte of text, which is never above 0xBF in UTF-8, may say the length of

@@ -35,13 +35,6 @@ impl<K: Key, V: Record> Grouped<K, V> {
     fn goes_through(&self) -> bool {
         self.keys.len() > 0
     }
-
-    /// Makes groups of rows that were to go through.
-    fn group(&mut self) -> Result<()> {
-        self.groups.ids(&self.keys, &mut self.ids)?;
-        self.keys.clear();
-        Ok(())
-    }
 }
 
 impl<K: Key, V: Record> GroupByKey<K, V> {
@@ -66,9 +59,7 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
 
     fn push(&self, partial: &mut Grouped<K, V>, chunk: &AnyChunk) -> Result<()> {
         let (keys, values) = &columns::<(K, V)>(chunk).members;
-        let is_first = partial.values.len() == 0;
-        let goes_through = self.goes_through.as_ref().filter(|_| is_first);
-        if goes_through.map_or(partial.goes_through(), |it| it.load(Ordering::Relaxed)) {
+        if self.goes_through.as_ref().is_some_and(|it| it.load(Ordering::Relaxed)) {
             partial.keys.append(keys);
         } else {
             partial.groups.ids(keys, &mut partial.ids)?;
@@ -78,25 +69,11 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
     }
 
     fn merge(&self, into: &mut Grouped<K, V>, later: &mut Grouped<K, V>) -> Result<()> {
-        if into.values.len() == 0 {
-            std::mem::swap(into, later);
-        }
-        if later.values.len() == 0 {
-            return Ok(());
-        }
-        // What is said may have changed between two chunks of a batch.
-        if into.goes_through() != later.goes_through() {
-            let through = if into.goes_through() { &mut *into } else { &mut *later };
-            through.group()?;
-        }
-        if into.goes_through() {
-            into.keys.append(&later.keys);
-        } else {
-            let (mut keys, mut ids) = (K::Columns::default(), Vec::new());
-            later.groups.keys(&mut keys);
-            into.groups.ids(&keys, &mut ids)?;
-            into.ids.extend(later.ids.iter().map(|&id| ids[id as usize]));
-        }
+        let (mut keys, mut ids) = (K::Columns::default(), Vec::new());
+        later.groups.keys(&mut keys);
+        into.groups.ids(&keys, &mut ids)?;
+        into.ids.extend(later.ids.iter().map(|&id| ids[id as usize]));
+        into.keys.append(&later.keys);
         into.values.append(&later.values);
         Ok(())
     }
@@ -106,6 +83,8 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
         let columns = Arc::get_mut(&mut groups).expect("reuse() gives unshared columns");
         let (keys, lists) = &mut columns.members;
         if partial.goes_through() {
+            // The batch before it decides, which has ended when it begins.
+            assert!(partial.ids.is_empty(), "all rows of a batch go through, or none does");
             std::mem::swap(keys, &mut partial.keys);
             lists.push_each(&partial.values);
         } else {
@@ -156,6 +135,8 @@ pub(super) fn push_grouped<V: Record>(
 
 #[cfg(test)]
 mod tests {
+    use std::panic::catch_unwind;
+
     use super::*;
     use crate::record::Batch;
 
@@ -197,11 +178,10 @@ mod tests {
         for second in 0..=3 {
             assert_eq!(grouped(&[false; 3], second), whole(3));
             assert_eq!(grouped(&[true; 3], second), rows(3));
-            // The first chunk of a partial decides, and both do as one that groups.
-            let (first_only, last_only) = ([true, false, false], [false, false, true]);
-            let all_through = second == 0 || second == 3;
-            assert_eq!(grouped(&first_only, second), if all_through { rows(3) } else { whole(3) });
-            assert_eq!(grouped(&last_only, second), whole(3));
+            // That there is no such batch is not taken on trust.
+            for said in [[true, false, false], [false, false, true]] {
+                assert!(catch_unwind(|| grouped(&said, second)).is_err());
+            }
         }
     }
 }

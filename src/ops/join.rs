@@ -110,7 +110,7 @@ fn rows<T: Record>(
     row: usize,
     may_miss: bool,
 ) -> impl Iterator<Item = u32> + Clone {
-    let (start, len) = lists.row(row);
-    let absent = (len == 0 && may_miss).then_some(ABSENT);
-    (start as u32..(start + len) as u32).chain(absent)
+    let range = lists.range(row);
+    let absent = (range.is_empty() && may_miss).then_some(ABSENT);
+    (range.start as u32..range.end as u32).chain(absent)
 }

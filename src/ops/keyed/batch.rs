@@ -7,15 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tidemill_kernels::{Stamped, prefetch_row};
 
 use super::repeats::Repeats;
-use super::table::{Held, ROWS, Slot, Table, Trash, place_of, slot_of};
+use super::table::{Found, ROWS, Slot, Table, Trash, place_of, slot_of};
 use super::time_index::{Links, TimeIndex};
 use crate::config::check_retained;
 use crate::error::Result;
 use crate::record::{Columns, Groups, Key, Record};
 use crate::record::{hash_of, too_many_keys};
-
-/// Keys that are hashed before the first of them is looked up.
-const HASHED_AHEAD: usize = 64;
 
 /// Entries whose memory is asked for before it is their turn.
 const ENTRIES_AHEAD: usize = 16;
@@ -97,15 +94,6 @@ struct Move<K> {
     slot: Slot,
     hash: u64,
     key: K,
-}
-
-/// A key that is looked for, and where it probably is.
-#[derive(Copy, Clone)]
-struct Search<R> {
-    row: u32,
-    key: R,
-    hash: u64,
-    guess: Option<Slot>,
 }
 
 /// What is kept of each slot beside the table.
@@ -326,7 +314,7 @@ impl<K: Key, S: Record> BatchState<K, S> {
             let key = keys.get(row as usize);
             (row, key, hash_of::<K>(key))
         });
-        search(table, rows, |_, key, hash, found| {
+        table.search(rows, |_, key, hash, found| {
             self.enter_new(key, hash, found);
         });
         self.first_rows = first_rows;
@@ -387,7 +375,8 @@ impl<K: Key, S: Record> BatchState<K, S> {
         for entry in &self.entries {
             match (&entry.new, entry.place) {
                 (New::Gone, Place::Slot(slot)) => {
-                    let key = table.key(slot);
+                    let stamped = table.stamped(slot).expect("a hole has no entry");
+                    let key = table.key(slot, stamped);
                     self.removed.push((hash_of::<K>(key), slot));
                     self.bytes_added -= K::byte_len(key) as isize;
                 }
@@ -523,48 +512,6 @@ impl<K: Key, S: Record> BatchState<K, S> {
             self.fresh.shrink_to(room / 2);
             self.scratch.shrink_to(room / 2);
             self.first_rows.shrink_to(room / 2);
-        }
-    }
-}
-
-/// What was found of a key: its slot, and what is there.
-pub(super) type Found<'a, K, S> = Option<(Slot, &'a Stamped<Held<K, S>>)>;
-
-/// Looks for the keys of these rows, of which the hashes are given, and calls `each` with what was
-/// found of each.
-pub(super) fn search<'a, K: Key, S: Record>(
-    table: &'a Table<K, S>,
-    mut rows: impl Iterator<Item = (u32, K::Ref<'a>, u64)>,
-    mut each: impl FnMut(u32, K::Ref<'a>, u64, Found<'a, K, S>),
-) {
-    let mut searches = [None; HASHED_AHEAD];
-    // A pass for each step that waits for memory, so that the misses of several keys overlap.
-    loop {
-        let hashed = searches.iter_mut().zip(&mut rows).map(|(search, (row, key, hash))| {
-            table.prefetch_home(hash);
-            *search = Some(Search { row, key, hash, guess: None });
-        });
-        let count = hashed.count();
-        let searches = &mut searches[..count];
-        for Search { hash, guess, .. } in searches.iter_mut().flatten() {
-            *guess = table.guess(*hash);
-            guess.iter().for_each(|&slot| table.prefetch_with_key(slot));
-        }
-        // Few keys are not where their search begins, but one that waits alone waits long.
-        for Search { hash, guess, .. } in searches.iter_mut().flatten() {
-            if guess.is_none() {
-                *guess = table.guess_after(*hash);
-                guess.iter().for_each(|&slot| table.prefetch_with_key(slot));
-            }
-        }
-        let guesses = searches.iter().flatten().filter_map(|search| search.guess);
-        guesses.for_each(|slot| table.prefetch_key(slot));
-        for &Search { row, key, hash, guess } in searches.iter().flatten() {
-            let guessed = guess.and_then(|slot| Some((slot, table.stamped_of(slot, key)?)));
-            each(row, key, hash, guessed.or_else(|| table.find(hash, key)));
-        }
-        if count < HASHED_AHEAD {
-            break;
         }
     }
 }

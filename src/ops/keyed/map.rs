@@ -95,7 +95,7 @@ where
                 is_timing_out: true,
                 is_removed: false,
             };
-            (self.0)(turn.time, table.key(slot), None, &mut state, &mut out);
+            (self.0)(turn.time, table.key(slot, stamped), None, &mut state, &mut out);
             state.set(None);
         }
         columns_out.freeze();

@@ -23,12 +23,11 @@ pub(super) struct Repeats {
 const ALONE: u32 = u32::MAX;
 
 /// The rows with a row's key.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum WithKey {
+pub(super) enum WithKey<R> {
     /// It is the only one.
     One,
-    /// It is the first one of all these.
-    First(Vec<u32>),
+    /// It is the first one, and these follow.
+    First(R),
     /// It is not the first one.
     Later,
 }
@@ -70,27 +69,28 @@ impl Repeats {
 
     /// The rows with the key of this one, which are found among those with its hash.
     #[inline]
-    pub(super) fn with_key<K: Key>(&self, keys: &K::Columns, row: u32) -> WithKey {
-        match self.first_of[row as usize] {
-            ALONE => WithKey::One,
-            first => self.among::<K>(keys, first, row),
+    pub(super) fn with_key<'a, K: Key>(
+        &'a self,
+        keys: &'a K::Columns,
+        row: u32,
+    ) -> WithKey<impl Iterator<Item = u32> + use<'a, K>> {
+        let first = self.first_of[row as usize];
+        if first == ALONE {
+            return WithKey::One;
         }
-    }
-
-    fn among<K: Key>(&self, keys: &K::Columns, first: u32, row: u32) -> WithKey {
         let start = self.again.partition_point(|&(of, _)| of < first);
-        let again = self.again[start..].iter().take_while(|&&(of, _)| of == first);
+        let again = self.again[start..].iter().take_while(move |&&(of, _)| of == first);
         let all = std::iter::once(first).chain(again.map(|&(_, row)| row));
         // A row has its own key even where an equality of a program's own says otherwise.
-        let is_same = |&other: &u32| {
+        let is_same = move |&other: &u32| {
             other == row || K::same(keys.get(other as usize), keys.get(row as usize))
         };
         let mut rows = all.filter(is_same).peekable();
-        if rows.peek() != Some(&row) {
-            return WithKey::Later;
+        match rows.next() {
+            Some(first) if first == row && rows.peek().is_none() => WithKey::One,
+            Some(first) if first == row => WithKey::First(rows),
+            _ => WithKey::Later,
         }
-        let rows: Vec<u32> = rows.collect();
-        if rows.len() == 1 { WithKey::One } else { WithKey::First(rows) }
     }
 }
 
@@ -120,12 +120,14 @@ mod tests {
             assert_eq!(repeats.hashes()[row], hash_of::<K>(keys.get(row)));
             let rows = (0u32..).zip(numbers).filter(|(_, other)| *other == number);
             let rows: Vec<u32> = rows.map(|(row, _)| row).collect();
-            let expected = match rows[0] as usize {
-                _ if rows.len() == 1 => WithKey::One,
-                first if first == row => WithKey::First(rows),
-                _ => WithKey::Later,
-            };
-            assert_eq!(repeats.with_key::<K>(&keys, row as u32), expected);
+            match repeats.with_key::<K>(&keys, row as u32) {
+                WithKey::One => assert_eq!(rows, [row as u32]),
+                WithKey::First(later) => {
+                    assert!(rows.len() > 1 && rows[0] == row as u32);
+                    assert!(later.eq(rows[1..].iter().copied()));
+                }
+                WithKey::Later => assert!(rows[0] < row as u32),
+            }
         }
     }
 
@@ -148,7 +150,7 @@ mod tests {
         numbers.iter().for_each(|&number| keys.push(number));
         repeats.read::<u64>(&keys);
         for row in 0..numbers.len() as u32 {
-            assert_eq!(repeats.with_key::<u64>(&keys, row), WithKey::One);
+            assert!(matches!(repeats.with_key::<u64>(&keys, row), WithKey::One));
         }
     }
 

@@ -199,7 +199,7 @@ fn save_slots<K: Key, S: Record>(
                 None => changes.remove(number),
                 Some(stamped) => changes.put(number, |out| {
                     push_varint(last_touched(stamped), out);
-                    K::save(table.key(slot), out);
+                    K::save(table.key(slot, stamped), out);
                     S::save(stamped.value().state.to_ref(), out);
                 }),
             }

@@ -32,6 +32,9 @@ pub(super) fn place_of(slot: Slot) -> (usize, usize) {
     (slot as usize / ROWS, slot as usize % ROWS)
 }
 
+/// Keys that wait until the index has asked for its memory.
+const HASHED_AHEAD: usize = 64;
+
 pub(super) struct Table<K: Key, S> {
     index: HashIndex,
     segments: Vec<Segment<K, S>>,
@@ -65,6 +68,18 @@ pub(super) struct Held<K: Key, S> {
 }
 
 type Place<K> = <<K as Key>::Store as KeyStore<K>>::Place;
+
+/// What was found of a key: its slot, and what is there.
+pub(super) type Found<'a, K, S> = Option<(Slot, &'a Stamped<Held<K, S>>)>;
+
+/// A key that is looked for, and where it probably is.
+#[derive(Copy, Clone)]
+struct Search<R> {
+    row: u32,
+    key: R,
+    hash: u64,
+    guess: Option<Slot>,
+}
 
 impl<K: Key, S> Segment<K, S> {
     fn new() -> Self {
@@ -131,18 +146,6 @@ impl<K: Key, S> Table<K, S> {
         self.index.prefetch(hash);
     }
 
-    /// The slot where a key is probably found, once its home is there.
-    #[inline]
-    pub(super) fn guess(&self, hash: u64) -> Option<Slot> {
-        self.index.guess(hash)
-    }
-
-    /// The same for a key that was not guessed, once more memory is there.
-    #[inline]
-    pub(super) fn guess_after(&self, hash: u64) -> Option<Slot> {
-        self.index.guess_after(hash)
-    }
-
     /// Asks for the memory of a slot.
     #[inline]
     pub(super) fn prefetch(&self, slot: Slot) {
@@ -169,7 +172,7 @@ impl<K: Key, S> Table<K, S> {
     }
 
     /// The slot of a key, and what is there.
-    pub(super) fn find(&self, hash: u64, key: K::Ref<'_>) -> Option<(Slot, &Stamped<Held<K, S>>)> {
+    pub(super) fn find(&self, hash: u64, key: K::Ref<'_>) -> Found<'_, K, S> {
         let mut found = None;
         let slot = self.index.find(hash, |slot| {
             found = self.stamped_of(slot, key);
@@ -178,27 +181,58 @@ impl<K: Key, S> Table<K, S> {
         slot.zip(found)
     }
 
+    /// Looks for the keys of these rows, of which the hashes are given, and calls `each` with what
+    /// was found of each.
+    pub(super) fn search<'a>(
+        &'a self,
+        mut rows: impl Iterator<Item = (u32, K::Ref<'a>, u64)>,
+        mut each: impl FnMut(u32, K::Ref<'a>, u64, Found<'a, K, S>),
+    ) {
+        let mut searches = [None; HASHED_AHEAD];
+        // A pass for each step that waits for memory, so that the misses of several keys overlap.
+        loop {
+            let hashed = searches.iter_mut().zip(&mut rows).map(|(search, (row, key, hash))| {
+                self.index.prefetch(hash);
+                *search = Some(Search { row, key, hash, guess: None });
+            });
+            let count = hashed.count();
+            let searches = &mut searches[..count];
+            for Search { hash, guess, .. } in searches.iter_mut().flatten() {
+                *guess = self.index.guess(*hash);
+                guess.iter().for_each(|&slot| self.prefetch_with_key(slot));
+            }
+            // Few keys are not where their search begins, but one that waits alone waits long.
+            for Search { hash, guess, .. } in searches.iter_mut().flatten() {
+                if guess.is_none() {
+                    *guess = self.index.guess_after(*hash);
+                    guess.iter().for_each(|&slot| self.prefetch_with_key(slot));
+                }
+            }
+            let guesses = searches.iter().flatten().filter_map(|search| search.guess);
+            guesses.for_each(|slot| self.prefetch_key(slot));
+            for &Search { row, key, hash, guess } in searches.iter().flatten() {
+                let guessed = guess.and_then(|slot| Some((slot, self.stamped_of(slot, key)?)));
+                each(row, key, hash, guessed.or_else(|| self.find(hash, key)));
+            }
+            if count < HASHED_AHEAD {
+                break;
+            }
+        }
+    }
+
     /// The state of a slot with its stamp, if it is that of this key.
     #[inline]
-    pub(super) fn stamped_of(&self, slot: Slot, key: K::Ref<'_>) -> Option<&Stamped<Held<K, S>>> {
+    fn stamped_of(&self, slot: Slot, key: K::Ref<'_>) -> Option<&Stamped<Held<K, S>>> {
         let (segment, row) = place_of(slot);
         let Segment { keys, slots, .. } = self.segments.get(segment)?;
         slots.get(row).filter(|slot| K::same(keys.get(&slot.value().place, row), key))
     }
 
-    /// The key of a slot that is no hole, and its state.
+    /// The key of a slot, of which what is there is given.
     #[inline]
-    pub(super) fn get(&self, slot: Slot) -> (K::Ref<'_>, &S) {
+    pub(super) fn key<'a>(&'a self, slot: Slot, stamped: &'a Stamped<Held<K, S>>) -> K::Ref<'a> {
         let (segment, row) = place_of(slot);
-        let Segment { keys, slots, .. } = &self.segments[segment];
-        let held = slots.get(row).expect("a hole has no key").value();
-        (keys.get(&held.place, row), &held.state)
-    }
-
-    /// The key of a slot that is no hole.
-    #[inline]
-    pub(super) fn key(&self, slot: Slot) -> K::Ref<'_> {
-        self.get(slot).0
+        self.segments[segment].keys.get(&stamped.value().place, row)
     }
 
     /// The state of a key, or nothing in a hole.
@@ -374,9 +408,6 @@ struct Added {
     stamp: u64,
     slot: Slot,
 }
-
-/// Keys that wait until the index has asked for its memory.
-const HASHED_AHEAD: usize = 64;
 
 /// Keys that the thread of the indexes is given at once, and how many times it may be behind.
 const ADDED: usize = 1 << 12;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::batch::{New, has_entry, search};
+use super::batch::{New, has_entry};
 use super::repeats::WithKey;
 use super::{At, Step};
 use crate::error::Result;
@@ -95,22 +95,24 @@ where
             let hashes = repeats.hashes().iter().enumerate();
             let rows = hashes.map(|(row, &hash)| (row as u32, keys.get(row), hash));
             let mut of_all = ListColumn::<V>::default();
-            search(table, rows, |row, key, hash, found| {
+            table.search(rows, |row, key, hash, found| {
                 let with_key = repeats.with_key::<K>(keys, row);
-                if with_key == WithKey::Later {
+                if matches!(with_key, WithKey::Later) {
                     return;
                 }
                 let entry = batch.enter_new(key, hash, found) as usize;
                 let (new, row) = (&mut batch.entries[entry].new, row as usize);
                 // A key stays the one that it was first, whatever else is equal to it.
                 let held = || match found {
-                    Some((slot, stamped)) => (table.key(slot), Some(&stamped.value().state)),
+                    Some((slot, stamped)) => {
+                        (table.key(slot, stamped), Some(&stamped.value().state))
+                    }
                     None => (keys.get(row), None),
                 };
-                batch.bytes_added += if let WithKey::First(rows) = with_key {
-                    let items = rows.iter().flat_map(|&row| values.range(row as usize));
+                batch.bytes_added += if let WithKey::First(later) = with_key {
+                    let rows = std::iter::once(row).chain(later.map(|row| row as usize));
                     of_all.clear();
-                    of_all.push_rows(values.items(), items);
+                    of_all.push_rows(values.items(), rows.flat_map(|row| values.range(row)));
                     self.update::<K, S>(turn.time, held(), of_all.get(0), new, out)
                 } else {
                     self.update::<K, S>(turn.time, held(), values.get(row), new, out)
