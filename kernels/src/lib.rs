@@ -22,6 +22,7 @@ mod extrema;
 mod fields;
 pub mod grouped;
 mod hash_index;
+mod huge;
 mod isa;
 mod key_decimals;
 mod level;

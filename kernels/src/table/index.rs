@@ -6,8 +6,8 @@
 //! a look at any key.
 
 use super::hash::Tag;
-use super::huge;
 use super::prefetch::prefetch;
+use crate::huge;
 
 /// Top bits of a tag that all keys of a segment share.
 const INDEX_BITS: u32 = 6;

@@ -1,8 +1,8 @@
 //! Keys and their numbers in the order in which they came, in chunks of one huge page each: an
 //! entry never moves, so growing costs a page fault every 87,000 keys and nothing else.
 
-use super::huge::HugePage;
 use super::prefetch::prefetch;
+use crate::huge::HugePage;
 
 /// Where an entry is: chunk and number within. Good until the log is cleared.
 pub(super) type Place = u32;

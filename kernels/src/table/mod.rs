@@ -8,7 +8,6 @@ mod dense;
 mod dense_batch;
 mod emit;
 mod hash;
-mod huge;
 mod index;
 mod log;
 mod merge;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tidemill_kernels::{Stamped, prefetch_row};
 
 use super::repeats::Repeats;
-use super::table::{Found, ROWS, Slot, Table, Trash, place_of, slot_of};
+use super::table::{Found, ROWS, Slot, Table, Trash, place_of};
 use super::time_index::{Links, TimeIndex};
 use crate::config::check_retained;
 use crate::error::Result;
@@ -272,24 +272,19 @@ impl<K: Key, S: Record> BatchState<K, S> {
     pub(super) fn begin(&mut self, time: u64, table: &Table<K, S>) {
         self.time = time;
         let budget = MOVES + self.removed_before;
-        let mut row = self.cleaned_to;
-        for (place, segment) in table.sparse().enumerate() {
-            let Some(segment) = segment else {
-                (self.cleaned, row) = ((place + 1, 0), 0);
-                continue;
-            };
-            let number = table.sparse_number(place);
-            for row in row..segment.len() {
+        let mut done = self.cleaned_to;
+        for (place, slots) in table.sparse().enumerate() {
+            for (row, slot) in slots.enumerate().skip(done) {
                 if self.moves.len() == budget {
                     self.cleaned = (place, row);
                     return;
                 }
-                if let Some(key) = segment.key(row) {
-                    let (slot, hash) = (slot_of(number, row), hash_of::<K>(key));
-                    self.moves.push(Move { slot, hash, key: K::from_ref(key) });
+                if let Some(stamped) = table.stamped(slot) {
+                    let key = table.key(slot, stamped);
+                    self.moves.push(Move { slot, hash: hash_of::<K>(key), key: K::from_ref(key) });
                 }
             }
-            (self.cleaned, row) = ((place + 1, 0), 0);
+            (self.cleaned, done) = ((place + 1, 0), 0);
         }
     }
 

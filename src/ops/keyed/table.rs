@@ -1,10 +1,11 @@
 //! The table of a keyed state: keys and states by slot, and an index from a key's hash to its slot.
 //!
-//! Slots lie in segments of a fixed size, so that growth moves nothing but a part of the index. A
-//! key that is removed leaves a hole; a segment that is mostly holes is emptied bit by bit, and
-//! used again.
+//! Slots do not move, so that growth moves nothing but a part of the index. A key that is removed
+//! leaves a hole; a segment, so many slots, that is mostly holes is emptied bit by bit, and used
+//! again.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tidemill_kernels::{HashIndex, Slots, Stamped};
@@ -12,8 +13,8 @@ use tidemill_kernels::{HashIndex, Slots, Stamped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Key, KeyStore, Record, hash_of};
 
-/// Rows of a segment: as many as are worth an allocation, few enough that a segment is made in no
-/// time.
+/// Rows of a segment: as many as are worth an allocation for their keys, few enough that a segment
+/// is emptied soon.
 pub(super) const ROWS: usize = if cfg!(test) { 64 } else { 1 << 13 };
 
 /// Keys that a table can hold: with as many holes as keys, slots are numbers of 32 bits.
@@ -37,7 +38,10 @@ const HASHED_AHEAD: usize = 64;
 
 pub(super) struct Table<K: Key, S> {
     index: HashIndex,
-    segments: Vec<Segment<K, S>>,
+    /// Nothing where a key was removed. A stamp is when the key was last touched, in milliseconds,
+    /// and while a batch runs, whether it has an entry for the key.
+    slots: Slots<Held<K, S>>,
+    segments: Vec<Segment<K>>,
     /// The segment that has room.
     open: Option<usize>,
     /// Segments without a key.
@@ -49,11 +53,11 @@ pub(super) struct Table<K: Key, S> {
     key_bytes: usize,
 }
 
-pub(super) struct Segment<K: Key, S> {
+/// So many slots in a row, and what their keys have beside them.
+struct Segment<K: Key> {
     keys: K::Store,
-    /// Nothing where a key was removed. A stamp is when the key was last touched, in milliseconds,
-    /// and while a batch runs, whether it has an entry for the key.
-    slots: Slots<Held<K, S>>,
+    /// Slots that have had a key since the segment was last empty, or that never get one.
+    len: usize,
     live: usize,
     /// Bytes that its keys have beside their slots, once there is no room for more.
     key_bytes: usize,
@@ -81,26 +85,9 @@ struct Search<R> {
     guess: Option<Slot>,
 }
 
-impl<K: Key, S> Segment<K, S> {
+impl<K: Key> Segment<K> {
     fn new() -> Self {
-        let (keys, slots) = (K::Store::default(), Slots::with_capacity(ROWS));
-        Segment { keys, slots, live: 0, key_bytes: 0, is_listed: false }
-    }
-
-    fn push(&mut self, place: Place<K>, state: S, stamp: u64) {
-        self.slots.push(Held { place, state }, stamp);
-        self.live += 1;
-    }
-
-    /// The number of slots, holes among them.
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// The key of a row; nothing in a hole.
-    #[inline]
-    pub(super) fn key(&self, row: usize) -> Option<K::Ref<'_>> {
-        self.slots.get(row).map(|slot| self.keys.get(&slot.value().place, row))
+        Segment { keys: K::Store::default(), len: 0, live: 0, key_bytes: 0, is_listed: false }
     }
 }
 
@@ -115,6 +102,7 @@ impl<K: Key, S> Table<K, S> {
     pub(super) fn new() -> Self {
         Table {
             index: HashIndex::new(),
+            slots: Slots::new(),
             segments: Vec::new(),
             open: None,
             free: Vec::new(),
@@ -136,9 +124,8 @@ impl<K: Key, S> Table<K, S> {
 
     /// Bytes that belong to keys and the index, and to the states' own size.
     pub(super) fn memory_bytes(&self) -> usize {
-        let slots = self.segments.iter().map(|segment| segment.slots.memory_bytes());
         let open = self.open.map_or(0, |open| self.segments[open].keys.byte_len());
-        self.key_bytes + open + slots.sum::<usize>() + self.index.memory_bytes()
+        self.key_bytes + open + self.slots.memory_bytes() + self.index.memory_bytes()
     }
 
     /// Asks for the memory where the search for a key begins.
@@ -149,15 +136,14 @@ impl<K: Key, S> Table<K, S> {
     /// Asks for the memory of a slot.
     #[inline]
     pub(super) fn prefetch(&self, slot: Slot) {
-        let (segment, row) = place_of(slot);
-        self.segments[segment].slots.prefetch(row);
+        self.slots.prefetch(slot as usize);
     }
 
     /// Asks for the memory of a slot whose key is wanted, too.
     #[inline]
     pub(super) fn prefetch_with_key(&self, slot: Slot) {
+        self.prefetch(slot);
         let (segment, row) = place_of(slot);
-        self.segments[segment].slots.prefetch(row);
         self.segments[segment].keys.prefetch_place(row);
     }
 
@@ -165,9 +151,10 @@ impl<K: Key, S> Table<K, S> {
     #[inline]
     pub(super) fn prefetch_key(&self, slot: Slot) {
         let (segment, row) = place_of(slot);
-        let Segment { keys, slots, .. } = &self.segments[segment];
+        let keys = &self.segments[segment].keys;
         if !keys.is_inline() {
-            slots.get(row).iter().for_each(|slot| keys.prefetch(&slot.value().place, row));
+            let stamped = self.stamped(slot);
+            stamped.iter().for_each(|stamped| keys.prefetch(&stamped.value().place, row));
         }
     }
 
@@ -223,9 +210,7 @@ impl<K: Key, S> Table<K, S> {
     /// The state of a slot with its stamp, if it is that of this key.
     #[inline]
     fn stamped_of(&self, slot: Slot, key: K::Ref<'_>) -> Option<&Stamped<Held<K, S>>> {
-        let (segment, row) = place_of(slot);
-        let Segment { keys, slots, .. } = self.segments.get(segment)?;
-        slots.get(row).filter(|slot| K::same(keys.get(&slot.value().place, row), key))
+        self.stamped(slot).filter(|stamped| K::same(self.key(slot, stamped), key))
     }
 
     /// The key of a slot, of which what is there is given.
@@ -244,17 +229,17 @@ impl<K: Key, S> Table<K, S> {
     /// The state of a key with its stamp, or nothing in a hole.
     #[inline]
     pub(super) fn stamped(&self, slot: Slot) -> Option<&Stamped<Held<K, S>>> {
-        let (segment, row) = place_of(slot);
-        self.segments.get(segment)?.slots.get(row)
+        self.slots.get(slot as usize)
     }
 
     /// The slots that have a key.
     pub(super) fn slots(&self) -> impl Iterator<Item = (Slot, K::Ref<'_>, &Stamped<Held<K, S>>)> {
         self.segments.iter().enumerate().flat_map(|(number, segment)| {
-            let rows = segment.slots.iter().enumerate();
-            rows.filter_map(move |(row, slot)| {
-                let slot = slot?;
-                Some((slot_of(number, row), segment.keys.get(&slot.value().place, row), slot))
+            let first = number * ROWS;
+            let rows = self.slots.range(first..first + segment.len).enumerate();
+            rows.filter_map(move |(row, stamped)| {
+                let key = segment.keys.get(&stamped?.value().place, row);
+                Some((slot_of(number, row), key, stamped?))
             })
         })
     }
@@ -268,9 +253,7 @@ impl<K: Key, S> Table<K, S> {
 
     /// Puts a state in the place of another one, which it gives back.
     pub(super) fn replace(&mut self, slot: Slot, state: &mut S, stamp: u64) {
-        let (segment, row) = place_of(slot);
-        let old = self.segments[segment].slots.get_mut(row);
-        let old = old.expect("a hole has no state to replace");
+        let old = self.slots.get_mut(slot as usize).expect("a hole has no state to replace");
         std::mem::swap(&mut old.value_mut().state, state);
         old.set_stamp(stamp);
     }
@@ -306,19 +289,17 @@ impl<K: Key, S> Table<K, S> {
         (to, stamp)
     }
 
-    /// Segments that are worth emptying, and are still those that they were found as.
-    pub(super) fn sparse(&self) -> impl Iterator<Item = Option<&Segment<K, S>>> {
-        let sparse = self.sparse.iter();
-        sparse.map(|&number| self.is_sparse(number).then_some(&self.segments[number]))
+    /// The slots of segments that are worth emptying; none of one that is no longer.
+    pub(super) fn sparse(&self) -> impl Iterator<Item = Range<Slot>> {
+        self.sparse.iter().map(|&number| {
+            let rows = if self.is_sparse(number) { self.segments[number].len } else { 0 };
+            let first = slot_of(number, 0);
+            first..first + rows as Slot
+        })
     }
 
     fn is_sparse(&self, number: usize) -> bool {
         (1..=ROWS / 2).contains(&self.segments[number].live) && self.open != Some(number)
-    }
-
-    /// The number of the sparse segment at this place.
-    pub(super) fn sparse_number(&self, place: usize) -> usize {
-        self.sparse[place]
     }
 
     /// Forgets the first sparse segments, which are done; one that was filled and is sparse again
@@ -333,17 +314,24 @@ impl<K: Key, S> Table<K, S> {
 
     fn push(&mut self, key: K, state: S, stamp: u64) -> Slot {
         let number = self.open_segment();
-        let segment = &mut self.segments[number];
-        let row = segment.len();
-        let place = segment.keys.push(key);
-        segment.push(place, state, stamp);
-        self.live += 1;
-        if row + 1 == ROWS {
+        let slot = slot_of(number, self.segments[number].len);
+        let place = self.segments[number].keys.push(key);
+        self.put(slot, place, state, stamp);
+        if self.segments[number].len == ROWS {
             self.open = None;
             self.close(number);
             self.check_sparse(number);
         }
-        slot_of(number, row)
+        slot
+    }
+
+    /// Fills the next slot of a segment.
+    fn put(&mut self, slot: Slot, place: Place<K>, state: S, stamp: u64) {
+        self.slots.put(slot as usize, Held { place, state }, stamp);
+        let segment = &mut self.segments[place_of(slot).0];
+        segment.len += 1;
+        segment.live += 1;
+        self.live += 1;
     }
 
     fn open_segment(&mut self) -> usize {
@@ -360,14 +348,14 @@ impl<K: Key, S> Table<K, S> {
 
     /// Makes a slot a hole.
     fn take(&mut self, slot: Slot, trash: &mut Vec<K::Store>) -> Option<S> {
-        let (number, row) = place_of(slot);
+        let number = place_of(slot).0;
         let segment = &mut self.segments[number];
-        let held = segment.slots.take(row);
+        let held = self.slots.take(slot as usize);
         segment.live -= 1;
         if self.open != Some(number) {
             if segment.live == 0 {
                 trash.push(std::mem::take(&mut segment.keys));
-                segment.slots.clear();
+                segment.len = 0;
                 self.key_bytes -= std::mem::take(&mut segment.key_bytes);
                 self.free.push(number);
             } else if segment.live == ROWS / 2 {
@@ -459,25 +447,27 @@ impl<K: Key, S: Record> Filling<K, S> {
     /// says how many bytes they are by what they say of themselves.
     pub(super) fn load(&mut self, slot: Slot, stamp: u64, from: &mut &[u8]) -> Result<usize> {
         let (number, row) = place_of(slot);
-        let Table { segments, live, .. } = &mut self.table;
+        let Table { segments, slots, .. } = &mut self.table;
         while segments.len() <= number {
             segments.push(Segment::new());
         }
+        while slots.len() < slot as usize {
+            slots.push_hole();
+        }
         let segment = &mut segments[number];
-        if segment.len() < row {
+        if segment.len < row {
             let mut ahead = *from;
             let key = K::load(&mut ahead)?;
-            while segment.len() < row {
+            while segment.len < row {
                 segment.keys.push_hole(key.to_ref());
-                segment.slots.push_hole();
+                segment.len += 1;
             }
         }
         let (place, state) = (segment.keys.load(from)?, S::load(from)?);
         let key = segment.keys.get(&place, row);
         let bytes = K::byte_len(key) + S::byte_len(state.to_ref());
         self.added.push(Added { hash: hash_of::<K>(key), stamp, slot });
-        segment.push(place, state, stamp);
-        *live += 1;
+        self.table.put(slot, place, state, stamp);
         if self.added.len() == ADDED {
             self.send_added();
         }
@@ -490,7 +480,7 @@ impl<K: Key, S: Record> Filling<K, S> {
         let table = &mut self.table;
         let last = table.segments.len().checked_sub(1);
         for number in 0..table.segments.len() {
-            if Some(number) == last && table.segments[number].len() < ROWS {
+            if Some(number) == last && table.segments[number].len < ROWS {
                 table.open = Some(number);
             } else if table.segments[number].live == 0 {
                 table.free.push(number);
@@ -522,12 +512,15 @@ impl<K: Key, S> Table<K, S> {
 
     /// Whether the counts are what they count.
     pub(super) fn is_consistent(&self) -> bool {
-        let count = |segment: &Segment<K, S>| segment.slots.iter().flatten().count();
+        let count = |number: &usize| {
+            let (first, segment) = (number * ROWS, &self.segments[*number]);
+            self.slots.range(first..first + segment.len).flatten().count()
+        };
         let bytes: usize = self.segments.iter().map(|segment| segment.keys.byte_len()).sum();
         let open = self.open.map_or(0, |open| self.segments[open].keys.byte_len());
-        let are_live = self.segments.iter().all(|segment| count(segment) == segment.live);
-        let live: usize = self.segments.iter().map(count).sum();
-        let are_free = self.free.iter().all(|&number| self.segments[number].slots.is_empty());
+        let are_live = (0..self.segments.len()).all(|it| count(&it) == self.segments[it].live);
+        let live = self.slots.range(0..self.slots.len()).flatten().count();
+        let are_free = self.free.iter().all(|&number| self.segments[number].len == 0);
         are_live
             && are_free
             && bytes == self.key_bytes + open
