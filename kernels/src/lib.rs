@@ -29,6 +29,7 @@ mod level;
 mod lines;
 mod multiversion;
 mod number;
+mod same;
 mod slots;
 mod span;
 mod split;
@@ -53,6 +54,7 @@ pub use number::{
     MAX_SCALE, least_decimal, parse_decimal, parse_decimal_at, parse_f64, parse_f64_at, parse_i64,
     parse_i64_at,
 };
+pub use same::same_bytes;
 pub use slots::{Slots, Stamped};
 pub use span::Span;
 pub use split::{Split, split_byte, split_byte_at, split_whitespace, split_whitespace_at};

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
 use hashbrown::DefaultHashBuilder;
-use tidemill_kernels::{HashIndex, TextTable, Vacancy};
+use tidemill_kernels::{HashIndex, TextTable, Vacancy, same_bytes};
 
 use super::{CellKeys, ColumnKeys, Columns, InlineKeys, KeyStore, Record, TextColumn, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -198,8 +198,9 @@ impl Key for String {
         key.hash(state);
     }
 
+    #[inline]
     fn same(left: &str, right: &str) -> bool {
-        left == right
+        same_bytes(left.as_bytes(), right.as_bytes())
     }
 }
 
@@ -211,8 +212,9 @@ impl Key for Vec<u8> {
         key.hash(state);
     }
 
+    #[inline]
     fn same(left: &[u8], right: &[u8]) -> bool {
-        left == right
+        same_bytes(left, right)
     }
 }
 
