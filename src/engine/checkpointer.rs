@@ -94,7 +94,8 @@ impl Checkpointer {
         Ok(Checkpointer { parts, zero, interval, every, waits, writer, last, before, written })
     }
 
-    /// After a batch: makes a checkpoint if one is due and the last one is on disk.
+    /// After a batch: makes a checkpoint if one is due and the last one is on disk. It is written
+    /// once the writer is [woken](Checkpointer::wake_writer).
     pub(super) fn after_batch(&mut self, executor: &mut Executor, time: Time) -> Result<()> {
         if !self.writer.is_idle() {
             return Ok(());
@@ -105,9 +106,17 @@ impl Checkpointer {
         }
         self.make(executor, time)?;
         if self.waits {
+            self.wake_writer();
             self.writer.wait_idle(CHECKPOINT_WAIT_MAX);
         }
         Ok(())
+    }
+
+    /// Has the checkpoint written, if there is one: when nobody waits for the loop any more.
+    pub(super) fn wake_writer(&self) {
+        if !self.writer.is_idle() {
+            self.writer.wake();
+        }
     }
 
     /// Takes back what was gathered for a checkpoint that was not made after all.

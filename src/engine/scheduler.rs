@@ -309,6 +309,9 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 }
                 last = Some(time);
                 control.complete_batch(time);
+                if let Some(checkpointer) = checkpointer {
+                    checkpointer.wake_writer();
+                }
             }
             Next::Blocks => {
                 let is_out_of_blocks = monitor.take_in(|| executor.take_in(&|| control.is_due()));

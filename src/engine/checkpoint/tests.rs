@@ -192,6 +192,7 @@ fn what_fails_time_and_again_is_given_up_by_a_stop() {
     disk.fail(1000);
     let writer = Writer::start(store, |_| {}).unwrap();
     writer.submit(Course::new(1).next(), Vec::new());
+    writer.wake();
     // The test would not end.
     let for_ever = Duration::from_secs(24 * 3600);
     assert!(!writer.wait_idle(for_ever));

@@ -97,11 +97,15 @@ impl Writer {
         !is_busy(&state) && !state.has_ended
     }
 
-    /// Has the rest of a checkpoint gathered and all of it written; to be called when it is idle.
+    /// Has the rest of a checkpoint gathered and all of it written, once the thread is
+    /// [woken](Writer::wake); to be called when it is idle.
     pub(in crate::engine) fn submit(&self, checkpoint: Checkpoint, beside: Vec<Beside>) {
         let mut state = self.shared.lock();
         (state.checkpoint, state.beside) = (Some(checkpoint), beside);
-        drop(state);
+    }
+
+    /// Wakes the thread, which may then run in the place of who does it for some milliseconds.
+    pub(in crate::engine) fn wake(&self) {
         self.shared.changed.notify_all();
     }
 
