@@ -102,10 +102,67 @@ pub(super) struct SlotNotes {
     /// The chains of the time index, by segment; none without a timeout.
     next: Vec<Box<[u32]>>,
     has_links: bool,
-    /// A bit for each slot that has changed since it was saved; none if nothing is saved.
-    changed: Vec<u64>,
+    /// What has changed since it was saved; nothing if nothing is saved.
+    changed: Changed,
     has_changed: bool,
     is_tracking: bool,
+}
+
+/// Slots that have changed: a list, which waits for no memory, and a bit for each slot where the
+/// list would take more memory than these do.
+#[derive(Default)]
+pub(super) struct Changed {
+    listed: Vec<Slot>,
+    words: Vec<u64>,
+}
+
+impl Changed {
+    /// Whether there is room for slots.
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.listed.clear();
+        self.words.fill(0);
+    }
+
+    /// Makes room for slots of so many words.
+    fn reach(&mut self, words: usize) {
+        if self.words.len() < words {
+            self.words.resize(words, 0);
+        }
+    }
+
+    fn is_list_full(&self) -> bool {
+        self.listed.len() * size_of::<Slot>() >= self.words.len() * size_of::<u64>()
+    }
+
+    #[inline]
+    fn add(&mut self, slot: Slot) {
+        if self.is_list_full() {
+            self.words[slot as usize / 64] |= 1 << (slot % 64);
+        } else {
+            self.listed.push(slot);
+        }
+    }
+
+    /// A bit for each slot.
+    pub(super) fn bits(&mut self) -> &[u64] {
+        for slot in self.listed.drain(..) {
+            self.words[slot as usize / 64] |= 1 << (slot % 64);
+        }
+        &self.words
+    }
+
+    /// Adds those of another one, which has no more room.
+    fn add_all(&mut self, other: &mut Changed) {
+        self.words.iter_mut().zip(other.bits()).for_each(|(word, bits)| *word |= bits);
+    }
+
+    fn memory_bytes(&self) -> usize {
+        size_of::<Slot>() * self.listed.capacity() + size_of::<u64>() * self.words.capacity()
+    }
 }
 
 pub(super) struct BatchState<K: Key, S> {
@@ -142,20 +199,20 @@ impl SlotNotes {
         while self.has_links && self.next.len() < segments {
             self.next.push(vec![0; ROWS].into());
         }
-        if self.is_tracking && self.changed.len() < segments * WORDS {
-            self.changed.resize(segments * WORDS, 0);
+        if self.is_tracking {
+            self.changed.reach(segments * WORDS);
         }
     }
 
     pub(super) fn track(&mut self, segments: usize) {
         self.is_tracking = true;
-        self.changed.resize(segments * WORDS, 0);
+        self.changed.reach(segments * WORDS);
     }
 
     #[inline]
     fn changed(&mut self, slot: Slot) {
         if self.is_tracking {
-            self.changed[slot as usize / 64] |= 1 << (slot % 64);
+            self.changed.add(slot);
             self.has_changed = true;
         }
     }
@@ -164,28 +221,31 @@ impl SlotNotes {
     #[inline]
     fn prefetch(&self, slot: Slot) {
         // A walk through page tables for memory that is not there takes as long as any.
-        if self.is_tracking {
-            prefetch_row(&self.changed, slot as usize / 64);
+        if self.is_tracking && self.changed.is_list_full() {
+            prefetch_row(&self.changed.words, slot as usize / 64);
         }
     }
 
-    /// Which slots have changed since the last call, to be saved.
-    pub(super) fn take_changed(&mut self) -> Vec<u64> {
+    /// What has changed since the last call, to be saved; what changes from now on is noted in
+    /// `none`, where nothing is.
+    pub(super) fn take_changed(&mut self, none: &mut Changed) -> Changed {
         if !std::mem::take(&mut self.has_changed) {
-            return Vec::new();
+            return Changed::default();
         }
-        let fresh = vec![0; self.changed.len()];
+        let mut fresh = std::mem::take(none);
+        fresh.reach(self.changed.words.len());
         std::mem::replace(&mut self.changed, fresh)
     }
 
-    /// Slots that were not saved after all have changed.
-    pub(super) fn give_back(&mut self, changed: &[u64]) {
+    /// What was not saved after all has changed.
+    pub(super) fn give_back(&mut self, changed: &mut Changed) {
         self.has_changed |= !changed.is_empty();
-        self.changed.iter_mut().zip(changed).for_each(|(word, bits)| *word |= bits);
+        self.changed.add_all(changed);
     }
 
     fn memory_bytes(&self) -> usize {
-        8 * self.changed.capacity() + 4 * ROWS * self.next.len()
+        // Twice what has changed, as what was saved keeps its memory.
+        2 * self.changed.memory_bytes() + 4 * ROWS * self.next.len()
     }
 }
 
