@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::{BytesCell, TextBuffer, TextCell, same_bytes};
+use crate::{BytesCell, TextBuffer, TextCell};
 
 #[test]
 fn cells_are_what_they_were_made_of() {
@@ -60,22 +60,4 @@ fn a_cell_is_of_its_buffer() {
     let mut bytes = TextBuffer::new();
     bytes.extend_from_bytes(&[0xFF; 40]);
     assert!(catch_unwind(AssertUnwindSafe(|| cell.str(&bytes).len())).is_err(), "no text");
-}
-
-#[test]
-fn the_same_bytes_are_those_that_are_equal() {
-    let bytes: Vec<u8> = (0..70).map(|at: u8| at.wrapping_mul(37)).collect();
-    for len in 0..bytes.len() {
-        // Of which one ends where its memory does.
-        let (left, right) = (&bytes[..len], bytes[..len].to_vec().into_boxed_slice());
-        assert!(same_bytes(left, &right), "{len}");
-        assert!(!same_bytes(left, &bytes[..len + 1]) && !same_bytes(&bytes[..len + 1], left));
-        for at in 0..len {
-            for bit in 0..8 {
-                let mut other = right.clone();
-                other[at] ^= 1 << bit;
-                assert!(!same_bytes(left, &other), "{len} bytes, another at {at}");
-            }
-        }
-    }
 }

@@ -8,6 +8,7 @@ mod decimals;
 mod fields;
 mod naive;
 mod numbers;
+mod same;
 mod slots;
 mod table;
 mod text;

@@ -97,6 +97,21 @@ fn memory_comes_as_slots_do() {
 }
 
 #[test]
+fn a_page_never_moves() {
+    let mut slots = Slots::new();
+    let mut places = Vec::new();
+    for row in 0..500_000 {
+        slots.put(row, row as u64, 0);
+        // As soon as there is more than half a page of them.
+        if 16 * row > 1 << 20 {
+            places.push((row, std::ptr::from_ref(slots.get(row).unwrap())));
+        }
+    }
+    assert!(places.iter().all(|&(row, place)| std::ptr::eq(slots.get(row).unwrap(), place)));
+    assert_eq!(places[0].1.addr() % (2 << 20), 16 * places[0].0, "it begins where a huge one can");
+}
+
+#[test]
 fn what_there_is_stays_as_it_is() {
     let mut slots = Slots::new();
     let put = |slots: &mut Slots<i32>, row: usize, stamp: u64| {

@@ -102,67 +102,10 @@ pub(super) struct SlotNotes {
     /// The chains of the time index, by segment; none without a timeout.
     next: Vec<Box<[u32]>>,
     has_links: bool,
-    /// What has changed since it was saved; nothing if nothing is saved.
-    changed: Changed,
+    /// A bit for each slot that has changed since it was saved; none if nothing is saved.
+    changed: Vec<u64>,
     has_changed: bool,
     is_tracking: bool,
-}
-
-/// Slots that have changed: a list, which waits for no memory, and a bit for each slot where the
-/// list would take more memory than these do.
-#[derive(Default)]
-pub(super) struct Changed {
-    listed: Vec<Slot>,
-    words: Vec<u64>,
-}
-
-impl Changed {
-    /// Whether there is room for slots.
-    pub(super) fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.listed.clear();
-        self.words.fill(0);
-    }
-
-    /// Makes room for slots of so many words.
-    fn reach(&mut self, words: usize) {
-        if self.words.len() < words {
-            self.words.resize(words, 0);
-        }
-    }
-
-    fn is_list_full(&self) -> bool {
-        self.listed.len() * size_of::<Slot>() >= self.words.len() * size_of::<u64>()
-    }
-
-    #[inline]
-    fn add(&mut self, slot: Slot) {
-        if self.is_list_full() {
-            self.words[slot as usize / 64] |= 1 << (slot % 64);
-        } else {
-            self.listed.push(slot);
-        }
-    }
-
-    /// A bit for each slot.
-    pub(super) fn bits(&mut self) -> &[u64] {
-        for slot in self.listed.drain(..) {
-            self.words[slot as usize / 64] |= 1 << (slot % 64);
-        }
-        &self.words
-    }
-
-    /// Adds those of another one, which has no more room.
-    fn add_all(&mut self, other: &mut Changed) {
-        self.words.iter_mut().zip(other.bits()).for_each(|(word, bits)| *word |= bits);
-    }
-
-    fn memory_bytes(&self) -> usize {
-        size_of::<Slot>() * self.listed.capacity() + size_of::<u64>() * self.words.capacity()
-    }
 }
 
 pub(super) struct BatchState<K: Key, S> {
@@ -199,20 +142,20 @@ impl SlotNotes {
         while self.has_links && self.next.len() < segments {
             self.next.push(vec![0; ROWS].into());
         }
-        if self.is_tracking {
-            self.changed.reach(segments * WORDS);
+        if self.is_tracking && self.changed.len() < segments * WORDS {
+            self.changed.resize(segments * WORDS, 0);
         }
     }
 
     pub(super) fn track(&mut self, segments: usize) {
         self.is_tracking = true;
-        self.changed.reach(segments * WORDS);
+        self.changed.resize(segments * WORDS, 0);
     }
 
     #[inline]
     fn changed(&mut self, slot: Slot) {
         if self.is_tracking {
-            self.changed.add(slot);
+            self.changed[slot as usize / 64] |= 1 << (slot % 64);
             self.has_changed = true;
         }
     }
@@ -221,31 +164,31 @@ impl SlotNotes {
     #[inline]
     fn prefetch(&self, slot: Slot) {
         // A walk through page tables for memory that is not there takes as long as any.
-        if self.is_tracking && self.changed.is_list_full() {
-            prefetch_row(&self.changed.words, slot as usize / 64);
+        if self.is_tracking {
+            prefetch_row(&self.changed, slot as usize / 64);
         }
     }
 
-    /// What has changed since the last call, to be saved; what changes from now on is noted in
-    /// `none`, where nothing is.
-    pub(super) fn take_changed(&mut self, none: &mut Changed) -> Changed {
+    /// Which slots have changed since the last call, to be saved; those that change from now on are
+    /// noted in the memory of `none`, bits of which none is set.
+    pub(super) fn take_changed(&mut self, none: &mut Vec<u64>) -> Vec<u64> {
         if !std::mem::take(&mut self.has_changed) {
-            return Changed::default();
+            return Vec::new();
         }
         let mut fresh = std::mem::take(none);
-        fresh.reach(self.changed.words.len());
+        fresh.resize(self.changed.len(), 0);
         std::mem::replace(&mut self.changed, fresh)
     }
 
-    /// What was not saved after all has changed.
-    pub(super) fn give_back(&mut self, changed: &mut Changed) {
+    /// Slots that were not saved after all have changed.
+    pub(super) fn give_back(&mut self, changed: &[u64]) {
         self.has_changed |= !changed.is_empty();
-        self.changed.add_all(changed);
+        self.changed.iter_mut().zip(changed).for_each(|(word, bits)| *word |= bits);
     }
 
     fn memory_bytes(&self) -> usize {
-        // Twice what has changed, as what was saved keeps its memory.
-        2 * self.changed.memory_bytes() + 4 * ROWS * self.next.len()
+        // Twice the bits, as those that were saved are kept for their memory.
+        2 * 8 * self.changed.capacity() + 4 * ROWS * self.next.len()
     }
 }
 
