@@ -4,13 +4,15 @@
 //!
 //! * `steady`: a program that makes one every batch beside the same one that makes none, batches of
 //!   the two in turn, an interval apart. A batch's time is its processing delay and what the loop
-//!   takes to gather what has changed; the thread that writes works beside it.
+//!   takes to gather what has changed, until that is on disk; the thread that writes works beside
+//!   it. Where its memory is makes a program faster or slower by a tenth, so there are several pairs
+//!   of programs.
 //! * `restart`: from the call of `start` to the end of the first batch, from one whole checkpoint
 //!   and from one with changes on top; and how much more memory that takes on its way.
 //!
-//! `KEYS` sets the number of keys (10 million), `ROUNDS` the batches of each program (60),
-//! `INTERVAL` milliseconds between batches (500, so that each program has one a second); names of
-//! sections choose among them.
+//! `KEYS` sets the number of keys (10 million), `ROUNDS` the batches of each program (20), `PAIRS`
+//! the pairs of programs (4), `INTERVAL` milliseconds between batches (500, so that each program has
+//! one a second); names of sections choose among them.
 
 #![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
 
@@ -30,7 +32,8 @@ fn main() {
     let arguments = corpus::Arguments::new();
     let size = Size {
         keys: arguments.number("KEYS", 20_000, 10_000_000),
-        rounds: arguments.number("ROUNDS", 3, 60),
+        rounds: arguments.number("ROUNDS", 3, 20),
+        pairs: arguments.number("PAIRS", 2, 4),
         interval: Duration::from_millis(arguments.number("INTERVAL", 20, 500) as u64),
     };
     println!("{}", corpus::machine());
@@ -47,6 +50,7 @@ fn main() {
 struct Size {
     keys: usize,
     rounds: usize,
+    pairs: usize,
     interval: Duration,
 }
 
@@ -92,6 +96,7 @@ fn some_keys<K: Key>(size: &Size, round: usize, key: impl Fn(usize) -> K) -> Bat
 struct Program<K: Key> {
     ssc: StreamingContext,
     input: QueueHandle<(K, i64)>,
+    is_saved: bool,
 }
 
 impl<K: Key> Program<K> {
@@ -104,72 +109,89 @@ impl<K: Key> Program<K> {
         let (pairs, input) = ssc.queue_stream::<(K, i64)>().expect("not started");
         totals(&pairs);
         ssc.start().expect("it starts");
-        Program { ssc, input }
+        Program { ssc, input, is_saved: directory.is_some() }
     }
 
-    /// Seconds of the loop that a batch takes, with what comes after it.
+    /// Seconds of the loop that a batch takes, with what comes after it until it is in a checkpoint
+    /// on disk, where there are any: batches without rows, which cost next to nothing.
     fn run(&self, batch: Batch<(K, i64)>) -> f64 {
         let busy = || {
             let metrics = self.ssc.metrics();
             metrics.processing.total + metrics.checkpoints.gathering.total
         };
         let before = busy();
+        // The batch that is cut just now may come without it.
+        let last = self.ssc.metrics().batches_completed + 2;
         self.input.push_batch(batch).expect("the queue is empty");
-        // Until a batch after this one has ended: an empty one, which costs nothing.
-        let completed = self.ssc.metrics().batches_completed;
-        while self.ssc.metrics().batches_completed < completed + 2 {
+        loop {
             std::thread::sleep(Duration::from_millis(1));
+            let metrics = self.ssc.metrics();
+            assert_eq!(metrics.checkpoints.failed, 0);
+            let has_saved = !self.is_saved || metrics.checkpoints.last_batch >= last;
+            if metrics.batches_completed >= last && has_saved {
+                return (busy() - before).as_secs_f64();
+            }
         }
-        (busy() - before).as_secs_f64()
     }
 }
 
 fn steady<K: Key>(name: &str, size: &Size, key: impl Fn(usize) -> K + Copy) {
-    let directory = tempfile::tempdir().expect("a place for files");
-    // Two batches of a program are for one of the bench.
-    let interval = size.interval / 2;
-    let plain = Program::start(interval, None);
-    let saved = Program::start(interval, Some(directory.path()));
-    for batch in every_key(size, key) {
-        plain.run(batch.clone());
-        saved.run(batch);
-    }
-    let (mut ratios, mut of_plain, mut of_saved) = (Vec::new(), Vec::new(), Vec::new());
-    let filled = saved.ssc.metrics().checkpoints.gathering.total;
-    for round in 0..size.rounds {
-        let batch = some_keys(size, round, key);
-        let (base, seconds) = (plain.run(batch.clone()), saved.run(batch));
-        ratios.push(seconds / base);
-        of_plain.push(base * 1e3);
-        of_saved.push(seconds * 1e3);
-    }
-    let metrics = saved.ssc.metrics().checkpoints;
-    assert!(metrics.written > 0 && metrics.failed == 0);
-    assert!(!tidemill::checkpoint::inspect(directory.path()).expect("it is read").is_empty());
-    let max = |times: &[f64]| times.iter().copied().fold(0.0, f64::max);
-    let mean = |times: &[f64]| times.iter().sum::<f64>() / times.len() as f64;
     println!(
-        "\n{} {name}, {} touched by a batch, {} batches, {} checkpoints",
+        "\n{} {name}, {} touched by a batch, {} batches of each of {} pairs",
         size.keys,
         size.keys / 100,
         size.rounds,
-        metrics.written
+        size.pairs
     );
+    let mut all = Vec::new();
+    for pair in 0..size.pairs {
+        let rounds = steady_pair(pair, size, key);
+        report("", &rounds);
+        all.extend(rounds);
+    }
+    report("all pairs", &all);
+}
+
+/// Seconds of the loop for each batch, without checkpoints and with them.
+fn steady_pair<K: Key>(pair: usize, size: &Size, key: impl Fn(usize) -> K + Copy) -> Vec<[f64; 2]> {
+    let directory = tempfile::tempdir().expect("a place for files");
+    // Two batches of a program are for one of the bench.
+    let interval = size.interval / 2;
+    // Which is the first, in memory and with its batches, is not always the same one.
+    let order = |turn: usize| if (pair + turn).is_multiple_of(2) { [0, 1] } else { [1, 0] };
+    let start = |at: usize| Program::start(interval, (at == 1).then(|| directory.path()));
+    let mut programs = order(0).map(|at| (at, start(at)));
+    programs.sort_by_key(|(at, _)| *at);
+    let run = |turn: usize, batch: &Batch<(K, i64)>| {
+        let mut seconds = [0.0; 2];
+        for at in order(turn) {
+            seconds[at] = programs[at].1.run(batch.clone());
+        }
+        seconds
+    };
+    for (turn, batch) in every_key(size, key).enumerate() {
+        run(turn, &batch);
+    }
+    let rounds = (0..size.rounds).map(|round| run(round, &some_keys(size, round, key))).collect();
+    assert!(!tidemill::checkpoint::inspect(directory.path()).expect("it is read").is_empty());
+    programs.iter().for_each(|(_, program)| program.ssc.stop());
+    rounds
+}
+
+fn report(name: &str, rounds: &[[f64; 2]]) {
+    let millis = |at: usize| rounds.iter().map(|seconds| seconds[at] * 1e3).collect::<Vec<_>>();
+    let sum = |at: usize| millis(at).iter().sum::<f64>();
+    let max = |at: usize| millis(at).into_iter().fold(0.0, f64::max);
     println!(
-        "without checkpoints {:.2} ms, at most {:.2}; with them {:.2} ms, at most {:.2}",
-        median(of_plain.clone()),
-        max(&of_plain),
-        median(of_saved.clone()),
-        max(&of_saved)
+        "{name:10} without {:.2} ms, at most {:.2}; with {:.2} ms, at most {:.2}: {:.2} x, \
+         by means {:.2} x",
+        median(millis(0)),
+        max(0),
+        median(millis(1)),
+        max(1),
+        median(rounds.iter().map(|[plain, saved]| saved / plain).collect()),
+        sum(1) / sum(0)
     );
-    println!(
-        "{:.2} x, by means {:.2} x; gathering {:.2} ms on average",
-        median(ratios),
-        mean(&of_saved) / mean(&of_plain),
-        (metrics.gathering.total - filled).as_secs_f64() * 1e3 / size.rounds as f64
-    );
-    plain.ssc.stop();
-    saved.ssc.stop();
 }
 
 /// Bytes of memory that the process has pages for, now and at most since the last reset.
