@@ -4,8 +4,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidemill_kernels::{Stamped, prefetch_row};
+use tidemill_kernels::Stamped;
 
+use super::changed::Changed;
 use super::repeats::Repeats;
 use super::table::{Found, ROWS, Slot, Table, Trash, place_of};
 use super::time_index::{Links, TimeIndex};
@@ -25,9 +26,6 @@ const HAS_ENTRY: u64 = 1 << 63;
 
 /// The latest time that a stamp can be: the next one, with the bit, would be the stamp of a hole.
 pub(super) const TIME_MAX: u64 = HAS_ENTRY - 2;
-
-/// Words of a segment's changes.
-pub(super) const WORDS: usize = ROWS / 64;
 
 /// The batch's own state of a key.
 pub(super) enum New<S> {
@@ -102,8 +100,8 @@ pub(super) struct SlotNotes {
     /// The chains of the time index, by segment; none without a timeout.
     next: Vec<Box<[u32]>>,
     has_links: bool,
-    /// A bit for each slot that has changed since it was saved; none if nothing is saved.
-    changed: Vec<u64>,
+    /// What has changed since it was saved; nothing if nothing is saved.
+    changed: Changed,
     has_changed: bool,
     is_tracking: bool,
 }
@@ -142,20 +140,20 @@ impl SlotNotes {
         while self.has_links && self.next.len() < segments {
             self.next.push(vec![0; ROWS].into());
         }
-        if self.is_tracking && self.changed.len() < segments * WORDS {
-            self.changed.resize(segments * WORDS, 0);
+        if self.is_tracking {
+            self.changed.reach(segments);
         }
     }
 
     pub(super) fn track(&mut self, segments: usize) {
         self.is_tracking = true;
-        self.changed.resize(segments * WORDS, 0);
+        self.changed.reach(segments);
     }
 
     #[inline]
     fn changed(&mut self, slot: Slot) {
         if self.is_tracking {
-            self.changed[slot as usize / 64] |= 1 << (slot % 64);
+            self.changed.add(slot);
             self.has_changed = true;
         }
     }
@@ -163,45 +161,32 @@ impl SlotNotes {
     /// Asks for the memory of a slot's change.
     #[inline]
     fn prefetch(&self, slot: Slot) {
-        // A walk through page tables for memory that is not there takes as long as any.
         if self.is_tracking {
-            prefetch_row(&self.changed, slot as usize / 64);
+            self.changed.prefetch(slot);
         }
     }
 
-    /// Which slots have changed since the last call, to be saved; those that change from now on are
-    /// noted in the memory of `none`, bits of which none is set.
-    pub(super) fn take_changed(&mut self, none: &mut Vec<u64>) -> Vec<u64> {
+    /// What has changed since the last call, to be saved; what changes from now on is noted in
+    /// `none`, where nothing is.
+    pub(super) fn take_changed(&mut self, none: &mut Changed) -> Changed {
         if !std::mem::take(&mut self.has_changed) {
-            return Vec::new();
+            return Changed::default();
         }
         let mut fresh = std::mem::take(none);
-        fresh.resize(self.changed.len(), 0);
+        fresh.reach(self.changed.segments());
         std::mem::replace(&mut self.changed, fresh)
     }
 
-    /// Slots that were not saved after all have changed.
-    pub(super) fn give_back(&mut self, changed: &[u64]) {
-        self.has_changed |= !changed.is_empty();
-        self.changed.iter_mut().zip(changed).for_each(|(word, bits)| *word |= bits);
+    /// What was not saved after all has changed.
+    pub(super) fn give_back(&mut self, changed: &mut Changed) {
+        self.has_changed |= changed.has_room();
+        self.changed.add_all(changed);
     }
 
     fn memory_bytes(&self) -> usize {
-        // Twice the bits, as those that were saved are kept for their memory.
-        2 * 8 * self.changed.capacity() + 4 * ROWS * self.next.len()
+        // Twice what has changed, as what was saved keeps its memory.
+        2 * self.changed.memory_bytes() + 4 * ROWS * self.next.len()
     }
-}
-
-/// The slots whose bits are set, in ascending order, where there are words before these.
-pub(super) fn changed_slots(before: usize, words: &[u64]) -> impl Iterator<Item = Slot> {
-    (before..).zip(words).flat_map(|(number, &word)| {
-        let mut bits = word;
-        std::iter::from_fn(move || {
-            let bit = (bits != 0).then(|| bits.trailing_zeros())?;
-            bits &= bits - 1;
-            Some(number as Slot * 64 + bit)
-        })
-    })
 }
 
 impl Links for SlotNotes {

@@ -6,6 +6,7 @@
 //! in a commit in which nothing of the user's runs.
 
 mod batch;
+mod changed;
 mod handle;
 mod map;
 mod repeats;

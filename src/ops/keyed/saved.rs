@@ -5,7 +5,8 @@ use std::sync::{Arc, MutexGuard, PoisonError, RwLockWriteGuard};
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
-use super::batch::{TIME_MAX, WORDS, changed_slots, last_touched};
+use super::batch::{TIME_MAX, last_touched};
+use super::changed::{Changed, WORDS, changed_slots};
 use super::table::{Filling, Slot, Table, filled};
 use super::{SharedTable, Work};
 use crate::error::{Error, ErrorKind, Result};
@@ -74,7 +75,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
     /// Begins to gather the slots that have changed, with those that were to be saved and were not.
     fn begin_gathering(self: &Arc<Self>, work: &mut Work<K, S>) -> Gathering<K, S> {
         let mut gather = self.lock_gather();
-        work.batch.notes.give_back(&std::mem::take(&mut gather.not_saved));
+        work.batch.notes.give_back(&mut std::mem::take(&mut gather.not_saved));
         gather.is_on = true;
         let changed = work.batch.notes.take_changed(&mut gather.none);
         Gathering { shared: self.clone(), changed }
@@ -92,7 +93,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
 
     /// Slots that were not saved are those of another table now.
     pub(super) fn forget_gathered(&self) {
-        self.lock_gather().not_saved.clear();
+        self.lock_gather().not_saved = Changed::default();
     }
 
     /// Makes a fresh state what was saved.
@@ -141,24 +142,23 @@ impl<K: Key, S: Record> Work<K, S> {
 pub(super) struct GatherState {
     /// Until this is over nothing changes.
     is_on: bool,
-    /// A bit for each slot that was to be saved, and was not.
-    not_saved: Vec<u64>,
-    /// Bits of which none is set, kept for their memory: new pages are time of the batch loop's.
-    none: Vec<u64>,
+    /// What was to be saved, and was not.
+    not_saved: Changed,
+    /// Nothing, kept for its memory: new pages are time of the batch loop's.
+    none: Changed,
 }
 
 /// Slots that are being saved, of a table that stays as it is until this is dropped. What is not
 /// saved then comes with what changes next.
 struct Gathering<K: Key, S: Record> {
     shared: Arc<SharedTable<K, S>>,
-    /// A bit for each slot.
-    changed: Vec<u64>,
+    changed: Changed,
 }
 
 impl<K: Key, S: Record> Gathering<K, S> {
     /// Appends the slots, by as many threads as there are for it.
     fn save(mut self, threads: usize, changes: &mut Changes) {
-        let (table, words) = (&*self.shared.read(), &self.changed);
+        let (table, words) = (&*self.shared.read(), self.changed.bits());
         let part = words.len().div_ceil(threads).max(WORDS_MIN);
         if words.len() <= part {
             save_slots(table, changed_slots(0, words), changes);
@@ -172,8 +172,8 @@ impl<K: Key, S: Record> Gathering<K, S> {
         }
         // Only now: had something of the user's panicked, all would still be to be saved.
         let mut none = std::mem::take(&mut self.changed);
-        if !none.is_empty() {
-            none.fill(0);
+        if none.has_room() {
+            none.clear();
             self.shared.lock_gather().none = none;
         }
     }

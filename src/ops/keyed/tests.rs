@@ -2,7 +2,7 @@
 //! and go, and all is saved and loaded. Segments are short here, so that they are emptied often.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::table::ROWS;
+use super::changed::{Changed, changed_slots};
+use super::table::{ROWS, Slot};
 use super::{Keyed, MapWithState, SharedTable, State, Step, UpdateState};
 use crate::config::Limits;
 use crate::error::{ErrorKind, Result};
@@ -327,6 +328,42 @@ fn updated_states_against_a_map() {
             }
         }
         assert!(operator.state.read().is_consistent());
+    }
+}
+
+/// What is noted of changes, as a list, as bits, and as both.
+#[test]
+fn changed_slots_against_a_set() {
+    let mut random = Random(7);
+    let (mut changed, mut set) = (Changed::default(), BTreeSet::new());
+    assert!(!changed.has_room());
+    for round in 0..200 {
+        changed.reach(changed.segments() + random.below(3) as usize);
+        let slots = (changed.segments() * ROWS) as u64;
+        for _ in 0..random.below(1 + slots / 8) {
+            let slot = random.below(slots) as Slot;
+            changed.prefetch(slot);
+            changed.add(slot);
+            set.insert(slot);
+        }
+        let most = 2 * changed.segments() * size_of::<u64>();
+        assert!(changed.memory_bytes() <= 2 * most + 64, "{} bytes", changed.memory_bytes());
+        if round % 3 == 0 {
+            // What was not saved after all comes back to one that may have grown since.
+            let mut other = std::mem::take(&mut changed);
+            changed.reach(other.segments() + random.below(2) as usize);
+            changed.add_all(&mut other);
+            other.clear();
+            assert_eq!(changed_slots(0, other.bits()).count(), 0);
+        }
+        if round % 5 == 0 {
+            let words = changed.bits();
+            let (first, second) = words.split_at(words.len() / 2);
+            let slots = changed_slots(0, first).chain(changed_slots(first.len(), second));
+            assert!(slots.eq(set.iter().copied()));
+            changed.clear();
+            set.clear();
+        }
     }
 }
 
