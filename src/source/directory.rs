@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::picks::{Picks, name_of};
 use super::read::Taken;
-use super::whole_file::{Place, WholeFile, regular};
+use super::whole_file::{Place, WholeFile, plain, regular};
 use super::{BlockWriter, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
@@ -88,7 +88,7 @@ impl Directory {
     ///
     /// [`ErrorKind::Source`], with the path, if it is no directory that can be listed.
     pub fn new(path: impl Into<PathBuf>) -> Result<Directory> {
-        let path = path.into();
+        let path = plain(path.into());
         std::fs::read_dir(&path).map_err(|error| {
             let message = format!("cannot list directory {}", path.display());
             Error::caused(ErrorKind::Source, message, error)

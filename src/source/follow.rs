@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::carry::Standing;
 use super::read::{Taken, read_once};
-use super::whole_file::{head_checksum, regular};
+use super::whole_file::{head_checksum, plain, regular};
 use super::{BlockWriter, Carry, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
@@ -77,17 +77,20 @@ enum Leaving {
 }
 
 impl Follow {
-    /// Follows the files with these names, each from its start. Those that do not exist yet are
-    /// waited for.
+    /// Follows the files with these names, each from its start, and one that is named twice once.
+    /// Those that do not exist yet are waited for.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Source`], with the path, if one is a directory or anything else that is no
     /// regular file.
     pub fn new<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Result<Follow> {
-        let mut tails = Vec::new();
+        let mut tails: Vec<Tail> = Vec::new();
         for path in paths {
-            let path = path.into();
+            let path = plain(path.into());
+            if tails.iter().any(|tail| tail.path == path) {
+                continue;
+            }
             let mut tail = Tail { path, open: None, carry: Carry::default(), trouble: None };
             match tail.reopen() {
                 Err(error) if is_other_kind(&error) => {

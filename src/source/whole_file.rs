@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::carry::Standing;
 use super::read::{Taken, read_once};
@@ -97,6 +97,12 @@ impl WholeFile {
 fn open(path: &Path) -> io::Result<File> {
     regular(path)?;
     File::open(path)
+}
+
+/// A path without each `.` in it: so it is the same one in checkpoints.
+pub(super) fn plain(path: PathBuf) -> PathBuf {
+    let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if plain.as_os_str().is_empty() { path } else { plain }
 }
 
 /// What a name leads to, if that is a regular file.

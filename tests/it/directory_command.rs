@@ -24,7 +24,9 @@ fn totals_are_exact_however_often_it_is_killed() {
     let log = file(&folder, "log", b"log all\n");
     let start = || {
         let [incoming, counts] = [&incoming, &counts].map(|path| path.to_str().expect("ours"));
-        let args = ["wordcount", "--follow", incoming, &log, "--running", "--checkpoint", counts];
+        let twice = [incoming, &format!("{incoming}/"), &log, &log];
+        let args = [&["wordcount", "--follow"], &twice[..], &["--running", "--checkpoint", counts]];
+        let args = args.concat();
         Running::start(&[&args[..], &["--interval", "20ms", "--format", "csv", "--all"]].concat())
     };
     let mut expected = BTreeMap::from([("all".to_owned(), 1), ("log".to_owned(), 1)]);
@@ -64,6 +66,15 @@ fn totals_are_exact_however_often_it_is_killed() {
         })
         .collect();
     assert_eq!(totals, expected);
+}
+
+#[test]
+fn checkpoints_are_not_kept_among_what_is_read() {
+    let folder = TempDir::new().expect("a folder");
+    let folder = folder.path().to_str().expect("ours");
+    let inside = format!("{folder}/.");
+    let output = run(&["wordcount", "--follow", folder, "--checkpoint", &inside, "--running"]);
+    assert_fails(&output, 2, &["another DIR than one that is followed"]);
 }
 
 #[test]

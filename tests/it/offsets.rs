@@ -155,7 +155,10 @@ fn followed_files() {
         let interval = Duration::from_millis(5);
         let ssc = StreamingContext::builder("follow").batch_interval(interval).build().unwrap();
         ssc.checkpoint(&state, 1);
-        let follow = Follow::new([&path]).unwrap().poll_every(Duration::from_millis(1));
+        // One file, however often and in what way it is named.
+        let again = directory.path().join(".").join("a.log");
+        let follow = Follow::new([&path, &path, &again]).unwrap();
+        let follow = follow.poll_every(Duration::from_millis(1));
         let rows = ssc.receiver_stream(follow).unwrap().collect(1_024);
         ssc.start().unwrap();
         let mut came = Vec::new();

@@ -1,7 +1,7 @@
 //! Where lines come from, and how they are cut into batches: what all subcommands that read have in
 //! common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidemill::{DStream, Directory, Files, Follow, Listen, Socket, Stdin, StreamingContext};
@@ -177,15 +177,28 @@ impl Source<'_> {
     }
 }
 
+/// Whether two paths are of one file or directory that is there.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(|path| path.canonicalize());
+    matches!((one, other), (Ok(one), Ok(other)) if one == other)
+}
+
 /// The lines of files that are appended to, and of all files that are in directories or come there.
 fn follow(ssc: &StreamingContext, paths: &[PathBuf]) -> Result<DStream<String>, Failure> {
+    // What ends in a slash is not a file that will come.
+    let is_directory =
+        |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let (directories, files): (Vec<PathBuf>, Vec<PathBuf>) =
-        paths.iter().cloned().partition(|path| path.is_dir());
+        paths.iter().cloned().partition(is_directory);
     let mut streams = Vec::new();
     if !files.is_empty() {
         streams.push(ssc.receiver_stream(Follow::new(files)?)?);
     }
-    for directory in directories {
+    for (number, directory) in directories.iter().enumerate() {
+        // One that is named twice is read once, as files are.
+        if directories[..number].iter().any(|other| is_same(other, directory)) {
+            continue;
+        }
         // Files count whatever their time, as they do where they are named one by one.
         let all = Directory::new(directory)?.new_files_only(false).remember(Duration::MAX);
         streams.push(ssc.receiver_stream(all)?);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidemill::{DStream, Error, IntakeLog, Limits, Record, StreamingContext, checkpoint};
 
 use crate::failure::Failure;
-use crate::input::{Input, Source, Window};
+use crate::input::{Input, Source, Window, is_same};
 use crate::log;
 use crate::output::{Format, Output, Report};
 use crate::parse;
@@ -40,8 +40,9 @@ pub(crate) struct Args {
     running: bool,
 
     /// Keep totals, how far files were read and what sockets brought in DIR, and go on from there
-    /// when started again with the same arguments. Of a log that is rotated twice while nothing
-    /// runs, the file in between is not read
+    /// when started again with the same arguments. A file that was read whole is not read again,
+    /// whatever becomes of it. Of a log that is rotated twice while nothing runs, the file in
+    /// between is not read
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
@@ -116,7 +117,13 @@ pub(crate) fn run<J: Job>(
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let mut interval = input.interval;
-    if args.checkpoint.is_some() {
+    if let Some(directory) = &args.checkpoint {
+        if let Source::Follow(paths) = input.source
+            && paths.iter().any(|path| is_same(path, directory))
+        {
+            let message = "--checkpoint needs another DIR than one that is followed";
+            return Err(Failure::Usage(message.to_owned()));
+        }
         if input.source == Source::Stdin {
             let message = "--checkpoint needs FILEs or a socket: a pipe cannot be read again";
             return Err(Failure::Usage(message.to_owned()));
