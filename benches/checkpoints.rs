@@ -5,14 +5,13 @@
 //! * `steady`: a program that makes one every batch beside the same one that makes none, batches of
 //!   the two in turn, an interval apart. A batch's time is its processing delay and what the loop
 //!   takes to gather what has changed, until that is on disk; the thread that writes works beside
-//!   it. Where its memory is makes a program faster or slower by a tenth, so there are several pairs
-//!   of programs.
+//!   it. Where its memory is makes one program faster than another one, so there are some pairs.
 //! * `restart`: from the call of `start` to the end of the first batch, from one whole checkpoint
 //!   and from one with changes on top; and how much more memory that takes on its way.
 //!
 //! `KEYS` sets the number of keys (10 million), `ROUNDS` the batches of each program (20), `PAIRS`
-//! the pairs of programs (4), `INTERVAL` milliseconds between batches (500, so that each program has
-//! one a second); names of sections choose among them.
+//! the pairs of programs (4), `INTERVAL` milliseconds between batches (500, so that each program
+//! has one a second); names of sections choose among them.
 
 #![expect(clippy::print_stdout, reason = "a report on standard output is what it is for")]
 

@@ -17,8 +17,10 @@ impl<T: Record> DStream<T> {
     /// Calls a function with each batch and its time, also with empty ones; an error fails the
     /// batch, and the next one comes all the same.
     ///
-    /// The batch lends its rows, and its columns as Arrow arrays. What is written under the batch's
-    /// time can be written again without harm.
+    /// The batch lends its rows, and its columns as Arrow arrays. After a crash the batches since
+    /// the last checkpoint come again, with the same times and the same rows, shared out among them
+    /// anew: who replaces what stands under a batch's time, also by nothing where a batch is empty,
+    /// has each row once, as long as no time is [left out](crate::Limits::missed_batches).
     ///
     /// ```
     /// # use tidemill::prelude::*;
@@ -97,8 +99,8 @@ impl<T: Record> DStream<T> {
     /// Saves batches as text files, as [`TextFiles`] says.
     ///
     /// A file has its name only when all of it is on disk: it is written under a hidden name in the
-    /// same directory, synced and renamed. The same batch written again replaces it. Rows are not
-    /// escaped, so text with line ends takes several lines.
+    /// same directory, synced and renamed. The same batch written again replaces it, or removes it
+    /// if it has no rows any more. Rows are not escaped: text with line ends takes several lines.
     ///
     /// `start` fails with [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the directory is not
     /// there; what goes wrong later fails the batch.

@@ -247,7 +247,7 @@ impl Executor {
             let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
             let size = operator.0.size(memory);
             if into.len() == measured {
-                let name = operator.0.saved_name().unwrap_or(&node.name).to_owned();
+                let name = node.name_of_state(operator).to_owned();
                 into.push(StateMetrics { name, ..StateMetrics::default() });
             }
             (into[measured].keys, into[measured].bytes) = (size.keys, size.bytes);

@@ -179,6 +179,9 @@ pub struct OutputOperationInfo {
     /// When it began.
     #[doc(alias = "startTime")]
     pub started: Time,
+    /// When it ended.
+    #[doc(alias = "endTime")]
+    pub ended: Option<Time>,
     /// How long it took, once it has ended.
     pub duration: Option<Duration>,
     /// Why it failed, if it did.

@@ -131,10 +131,10 @@ impl Monitor {
         if !self.bus.is_heard() {
             return;
         }
-        let duration = self.clock.exact().saturating_sub(started);
+        let ended = self.clock.exact();
         let Some(batch) = &mut self.batch else { return };
         let mut info = output_info(batch.info.time, id, name, started);
-        info.duration = Some(duration);
+        (info.ended, info.duration) = (Some(time_of(ended)), Some(ended.saturating_sub(started)));
         info.failure = failure.map(ToString::to_string);
         batch.info.outputs.push(info.clone());
         self.bus.tell(|| Event::OutputCompleted(info));
@@ -240,5 +240,13 @@ fn receiver_info(id: usize, intake: &Intake, is_active: bool) -> ReceiverInfo {
 
 fn output_info(batch_time: Time, id: usize, name: &str, started: Duration) -> OutputOperationInfo {
     let (name, started) = (name.to_owned(), time_of(started));
-    OutputOperationInfo { batch_time, id, name, started, duration: None, failure: None }
+    OutputOperationInfo {
+        batch_time,
+        id,
+        name,
+        started,
+        ended: None,
+        duration: None,
+        failure: None,
+    }
 }

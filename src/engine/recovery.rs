@@ -110,15 +110,15 @@ impl SavedParts {
     pub(super) fn of(nodes: &[PhysicalNode], outputs: &[Output]) -> Result<SavedParts> {
         let (mut sources, mut states) = (Vec::new(), Vec::new());
         for (id, node) in nodes.iter().enumerate() {
-            let named = node.saved_name.as_deref();
             match &node.run {
                 Run::Source { input: Input::Lines(intake), .. } => {
                     let is_replayable = intake.is_replayable();
+                    let named = node.saved_name.as_deref();
                     let name = named.unwrap_or(intake.saved_name()).to_owned();
                     sources.push(SavedSource { name, id, intake: intake.clone(), is_replayable });
                 }
                 Run::Stateful(operator) => {
-                    let name = named.or(operator.0.saved_name()).unwrap_or(&node.name).to_owned();
+                    let name = node.name_of_state(operator).to_owned();
                     let form = operator.0.saved_as().map_err(|error| {
                         error.within(&format!("operator {} cannot be in a checkpoint", node.name))
                     })?;

@@ -40,6 +40,13 @@ pub(crate) struct PhysicalNode {
     pub(crate) history: Option<(Arc<History>, Detach)>,
 }
 
+impl PhysicalNode {
+    /// The name of what one of its operators remembers, in checkpoints and metrics.
+    pub(crate) fn name_of_state<'a>(&'a self, operator: &'a AnyStateful) -> &'a str {
+        self.saved_name.as_deref().or(operator.0.saved_name()).unwrap_or(&self.name)
+    }
+}
+
 /// How a node comes to its batch.
 pub(crate) enum Run {
     /// No output needs it, or it runs inside of its consumer.

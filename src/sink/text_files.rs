@@ -43,7 +43,7 @@ impl TextFiles {
         TextFiles { suffix, ..self }
     }
 
-    /// Batches without rows are saved too, as empty files; otherwise nothing is written for them.
+    /// Batches without rows are saved too, as empty files; otherwise they have none.
     pub fn keep_empty(self) -> TextFiles {
         TextFiles { keeps_empty: true, ..self }
     }
@@ -80,16 +80,25 @@ impl TextFiles {
         })
     }
 
-    /// Writes the batch, unless it is empty and empty ones are not kept.
+    /// Writes the batch, or removes its file if it is empty and empty ones are not kept.
     pub(crate) fn save<T: Show>(&self, batch: &Batch<T>, time: Time) -> Result<()> {
         self.save_on(&Disk, batch, time)
     }
 
     fn save_on<T: Show>(&self, storage: &dyn Storage, batch: &Batch<T>, time: Time) -> Result<()> {
-        if batch.is_empty() && !self.keeps_empty {
-            return Ok(());
-        }
         let path = self.path(time);
+        if batch.is_empty() && !self.keeps_empty {
+            // After a crash a batch may come again without rows: they are in one after it.
+            return match storage.remove(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed
+                    .and_then(|()| storage.sync_directory(directory_of(&path)))
+                    .map_err(|error| {
+                        let message = format!("cannot remove text file {path:?}");
+                        Error::caused(ErrorKind::Sink, message, error)
+                    }),
+            };
+        }
         let mut hidden = OsString::from(".");
         hidden.push(path.file_name().unwrap_or_default());
         hidden.push(".tmp");
@@ -195,6 +204,12 @@ mod tests {
                 check();
                 files.save_on(&disk, &batch("new"), time).unwrap();
                 assert_eq!(disk.read(&files.path(time)).unwrap(), text("new").into_bytes());
+                for _ in 0..2 {
+                    files
+                        .save_on(&disk, &Vec::<String>::new().into_iter().collect(), time)
+                        .unwrap();
+                    assert!(disk.read(&files.path(time)).is_err(), "no rows have no file");
+                }
                 let Some(operation) = operation else { break };
                 failed.push(operation);
             }

@@ -59,12 +59,12 @@ impl StreamingListener for Journal {
     }
 
     fn on_output_operation_started(&mut self, output: &OutputOperationInfo) {
-        assert_eq!(output.duration, None);
+        assert_eq!((output.ended, output.duration), (None, None));
         self.note(format!("output {} started", output.id));
     }
 
     fn on_output_operation_completed(&mut self, output: &OutputOperationInfo) {
-        assert!(output.duration.is_some());
+        assert!(output.duration.is_some() && output.ended.is_some());
         self.note(format!("output {} failed: {}", output.id, output.failure.is_some()));
     }
 }

@@ -138,7 +138,10 @@ fn named_windows() {
         let (window, slide) = (batches * SECOND, pane * SECOND);
         let counts = lines.pair_with(1i64).aggregate_by_key_and_window(Sum, window, slide);
         let counts = t.output(&counts.named("counts.v1").map(|(key, _)| key.to_owned()));
-        t.tick().map(|()| counts.take_sorted())
+        t.tick().map(|()| {
+            assert_eq!(t.context().metrics().states[0].name, "counts.v1");
+            counts.take_sorted()
+        })
     };
     assert_eq!(run(2, 1).unwrap(), ["a1"]);
     assert_eq!(run(2, 1).unwrap(), ["a1", "b1"]);

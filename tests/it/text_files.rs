@@ -11,6 +11,7 @@ use tidemill::{ContextState, ErrorKind, TextFiles};
 
 use crate::check::{batch_of, pairs};
 use crate::panics::panic_on_purpose;
+use crate::replay::Tape;
 
 /// All files in a directory and what is in them.
 fn files_in(directory: &Path) -> BTreeMap<String, String> {
@@ -26,6 +27,27 @@ fn files_in(directory: &Path) -> BTreeMap<String, String> {
 fn check_files(directory: &Path, expected: &[(&str, &str)]) {
     let expected = expected.iter().map(|(name, text)| (name.to_string(), text.to_string()));
     assert_eq!(files_in(directory), expected.collect());
+}
+
+/// After a crash batches come again with their times, and with other rows.
+#[test]
+fn a_row_is_in_one_file() {
+    let (directory, state) = (tempdir().unwrap(), tempdir().unwrap());
+    let run = |batches: &[&[&str]], ticks: usize| {
+        let mut t = TestContext::new().unwrap();
+        t.context().checkpoint(state.path(), 4);
+        let tape = Tape::new(batches.iter().map(|rows| rows.iter().copied()));
+        let rows = t.context().receiver_stream(tape.player()).unwrap();
+        rows.save_as_text_files(directory.path().join("rows"), "");
+        (0..ticks).for_each(|_| t.tick().unwrap());
+    };
+    run(&[&["a"], &["b"], &["c"], &["d"], &["e"], &["f"], &["g"]], 7);
+    assert_eq!(files_in(directory.path()).len(), 7);
+    run(&[&[], &[], &[], &[], &[], &["e", "f", "g"], &[], &["h"]], 4);
+    let expected = ["a\n", "b\n", "c\n", "d\n", "e\nf\ng\n", "h\n"];
+    let files = files_in(directory.path());
+    assert_eq!(files.values().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    assert!(files.contains_key("rows-6000") && files.contains_key("rows-8000"), "{files:?}");
 }
 
 #[test]
