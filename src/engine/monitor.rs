@@ -160,7 +160,10 @@ impl Monitor {
         info.ended = Some(time_of(ended));
         info.processing_delay = Some(processing);
         info.total_delay = Some(total);
-        span.record("rows", info.rows);
+        // Where nobody counts them, they are not 0.
+        if self.intakes.iter().any(|intake| intake.taken().0.is_some()) {
+            span.record("rows", info.rows);
+        }
         span.record("scheduling_delay", tracing::field::debug(scheduling));
         span.record("processing_delay", tracing::field::debug(processing));
         tracing::debug!(

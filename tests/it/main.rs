@@ -65,6 +65,7 @@ mod shell;
 #[cfg(all(unix, feature = "signals"))]
 mod signals;
 mod sort;
+mod spans;
 mod state_panics;
 mod stats;
 mod tables;
