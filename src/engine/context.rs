@@ -462,6 +462,10 @@ impl StreamingContext {
     /// Stops the receivers, and then, when what they have received is processed, the rest. Returns
     /// when all is over, except inside of a closure or receiver of the context itself, where it
     /// only says so.
+    ///
+    /// Where batches keep up that is within an interval and two seconds. Batches that wait for
+    /// their turn are run, however long they take, and the last checkpoint is waited for up to 30
+    /// seconds.
     pub fn stop_gracefully(&self) {
         self.stop_with(Stop::Gracefully);
     }

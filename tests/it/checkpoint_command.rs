@@ -175,6 +175,8 @@ fn totals_of_other_arguments() {
     assert_fails(&run(&["average", &words, "--checkpoint", kept]), 2, &[kept, totals]);
     let followed = ["wordcount", "--follow", &words, "--checkpoint", kept];
     assert_fails(&run(&followed), 2, &[kept, totals, "--running"]);
+    let another = ["another one", "\"files\""];
+    assert_fails(&run(&[&followed[..], &["--running"]].concat()), 1, &another);
     // Nothing was lost meanwhile.
     let output = count(&[]);
     assert_success(&output);

@@ -34,6 +34,10 @@ impl Failure {
         let is_of_disk = error.source().is_some_and(|cause| cause.is::<io::Error>());
         match error.kind() {
             ErrorKind::Checkpoint if is_of_disk => Failure::Input(error.to_string()),
+            // What the engine advises is for programs.
+            ErrorKind::Checkpoint => Failure::Run(format!(
+                "{error}; give the arguments that DIR was made with, or --checkpoint another one"
+            )),
             _ => error.into(),
         }
     }
