@@ -5,7 +5,7 @@
 //! * `steady`: a program that makes one every batch beside the same one that makes none, batches of
 //!   the two in turn, an interval apart. A batch's time is its processing delay and what the loop
 //!   takes to gather what has changed, until that is on disk; the thread that writes works beside
-//!   it. Where its memory is makes one program faster than another one, so there are some pairs.
+//!   it. Pairs of the same programs differ by a tenth and more, so there are several.
 //! * `restart`: from the call of `start` to the end of the first batch, from one whole checkpoint
 //!   and from one with changes on top; and how much more memory that takes on its way.
 //!
@@ -159,12 +159,12 @@ fn steady_pair<K: Key>(pair: usize, size: &Size, key: impl Fn(usize) -> K + Copy
     // Which is the first, in memory and with its batches, is not always the same one.
     let order = |turn: usize| if (pair + turn).is_multiple_of(2) { [0, 1] } else { [1, 0] };
     let start = |at: usize| Program::start(interval, (at == 1).then(|| directory.path()));
-    let mut programs = order(0).map(|at| (at, start(at)));
-    programs.sort_by_key(|(at, _)| *at);
+    let mut programs = order(0).map(start);
+    programs.sort_by_key(|program| program.is_saved);
     let run = |turn: usize, batch: &Batch<(K, i64)>| {
         let mut seconds = [0.0; 2];
         for at in order(turn) {
-            seconds[at] = programs[at].1.run(batch.clone());
+            seconds[at] = programs[at].run(batch.clone());
         }
         seconds
     };
@@ -173,7 +173,7 @@ fn steady_pair<K: Key>(pair: usize, size: &Size, key: impl Fn(usize) -> K + Copy
     }
     let rounds = (0..size.rounds).map(|round| run(round, &some_keys(size, round, key))).collect();
     assert!(!tidemill::checkpoint::inspect(directory.path()).expect("it is read").is_empty());
-    programs.iter().for_each(|(_, program)| program.ssc.stop());
+    programs.iter().for_each(|program| program.ssc.stop());
     rounds
 }
 

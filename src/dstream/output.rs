@@ -18,9 +18,10 @@ impl<T: Record> DStream<T> {
     /// batch, and the next one comes all the same.
     ///
     /// The batch lends its rows, and its columns as Arrow arrays. After a crash the batches since
-    /// the last checkpoint come again, with the same times and the same rows, shared out among them
-    /// anew: who replaces what stands under a batch's time, also by nothing where a batch is empty,
-    /// has each row once, as long as no time is [left out](crate::Limits::missed_batches).
+    /// the last checkpoint come again with the same times, and what sources can read again is
+    /// shared out among them anew: who replaces what stands under a batch's time, also by nothing
+    /// where it is empty, has each row once, as long as no time is
+    /// [left out](crate::Limits::missed_batches).
     ///
     /// ```
     /// # use tidemill::prelude::*;

@@ -89,15 +89,13 @@ impl TextFiles {
         let path = self.path(time);
         if batch.is_empty() && !self.keeps_empty {
             // After a crash a batch may come again without rows: they are in one after it.
-            return match storage.remove(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                removed => removed
-                    .and_then(|()| storage.sync_directory(directory_of(&path)))
-                    .map_err(|error| {
-                        let message = format!("cannot remove text file {path:?}");
-                        Error::caused(ErrorKind::Sink, message, error)
-                    }),
+            let removed = match storage.remove(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                removed => removed.and_then(|()| storage.sync_directory(directory_of(&path))),
             };
+            return removed.map_err(|error| {
+                Error::caused(ErrorKind::Sink, format!("cannot remove text file {path:?}"), error)
+            });
         }
         let mut hidden = OsString::from(".");
         hidden.push(path.file_name().unwrap_or_default());
@@ -204,17 +202,45 @@ mod tests {
                 check();
                 files.save_on(&disk, &batch("new"), time).unwrap();
                 assert_eq!(disk.read(&files.path(time)).unwrap(), text("new").into_bytes());
-                for _ in 0..2 {
-                    files
-                        .save_on(&disk, &Vec::<String>::new().into_iter().collect(), time)
-                        .unwrap();
-                    assert!(disk.read(&files.path(time)).is_err(), "no rows have no file");
-                }
                 let Some(operation) = operation else { break };
                 failed.push(operation);
             }
         }
         for operation in ["create", "write", "sync", "rename", "sync_directory"] {
+            assert!(failed.contains(&operation), "{operation}");
+        }
+    }
+
+    /// What came before is there as a whole until it is removed, and after a success it is gone.
+    #[test]
+    fn every_operation_of_a_removal_fails_in_turn() {
+        let (files, time) = (TextFiles::new("/out/words"), Time::from_millis(1_000));
+        let none: Batch<String> = Vec::new().into_iter().collect();
+        let mut failed = Vec::new();
+        for (fault, and_after) in Fault::each_way() {
+            for at in 0.. {
+                let disk = FaultyDisk::new(7);
+                files.save_on(&disk, &batch("old"), time).unwrap();
+                let old = disk.read(&files.path(time)).unwrap();
+                disk.fail_at(at, and_after, fault);
+                let removed = files.save_on(&disk, &none, time);
+                let operation = disk.failed();
+                disk.fail(0);
+                let check = || match disk.read(&files.path(time)) {
+                    Ok(found) => assert!(removed.is_err() && found == old, "{operation:?}"),
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
+                };
+                check();
+                disk.crash();
+                check();
+                // Also where there is none any more.
+                files.save_on(&disk, &none, time).unwrap();
+                assert!(disk.read(&files.path(time)).is_err(), "{operation:?}");
+                let Some(operation) = operation else { break };
+                failed.push(operation);
+            }
+        }
+        for operation in ["remove", "sync_directory"] {
             assert!(failed.contains(&operation), "{operation}");
         }
     }

@@ -147,6 +147,16 @@ fn accept(listener: &TcpListener, driver: &mut Driver<Socket>) -> TcpStream {
     }
 }
 
+/// Positions are kept under these names.
+#[test]
+fn a_path_has_one_name() {
+    let follow = Follow::new(["./none/./a", "none/a", "none//a"]).unwrap();
+    assert_eq!(follow.name(), "follow none/a");
+    assert!(Follow::new(["."]).is_err());
+    assert_eq!(Directory::new("./src/").unwrap().name(), "directory src");
+    assert_eq!(Directory::new(".").unwrap().name(), "directory .");
+}
+
 #[test]
 fn socket_reads_and_reconnects() {
     let (listener, address) = server();

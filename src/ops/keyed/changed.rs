@@ -1,8 +1,8 @@
 //! Which slots have changed since they were saved.
 //!
-//! The batch loop appends them to a list, as long as there are few, and whoever saves makes bits of
-//! it, which say each slot once and in ascending order: were the bits the loop's, it would wait for
-//! each of them from the cache of the processor that has cleared them.
+//! The batch loop appends them to a list, as long as there are few: it is written from one end to
+//! the other, where a bit for each slot lies here and there. Whoever saves makes bits of it, which
+//! say each slot once and in ascending order.
 
 use tidemill_kernels::prefetch_row;
 
