@@ -18,7 +18,7 @@ pub struct Carry {
 }
 
 /// A place between two lines of an input, or in a line that was too long.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) offset: u64,
     pub(super) is_skipping: bool,

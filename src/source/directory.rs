@@ -10,9 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::open_file::{Place, regular};
 use super::picks::{Picks, name_of};
 use super::read::Taken;
-use super::whole_file::{Place, WholeFile, plain, regular};
+use super::whole_file::{WholeFile, plain};
 use super::{BlockWriter, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::open_file::{Place, regular};
 use super::read::Taken;
-use super::whole_file::{Place, WholeFile, regular};
+use super::whole_file::WholeFile;
 use super::{BlockWriter, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};

@@ -3,17 +3,19 @@
 //! Invariant: a file that its name no longer leads to is read to its end before its successor is
 //! begun, and a line never spans the two.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Seek, SeekFrom};
+use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::carry::Standing;
-use super::read::{Taken, read_once};
-use super::whole_file::{head_checksum, plain, regular};
-use super::{BlockWriter, Carry, Received, Receiver};
+use super::identity::{FileId, Verdict};
+use super::open_file::{OpenFile, Place, regular};
+use super::read::Taken;
+use super::whole_file::plain;
+use super::{BlockWriter, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
+use crate::record::saved::{push_bytes, take_bytes};
 
 /// How often files are looked at: a system call or two for each, and the latency of a line.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -53,15 +55,12 @@ pub struct Follow {
 struct Tail {
     path: PathBuf,
     open: Option<Open>,
-    carry: Carry,
     /// What is wrong with the name, said once.
     trouble: Option<io::ErrorKind>,
 }
 
 struct Open {
-    file: File,
-    id: FileId,
-    position: u64,
+    file: OpenFile,
     /// Nothing more to read until the next look.
     is_at_end: bool,
     leaving: Leaving,
@@ -91,7 +90,7 @@ impl Follow {
             if tails.iter().any(|tail| tail.path == path) {
                 continue;
             }
-            let mut tail = Tail { path, open: None, carry: Carry::default(), trouble: None };
+            let mut tail = Tail { path, open: None, trouble: None };
             match tail.reopen() {
                 Err(error) if is_other_kind(&error) => {
                     let message = format!("cannot follow {}", tail.path.display());
@@ -159,11 +158,7 @@ impl Receiver for Follow {
         for tail in &self.tails {
             if let Some(open) = &tail.open {
                 push_bytes(tail.path.as_os_str().as_encoded_bytes(), &mut position);
-                open.id.save(&mut position);
-                let standing = tail.carry.standing(open.position);
-                standing.save(&mut position);
-                let head = head_checksum(&open.file, standing.offset).unwrap_or(0);
-                push_varint(head.into(), &mut position);
+                open.file.place().save(&mut position);
             }
         }
         Some(position)
@@ -175,12 +170,10 @@ impl Receiver for Follow {
         let position = &mut position;
         while !position.is_empty() {
             let path = take_bytes(position).map_err(io::Error::other)?;
-            let id = FileId::load(position)?;
-            let standing = Standing::load(position).map_err(io::Error::other)?;
-            let head = take_varint(position).map_err(io::Error::other)?;
+            let place = Place::load(position).map_err(io::Error::other)?;
             let mut tails = self.tails.iter_mut();
             match tails.find(|tail| tail.path.as_os_str().as_encoded_bytes() == path) {
-                Some(tail) => tail.resume(id, standing, head)?,
+                Some(tail) => tail.resume(place)?,
                 None => {
                     let path = String::from_utf8_lossy(path);
                     tracing::warn!(%path, "a file that was followed no longer is");
@@ -207,11 +200,11 @@ impl Receiver for Follow {
 
 impl Tail {
     /// Goes on in the file that was followed, wherever it is now.
-    fn resume(&mut self, id: FileId, standing: Standing, head: u64) -> io::Result<()> {
+    fn resume(&mut self, place: Place) -> io::Result<()> {
         let path = self.path.clone();
-        let is_named = self.open.as_ref().is_some_and(|open| open.id == id);
+        let is_named = self.open.as_ref().is_some_and(|open| open.file.id() == place.id);
         if !is_named {
-            let Some(file) = renamed(&path, id) else {
+            let Some(file) = renamed(&path, place.id) else {
                 let path = path.display();
                 tracing::warn!(%path, "what was followed is gone: its successor is read whole");
                 return Ok(());
@@ -221,33 +214,29 @@ impl Tail {
                 tracing::warn!(%path, "rotated more than once while nothing ran: this is not read");
             }
             let leaving = Leaving::AtEnd;
-            self.open = Some(Open { file, id, position: 0, is_at_end: false, leaving });
+            self.open = Some(Open { file, is_at_end: false, leaving });
         }
         let Some(open) = &mut self.open else { return Ok(()) };
         // What has its number may be another file by now, or the same one written anew.
-        let is_shorter = open.file.metadata()?.len() < standing.offset;
-        if is_shorter || u64::from(head_checksum(&open.file, standing.offset)?) != head {
+        if open.file.check(&place.proof)? != Verdict::Same {
             tracing::warn!(path = %path.display(), "a file is not what it was, and is read whole");
             return Ok(());
         }
-        open.position = open.file.seek(SeekFrom::Start(standing.offset))?;
-        self.carry.resume(standing);
-        Ok(())
+        open.file.resume(place.standing)
     }
 
     /// Finds out what has become of the file and of its name.
     fn look(&mut self, into: &mut BlockWriter) -> io::Result<()> {
         let Some(open) = &mut self.open else { return self.reopen() };
         let metadata = open.file.metadata()?;
-        if metadata.len() < open.position {
-            open.file.seek(SeekFrom::Start(0))?;
-            open.position = 0;
-            into.finish(&mut self.carry);
+        if metadata.len() < open.file.offset() {
+            into.finish(&mut open.file.carry);
+            open.file.resume(Standing::default())?;
         }
         open.is_at_end = false;
         let named = regular(&self.path);
         let is_named = match &named {
-            Ok(named) => FileId::of(named) == open.id,
+            Ok(named) => FileId::of(named) == open.file.id(),
             // A renamed file may be written to until there is a new one; a deleted one is over.
             Err(_) => !is_deleted(&metadata),
         };
@@ -265,17 +254,16 @@ impl Tail {
         if open.is_at_end {
             return Ok(false);
         }
-        let taken = read_once(&mut open.file, &mut self.carry, into).inspect_err(|_| {
+        let taken = open.file.read(into).inspect_err(|_| {
             // It is tried again after the next look.
             open.is_at_end = true;
         })?;
         match taken {
-            Taken::Bytes(count) => open.position += count as u64,
-            Taken::NoRoom => {}
+            Taken::Bytes(_) | Taken::NoRoom => {}
             Taken::Nothing | Taken::End => {
                 open.is_at_end = true;
                 if open.leaving == Leaving::AtEnd {
-                    into.finish(&mut self.carry);
+                    into.finish(&mut open.file.carry);
                     self.open = None;
                     self.reopen()?;
                 }
@@ -286,18 +274,15 @@ impl Tail {
 
     /// Opens the file that has the name now.
     fn reopen(&mut self) -> io::Result<()> {
-        regular(&self.path)?;
-        let file = File::open(&self.path)?;
-        let id = FileId::of(&file.metadata()?);
-        let leaving = Leaving::No;
-        self.open = Some(Open { file, id, position: 0, is_at_end: false, leaving });
+        let file = OpenFile::open(&self.path)?;
+        self.open = Some(Open { file, is_at_end: false, leaving: Leaving::No });
         Ok(())
     }
 
     fn skip_to_end(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        open.position = open.file.seek(SeekFrom::End(0))?;
-        Ok(())
+        let offset = open.file.metadata()?.len();
+        open.file.resume(Standing { offset, is_skipping: false })
     }
 
     /// Says what is wrong with the name, or that nothing is any more, when it has changed.
@@ -322,57 +307,14 @@ fn is_other_kind(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput)
 }
 
-/// What stays the same when a file is renamed, and differs between two that exist at a time.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] Option<std::time::SystemTime>);
-
-impl FileId {
-    #[cfg(unix)]
-    fn save(self, out: &mut Vec<u8>) {
-        push_varint(self.0.0, out);
-        push_varint(self.0.1, out);
-    }
-
-    #[cfg(unix)]
-    fn load(from: &mut &[u8]) -> io::Result<FileId> {
-        let mut number = || take_varint(from).map_err(io::Error::other);
-        Ok(FileId((number()?, number()?)))
-    }
-
-    /// The time of its creation, to the nanosecond.
-    #[cfg(not(unix))]
-    fn save(self, out: &mut Vec<u8>) {
-        let since = self.0.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-        push_varint(since.map_or(0, |since| since.as_nanos() as u64), out);
-    }
-
-    #[cfg(not(unix))]
-    fn load(from: &mut &[u8]) -> io::Result<FileId> {
-        let nanos = take_varint(from).map_err(io::Error::other)?;
-        let since = Duration::from_nanos(nanos);
-        Ok(FileId((nanos > 0).then(|| std::time::UNIX_EPOCH + since)))
-    }
-
-    #[cfg(unix)]
-    fn of(metadata: &Metadata) -> FileId {
-        use std::os::unix::fs::MetadataExt;
-        FileId((metadata.dev(), metadata.ino()))
-    }
-
-    #[cfg(not(unix))]
-    fn of(metadata: &Metadata) -> FileId {
-        FileId(metadata.created().ok())
-    }
-}
-
 /// The file of this identity, under another name in the same directory.
-fn renamed(path: &Path, id: FileId) -> Option<File> {
+fn renamed(path: &Path, id: FileId) -> Option<OpenFile> {
     let is_it = |path: &PathBuf| regular(path).is_ok_and(|metadata| FileId::of(&metadata) == id);
-    File::open(siblings(path).find(is_it)?).ok()
+    OpenFile::open(&siblings(path).find(is_it)?).ok()
 }
 
 /// A file next to a name that seems to have had it after this one.
-fn renamed_since(path: &Path, file: &File) -> Option<PathBuf> {
+fn renamed_since(path: &Path, file: &OpenFile) -> Option<PathBuf> {
     let (last, name) = (file.metadata().ok()?.modified().ok()?, path.file_name()?);
     let is_later = |other: &PathBuf| {
         let own = other.file_name().unwrap_or_default();
