@@ -35,7 +35,7 @@ pub enum FieldCount {
 
 impl FieldCount {
     #[inline(always)]
-    fn allows(self, count: usize) -> bool {
+    pub(crate) fn allows(self, count: usize) -> bool {
         match self {
             FieldCount::AtLeast(least) => count >= least as usize,
             FieldCount::Exactly(exact) => count == exact as usize,
@@ -528,7 +528,7 @@ fn without_return(text: &[u8], span: Span) -> Span {
 
 /// The block at `at`, or what is left of the text in a padded one.
 #[inline(always)]
-fn block_at<'a>(text: &'a [u8], at: usize, padded: &'a mut Block) -> &'a Block {
+pub(crate) fn block_at<'a>(text: &'a [u8], at: usize, padded: &'a mut Block) -> &'a Block {
     match text[at..].first_chunk() {
         Some(block) => block,
         None => {
@@ -540,6 +540,6 @@ fn block_at<'a>(text: &'a [u8], at: usize, padded: &'a mut Block) -> &'a Block {
 
 /// The bits of a block's first bytes.
 #[inline(always)]
-fn first_bytes(len: usize) -> u64 {
+pub(crate) fn first_bytes(len: usize) -> u64 {
     if len < BLOCK { (1 << len) - 1 } else { u64::MAX }
 }

@@ -39,6 +39,7 @@ mod text_buffer;
 mod timestamp;
 mod utf8;
 mod white;
+mod white_fields;
 
 pub use bad_row::{BadKind, BadRow};
 pub use cell::{BytesCell, TextCell};
@@ -63,6 +64,7 @@ pub use table::{TableError, TextTable, prefetch_row};
 pub use text_buffer::{BadUtf8, TextBuffer};
 pub use timestamp::{TimeFormat, parse_timestamps, parse_timestamps_at};
 pub use utf8::{is_ascii, is_ascii_at};
+pub use white_fields::{WhiteFields, white_fields, white_fields_at};
 
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,7 @@ use crate::record::{Record, TextColumn};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Csv {
+    separator: u8,
     delimited: Delimited,
 }
 
@@ -47,30 +48,30 @@ impl Csv {
     /// If the separator is not ASCII, a quote, or part of a line end.
     pub fn new(separator: u8) -> Csv {
         assert!(separator != QUOTE, "the separator is the quote");
-        Csv { delimited: Delimited::new(separator) }
+        Csv { separator, delimited: Delimited::new(separator) }
     }
 
     /// The positions of the record's fields in a line, from 0 on; a line may have others.
     #[must_use]
     pub fn columns(self, columns: impl Into<Vec<usize>>) -> Csv {
-        Csv { delimited: self.delimited.columns(columns) }
+        Csv { delimited: self.delimited.columns(columns), ..self }
     }
 
     /// The header of the lines, as that of [`Delimited::header`].
     #[must_use]
     pub fn header(self, header: impl Into<String>) -> Csv {
-        Csv { delimited: self.delimited.header(header) }
+        Csv { delimited: self.delimited.header(header), ..self }
     }
 
     /// How timestamps are written: RFC 3339 unless this says otherwise.
     #[must_use]
     pub fn times(self, times: TimeFormat) -> Csv {
-        Csv { delimited: self.delimited.times(times) }
+        Csv { delimited: self.delimited.times(times), ..self }
     }
 
     fn plan<R: Decode>(&self) -> Result<Plan> {
         self.delimited.plan_with::<R>(|header| {
-            let mut cutter = Cutter::new(self.delimited.separator());
+            let mut cutter = Cutter::new(self.separator);
             cutter.cut(header.as_bytes()).map_err(|_| {
                 let message = format!("the header has an open quote, or one too many: {header:?}");
                 Error::new(ErrorKind::Config, message)
@@ -83,7 +84,7 @@ impl Csv {
 
 impl<R: Decode> Decoder<R> for Csv {
     fn name(&self) -> String {
-        format!("Csv({:?})", char::from(self.delimited.separator()))
+        format!("Csv({:?})", char::from(self.separator))
     }
 
     fn check(&self) -> Result<()> {
@@ -96,9 +97,10 @@ impl<R: Decode> Decoder<R> for Csv {
         rows: &mut <R as Record>::Columns,
         rejects: &mut Rejects,
     ) -> Result<()> {
-        let Plan { columns, count } = self.plan::<R>()?;
+        let Plan { columns, count, .. } = self.plan::<R>()?;
+        rejects.skip_blank();
         let (text, spans) = lines.to_shared();
-        let (bytes, separator) = (text.bytes(), self.delimited.separator());
+        let (bytes, separator) = (text.bytes(), self.separator);
         let fields = Fields { separator, columns: &columns, count };
         let (mut cut, mut bad) = (vec![Vec::new(); columns.len()], Vec::new());
         let (mut cells, mut cutter) = (Cells::new::<R>(false), Cutter::new(separator));

@@ -1,7 +1,10 @@
 //! Delimited text without quotes: a separator always separates.
 
 use memchr::memmem;
-use tidemill_kernels::{BadRow, FieldCount, Fields, Span, count_newlines, line_fields, row_fields};
+use tidemill_kernels::{
+    BadRow, FieldCount, Fields, Span, Split, WhiteFields, count_newlines, line_fields, row_fields,
+    white_fields,
+};
 
 use super::layout::{Field, PIECE, fields, positions, push_fields};
 use super::{Block, Decode, Decoder, Rejects, TimeFormat};
@@ -13,7 +16,7 @@ use crate::record::{Record, TextColumn};
 ///
 /// There are no quotes: what looks like one is part of its field. A line's fields are those of the
 /// record, in their order, and no others, unless [`columns`](Self::columns) or
-/// [`header`](Self::header) say where they are.
+/// [`header`](Self::header) say where they are. Blank lines that are no rows are skipped.
 ///
 /// ```
 /// use tidemill::prelude::*;
@@ -37,7 +40,7 @@ use crate::record::{Record, TextColumn};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Delimited {
-    separator: u8,
+    separator: Split,
     /// Where the record's fields are, from 0 on; by default in their order, and no others.
     columns: Option<Vec<usize>>,
     headers: Vec<String>,
@@ -49,6 +52,8 @@ pub struct Delimited {
 pub(super) struct Plan {
     pub(super) columns: Vec<u32>,
     pub(super) count: FieldCount,
+    /// How many names the header has, if all headers have as many.
+    names: Option<u32>,
 }
 
 impl Delimited {
@@ -62,6 +67,40 @@ impl Delimited {
             separator.is_ascii() && !matches!(separator, b'\n' | b'\r'),
             "separator is byte {separator}, but must be ASCII (0 to 127) and no part of a line end"
         );
+        Delimited::split(Split::Byte(separator))
+    }
+
+    /// Fields with any run of white space between two, as `vmstat`, `ps` and `ls -l` print them:
+    /// spaces, tabs and what else of ASCII is white. What a line begins or ends with is part of no
+    /// field, and so no field is empty.
+    ///
+    /// The last column of a [`header`](Self::header) takes what is left of its line, such as a
+    /// command with its arguments. A header is known again by its names, however far apart.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// #[derive(Record)]
+    /// struct Process {
+    ///     pid: u32,
+    ///     command: String,
+    /// }
+    ///
+    /// let mut t = TestContext::new()?;
+    /// let lines = t.input::<String>();
+    /// let format = Delimited::whitespace().header("pid time command");
+    /// let processes = t.output(&lines.stream().decode::<Process>(format));
+    /// lines.push(["  pid time command", "    1 0:02 init", " 4711 1:00 cc -o a  a.c"])?;
+    /// t.tick()?;
+    /// let commands: Vec<String> = processes.take().into_iter().map(|row| row.command).collect();
+    /// assert_eq!(commands, ["init", "cc -o a  a.c"]);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn whitespace() -> Delimited {
+        Delimited::split(Split::Whitespace)
+    }
+
+    fn split(separator: Split) -> Delimited {
         Delimited { separator, columns: None, headers: Vec::new(), times: TimeFormat::default() }
     }
 
@@ -90,17 +129,16 @@ impl Delimited {
         Delimited { times, ..self }
     }
 
-    pub(super) fn separator(&self) -> u8 {
-        self.separator
-    }
-
     pub(super) fn time_format(&self) -> TimeFormat {
         self.times
     }
 
     fn plan<R: Decode>(&self) -> Result<Plan> {
         self.plan_with::<R>(|header| {
-            Ok(header.split(char::from(self.separator)).map(str::to_owned).collect())
+            Ok(match self.separator {
+                Split::Byte(byte) => header.split(char::from(byte)).map(str::to_owned).collect(),
+                Split::Whitespace => header.split_ascii_whitespace().map(str::to_owned).collect(),
+            })
         })
     }
 
@@ -126,7 +164,8 @@ impl Delimited {
                 return Err(Error::new(ErrorKind::Config, message));
             }
             let Some(plan) = &mut plan else {
-                plan = Some(Plan { columns, count: FieldCount::Exactly(count) });
+                let names = Some(count);
+                plan = Some(Plan { columns, count: FieldCount::Exactly(count), names });
                 continue;
             };
             if columns != plan.columns {
@@ -134,12 +173,16 @@ impl Delimited {
                 return Err(Error::new(ErrorKind::Config, message));
             }
             if plan.count != FieldCount::Exactly(count) {
-                plan.count = FieldCount::AtLeast(last + 1);
+                (plan.count, plan.names) = (FieldCount::AtLeast(last + 1), None);
             }
         }
         let without_header = || match chosen {
-            Some(columns) => Plan { count: FieldCount::AtLeast(last(&columns) + 1), columns },
-            None => Plan { columns: (0..len).collect(), count: FieldCount::Exactly(len) },
+            Some(columns) => {
+                Plan { count: FieldCount::AtLeast(last(&columns) + 1), columns, names: None }
+            }
+            None => {
+                Plan { columns: (0..len).collect(), count: FieldCount::Exactly(len), names: None }
+            }
         };
         Ok(plan.unwrap_or_else(without_header))
     }
@@ -166,8 +209,11 @@ impl Delimited {
             return;
         }
         let is_header = |line: &Span| {
-            let is_line = |header: &String| {
-                line.len as usize == header.len() && bytes[line.range()] == *header.as_bytes()
+            let is_line = |header: &String| match self.separator {
+                Split::Byte(_) => {
+                    line.len as usize == header.len() && bytes[line.range()] == *header.as_bytes()
+                }
+                Split::Whitespace => are_same_words(&bytes[line.range()], header.as_bytes()),
             };
             self.headers.iter().any(is_line)
         };
@@ -192,6 +238,13 @@ impl Delimited {
             }
         }
     }
+}
+
+/// Whether two lines have the same words, whatever white space is between them.
+fn are_same_words(line: &[u8], other: &[u8]) -> bool {
+    // Most lines differ in their first words.
+    let words = |line| <[u8]>::split(line, u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words(line).eq(words(other))
 }
 
 /// The columns asked for, which must be one for each field.
@@ -232,7 +285,10 @@ const COLUMNS_MAX: u32 = 1 << 20;
 
 impl<R: Decode> Decoder<R> for Delimited {
     fn name(&self) -> String {
-        format!("Delimited({:?})", char::from(self.separator))
+        match self.separator {
+            Split::Byte(byte) => format!("Delimited({:?})", char::from(byte)),
+            Split::Whitespace => "Delimited::whitespace".to_owned(),
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -241,7 +297,11 @@ impl<R: Decode> Decoder<R> for Delimited {
 
     // An empty header is found everywhere, and one with a line end is no line.
     fn takes_blocks(&self) -> bool {
-        self.headers.iter().all(|header| !header.is_empty() && !header.contains(['\r', '\n']))
+        matches!(self.separator, Split::Byte(_))
+            && self
+                .headers
+                .iter()
+                .all(|header| !header.is_empty() && !header.contains(['\r', '\n']))
     }
 
     fn decode_block(
@@ -250,8 +310,12 @@ impl<R: Decode> Decoder<R> for Delimited {
         rows: &mut <R as Record>::Columns,
         rejects: &mut Rejects,
     ) -> Result<usize> {
-        let Plan { columns, count } = self.plan::<R>()?;
-        let fields = Fields { separator: self.separator, columns: &columns, count };
+        let Split::Byte(separator) = self.separator else {
+            unreachable!("blocks are taken of lines with a separator of one byte")
+        };
+        let Plan { columns, count, .. } = self.plan::<R>()?;
+        rejects.skip_blank();
+        let fields = Fields { separator, columns: &columns, count };
         let (mut cut, mut bad) = (vec![Vec::<Span>::new(); columns.len()], Vec::new());
         let (mut lines, mut rest) = (0, text.bytes());
         while !rest.is_empty() {
@@ -275,13 +339,23 @@ impl<R: Decode> Decoder<R> for Delimited {
         rows: &mut <R as Record>::Columns,
         rejects: &mut Rejects,
     ) -> Result<()> {
-        let Plan { columns, count } = self.plan::<R>()?;
+        let Plan { columns, count, names } = self.plan::<R>()?;
+        rejects.skip_blank();
         let (text, spans) = lines.to_shared();
-        let fields = Fields { separator: self.separator, columns: &columns, count };
         let (mut cut, mut bad) = (vec![Vec::new(); columns.len()], Vec::<BadRow>::new());
         for (piece, spans) in spans.chunks(PIECE).enumerate() {
             cut.iter_mut().for_each(Vec::clear);
-            row_fields(text.bytes(), spans, &fields, &mut cut, &mut bad);
+            match self.separator {
+                Split::Byte(separator) => {
+                    let fields = Fields { separator, columns: &columns, count };
+                    row_fields(text.bytes(), spans, &fields, &mut cut, &mut bad);
+                }
+                Split::Whitespace => {
+                    let rest = names.and_then(|names| names.checked_sub(1));
+                    let fields = WhiteFields { columns: &columns, count, rest };
+                    white_fields(text.bytes(), spans, &fields, &mut cut, &mut bad);
+                }
+            }
             self.push::<R>(rows, &text, &cut, &mut bad, piece * PIECE, rejects);
         }
         self.skip_headers(text.bytes(), &spans, rejects);

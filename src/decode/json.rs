@@ -85,6 +85,7 @@ impl<R: Decode> Decoder<R> for JsonLines {
         rows: &mut <R as Record>::Columns,
         rejects: &mut Rejects,
     ) -> Result<()> {
+        rejects.skip_blank();
         let (text, spans) = lines.to_shared();
         let mut cells = Cells::new::<R>(true);
         let structs = Names::nested(&cells.fields);

@@ -16,7 +16,7 @@ use crate::record::{Record, TextColumn};
 /// point, `place.street`; other pairs are skipped. A value with spaces stands in quotes, with `\"`
 /// for a quote and `\\`, `\/`, `\b`, `\f`, `\n`, `\r`, `\t` and `\u00e9` as in JSON. A key
 /// without `=` is `true` for a `bool` and empty for all else. An empty value and a missing key are
-/// `None` of an `Option`; other fields must be there.
+/// `None` of an `Option`; other fields must be there. Blank lines are skipped.
 ///
 /// ```
 /// use tidemill::prelude::*;
@@ -68,6 +68,7 @@ impl<R: Decode> Decoder<R> for KeyValue {
         rows: &mut <R as Record>::Columns,
         rejects: &mut Rejects,
     ) -> Result<()> {
+        rejects.skip_blank();
         let (text, spans) = lines.to_shared();
         let mut cells = Cells::new::<R>(false);
         let mut names = Names::flat(&cells.fields);

@@ -19,7 +19,7 @@ const SAMPLE_BYTES_MAX: usize = 200;
 pub struct DecodeCounts {
     /// Lines that became rows.
     pub rows: u64,
-    /// Lines that were skipped, such as headers.
+    /// Lines that were skipped: headers, and blank ones.
     pub skipped: u64,
     /// Lines that were rejected, the most frequent reason first.
     pub rejected: Vec<RejectCount>,

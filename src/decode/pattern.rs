@@ -143,6 +143,7 @@ impl<R: Decode> Decoder<R> for Pattern {
         rows: &mut <R as Record>::Columns,
         rejects: &mut Rejects,
     ) -> Result<()> {
+        rejects.skip_blank();
         let (text, spans) = lines.to_shared();
         let mut cells = Cells::new::<R>(false);
         let mut matcher = Matcher::new(self, &cells)?;

@@ -22,6 +22,8 @@ pub struct Rejects {
     /// The names of fields, which many rejects share.
     fields: Vec<String>,
     skipped: Vec<u32>,
+    /// Whether lines without anything but white space are not at fault.
+    skips_blank: bool,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -49,16 +51,28 @@ impl Rejects {
         self.skipped.push(row as u32);
     }
 
+    /// From here on lines that are reported and have nothing but white space in them are skipped: a
+    /// line that nobody wrote anything on is no fault. One that was cut may have more.
+    pub(crate) fn skip_blank(&mut self) {
+        self.skips_blank = true;
+    }
+
     /// Whether all lines are rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.skipped.is_empty()
     }
 
     /// Brings what was reported in order: one report for each line, and none for those skipped.
-    pub(crate) fn settle(&mut self) {
-        self.skipped.sort_unstable();
+    pub(crate) fn settle(&mut self, lines: &TextColumn) {
         self.rows.sort_by_key(|rejected| rejected.row);
         self.rows.dedup_by_key(|rejected| rejected.row);
+        if self.skips_blank {
+            let reported = self.rows.iter().filter(|rejected| rejected.reason != Reason::TooLong);
+            let is_blank = |row: &u32| lines.get(*row as usize).trim_ascii().is_empty();
+            self.skipped.extend(reported.map(|rejected| rejected.row).filter(is_blank));
+        }
+        self.skipped.sort_unstable();
+        self.skipped.dedup();
         let skipped = &self.skipped;
         self.rows.retain(|rejected| skipped.binary_search(&rejected.row).is_err());
     }

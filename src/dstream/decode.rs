@@ -74,6 +74,10 @@ impl DStream<String> {
     /// to [`rejects`](DecodedStream::rejects), or fails its batch if the program asks for that by
     /// [`fail_on_reject`](DecodedStream::fail_on_reject).
     ///
+    /// A blank line, with nothing but ASCII white space in it, is no fault: where it is no row of
+    /// `R` either, the formats that are here skip it. An empty line is a row of one text or one
+    /// `Option`, and `"\t\t"` one of three texts between tabs.
+    ///
     /// A line of about [`Limits::line_bytes`](crate::Limits::line_bytes) may be one that its source
     /// has cut, and is rejected rather than read.
     ///

@@ -132,10 +132,10 @@ impl<R: Record, D: Decoder<R>> Decode<R, D> {
             self.log.add_rows(len);
             return Ok(());
         }
-        rejects.settle();
+        let lines = lines();
+        rejects.settle(lines.borrow());
         *rows = rows.gather(&rejects.accepted(len));
         rows.freeze();
-        let lines = lines();
         *own(&mut decoded.rejects) = rejects.columns(lines.borrow());
         self.log.add_rows(rows.len());
         self.log.add_rejects(lines.borrow(), &rejects)

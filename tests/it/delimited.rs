@@ -64,7 +64,6 @@ fn each_reject_says_why() {
     let cases = [
         ("a;1;;s;1", "", "another number of fields"),
         ("a;1;;s;1;true;", "", "another number of fields"),
-        ("", "", "another number of fields"),
         ("a;;;s;1;true", "celsius", "empty"),
         ("a;x;;s;1;true", "celsius", "not a number"),
         ("a;1,5;;s;1;true", "celsius", "not a number"),
@@ -219,6 +218,40 @@ fn columns_by_position() {
     let (rows, rejects, _) = decode::<(String, i64)>(delimited, &lines);
     assert_eq!(rows, [("a".to_owned(), 1), ("b".to_owned(), 2)]);
     assert_eq!(rejects, [reject("3\tz", "", "another number of fields")]);
+}
+
+#[test]
+fn fields_between_runs_of_white_space() {
+    let lines = [" 1  oslo\t -3.5 ", "22 rome 9", "\t3\t\tbonn  1 2", "4 bern", " "];
+    let (rows, rejects, counts) = decode::<(i64, String, f64)>(Delimited::whitespace(), &lines);
+    assert_eq!(rows, [(1, "oslo".to_owned(), -3.5), (22, "rome".to_owned(), 9.0)]);
+    let fields = "another number of fields";
+    assert_eq!(rejects, [reject(lines[2], "", fields), reject(lines[3], "", fields)]);
+    assert_eq!(counts.skipped, 1);
+    // By position, whatever else there is.
+    let (rows, rejects, _) =
+        decode::<(String, i64)>(Delimited::whitespace().columns([1, 0]), &lines);
+    assert!(rows.iter().map(|row| row.1).eq([1, 22, 3, 4]), "{rows:?}");
+    assert_eq!(rejects, []);
+}
+
+/// As `ps` prints them: the header is known again by its words, and the last column has the rest.
+#[test]
+fn columns_by_name_between_white_space() {
+    let header = "  number x street";
+    let lines =
+        [header, "number  x  street ", " 1 ? Main  Street ", "22 ? a", "3 ?", "number x streets"];
+    let (rows, rejects, counts) = decode::<Place>(Delimited::whitespace().header(header), &lines);
+    let place = |street: &str, number| Place { street: street.into(), number };
+    assert_eq!(rows, [place("Main  Street", 1), place("a", 22)]);
+    assert_eq!(
+        rejects,
+        [
+            reject("3 ?", "", "another number of fields"),
+            reject("number x streets", "number", "not a number")
+        ]
+    );
+    assert_eq!(counts.skipped, 2);
 }
 
 #[test]

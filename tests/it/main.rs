@@ -4,7 +4,11 @@ mod aggregates;
 #[cfg(feature = "arrow")]
 mod arrow;
 #[cfg(feature = "cli")]
+mod average_columns;
+#[cfg(feature = "cli")]
 mod average_command;
+#[cfg(feature = "cli")]
+mod average_wrong_calls;
 mod backlog;
 mod batches;
 mod check;

@@ -3,7 +3,7 @@
 
 use super::text::{each_text, rows};
 use super::{Random, naive};
-use crate::{BadKind, BadRow, FieldCount, Fields, Level, Span};
+use crate::{BadKind, BadRow, FieldCount, Fields, Level, Span, WhiteFields};
 
 /// Texts of fields, each with the separator it is for.
 fn each_case(mut check: impl FnMut(&[u8], u8)) {
@@ -88,6 +88,32 @@ pub(super) fn row_fields(level: Level) {
             crate::row_fields_at(level, text, &rows, &fields, &mut out, &mut bad);
             assert!(out == expected, "{fields:?} of \"{}\" at {level:?}", text.escape_ascii());
             assert_eq!(bad, expected_bad);
+        }
+    });
+}
+
+pub(super) fn white_fields(level: Level) {
+    each_text(|_, text| {
+        let rows = rows(text);
+        for (columns, count) in FIELDS {
+            for rest in [None, Some(0), Some(1), Some(2)] {
+                let fields = WhiteFields { columns, count, rest };
+                let (mut expected, mut expected_bad) = (vec![Vec::new(); columns.len()], vec![]);
+                for (number, row) in rows.iter().enumerate() {
+                    let parts = naive::white_fields(&text[row.range()], &fields);
+                    if parts.is_none() {
+                        expected_bad.push(BadRow { row: number as u32, kind: BadKind::Fields });
+                    }
+                    for (index, column) in expected.iter_mut().enumerate() {
+                        let part = parts.as_ref().map_or(Span::default(), |parts| parts[index]);
+                        column.push(Span { start: row.start + part.start, len: part.len });
+                    }
+                }
+                let (mut out, mut bad) = (vec![Vec::new(); columns.len()], Vec::new());
+                crate::white_fields_at(level, text, &rows, &fields, &mut out, &mut bad);
+                assert!(out == expected, "{fields:?} of \"{}\"", text.escape_ascii());
+                assert_eq!(bad, expected_bad);
+            }
         }
     });
 }

@@ -39,6 +39,7 @@ const KERNELS: &[(&str, Check)] = &[
     ("split_whitespace_at", text::split_whitespace),
     ("sum_f64_at", numbers::sum_f64),
     ("sum_i64_at", numbers::sum_i64),
+    ("white_fields_at", fields::white_fields),
     ("check_at", text::check),
     ("new_at", table::all),
 ];

@@ -4,7 +4,7 @@ use std::num::IntErrorKind;
 
 use chrono::DateTime;
 
-use crate::{BadKind, FieldCount, Fields, Span, TimeFormat};
+use crate::{BadKind, FieldCount, Fields, Span, TimeFormat, WhiteFields};
 
 pub(super) fn lines(text: &[u8]) -> Vec<&[u8]> {
     let ended = text.split_inclusive(|byte| *byte == b'\n');
@@ -91,6 +91,21 @@ pub(super) fn fields(row: &[u8], fields: &Fields<'_>) -> Option<Vec<Span>> {
     };
     let wanted = fields.columns.iter().map(|column| span_in(row, parts[*column as usize]));
     is_good.then(|| wanted.collect())
+}
+
+pub(super) fn white_fields(row: &[u8], fields: &WhiteFields<'_>) -> Option<Vec<Span>> {
+    let is_white = |byte: &u8| matches!(byte, 9..=13 | b' ');
+    let words = row.split(is_white).filter(|word| !word.is_empty());
+    let mut words: Vec<Span> = words.map(|word| span_in(row, word)).collect();
+    if let Some(rest) = fields.rest.map(|rest| rest as usize).filter(|rest| *rest < words.len()) {
+        words[rest].len = words[words.len() - 1].end() as u32 - words[rest].start;
+        words.truncate(rest + 1);
+    }
+    let is_good = match fields.count {
+        FieldCount::AtLeast(count) => words.len() >= count as usize,
+        FieldCount::Exactly(count) => words.len() == count as usize,
+    };
+    is_good.then(|| fields.columns.iter().map(|column| words[*column as usize]).collect())
 }
 
 pub(super) fn parse_i64(row: &[u8]) -> Result<i64, BadKind> {

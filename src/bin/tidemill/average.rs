@@ -8,10 +8,11 @@ use tidemill::{
 
 use crate::averages::{Averages, Sort};
 use crate::failure::Failure;
+use crate::guess::Call;
 use crate::header::{self, Cut, Header, Layout};
 use crate::input::{self, Window};
 use crate::job::{self, Job};
-use crate::parse::{self, Field};
+use crate::parse::{self, Field, Split};
 use crate::tallies::Tallies;
 use crate::terminal;
 
@@ -27,21 +28,23 @@ pub(crate) struct Args {
     #[command(flatten)]
     input: input::Args,
 
-    /// What stands between two fields: one ASCII character, such as ',' or '\t'
+    /// What stands between two fields: one ASCII character, such as ',' or '\t', or 'whitespace':
+    /// any run of it, as in what vmstat, ps and ls -l print
     #[arg(long, value_name = "C", default_value = ";", value_parser = parse::delimiter)]
     #[arg(allow_hyphen_values = true)]
-    delimiter: u8,
+    delimiter: Split,
 
     /// Fields may stand in quotes, as in CSV: `"Main, 22",1.5`
     #[arg(long)]
     quoted: bool,
 
-    /// The field that is the key: its number, from 1 up, or its name in the header
+    /// The field that is the key: its number, from 1 up, or its name in the header. With a header a
+    /// number is a name first; #2 is the second field whatever its name
     #[arg(long, value_name = "FIELD", default_value = "1", value_parser = parse::field)]
     #[arg(allow_hyphen_values = true)]
     key: Field,
 
-    /// The field that is the value: its number, from 1 up, or its name in the header
+    /// The field that is the value: its number or name, as of the key
     #[arg(long, value_name = "FIELD", default_value = "2", value_parser = parse::field)]
     #[arg(allow_hyphen_values = true)]
     value: Field,
@@ -69,7 +72,11 @@ A value is a finite number with nothing around it. What has up to 18 digits is t
 written, and all else as the nearest float. Sums of both are exact, so that the mean is the exact
 mean, rounded once to the nearest float; it is printed with as many digits as tell it from other
 floats. A table rounds it further, to two places more than the values have. Lines without a value
-are left out: standard error says how many there were, why, and shows one.
+are left out: standard error says how many there were, why, and shows one. Blank lines do not
+count. If every line was left out, or 9 in 10 of at least 10, the exit code is 4, and standard error
+says what may have been meant.
+
+With a header of names between white space, the last column takes what is left of its line.
 
 CSV and JSON of a stream have the batch's time before each key, in milliseconds since 1970:
 batch_time_ms. A window that ends at that time has what came in the TIME before it; the first ones
@@ -80,6 +87,7 @@ Examples:
   tidemill average --all --format csv measurements.txt > averages.csv
   tidemill average --delimiter , --quoted --key station --value celsius 2025.csv 2026.csv
   tidemill average --sort mean --top 3 --delimiter '\\t' --key 4 --value 7 table.tsv
+  ps aux | tidemill average --delimiter whitespace --key USER --value RSS --sort mean
   tidemill generate measurements --rate 10k | tidemill average --window 10s --slide 1s
   tidemill average --follow incoming/ --running --checkpoint ~/incoming.averages
   tidemill average --listen 127.0.0.1:9999 --interval 500ms --format json | jq .mean";
@@ -87,7 +95,7 @@ Examples:
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = job::begin()?;
     let input = args.input.input()?;
-    let has_names = [&args.key, &args.value].iter().any(|field| matches!(field, Field::Name(_)));
+    let has_names = args.key.is_name() || args.value.is_name();
     let header = match args.header.as_deref() {
         None if !has_names => Header::Absent,
         None | Some("") => Header::First,
@@ -95,11 +103,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let wanted = [("--key", &args.key), ("--value", &args.value)];
     let cut = Cut { delimiter: args.delimiter, is_quoted: args.quoted };
-    if cut.is_quoted && cut.delimiter == b'"' {
-        return Err(Failure::Usage("--delimiter is the quote of --quoted".to_owned()));
+    if cut.is_quoted {
+        match cut.delimiter {
+            Split::Byte(b'"') => {
+                return Err(Failure::Usage("--delimiter is the quote of --quoted".to_owned()));
+            }
+            Split::Whitespace => {
+                let message = "--quoted needs one character as --delimiter, not white space";
+                return Err(Failure::Usage(message.to_owned()));
+            }
+            Split::Byte(_) => {}
+        }
     }
     let layout = header::layout(input.source, header, wanted, cut, &interrupt)?;
-    let average = Average { layout, cut, is_strict: args.strict, sort: args.sort, decoded: None };
+    let has_header = header != Header::Absent;
+    let (is_strict, sort) = (args.strict, args.sort);
+    let average = Average { layout, cut, has_header, is_strict, sort, decoded: None };
     job::run(average, input, &args.job, &interrupt)
 }
 
@@ -107,6 +126,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 struct Average {
     layout: Layout,
     cut: Cut,
+    has_header: bool,
     is_strict: bool,
     sort: Sort,
     /// What was made of the lines, once there are any.
@@ -116,11 +136,15 @@ struct Average {
 impl Average {
     fn decode(&self, lines: &DStream<String>) -> DecodedStream<(String, Number)> {
         let Layout { fields, headers } = &self.layout;
-        if self.cut.is_quoted {
-            let csv = Csv::new(self.cut.delimiter).columns(*fields);
-            return lines.decode(headers.iter().fold(csv, |csv, header| csv.header(header)));
-        }
-        let plain = Delimited::new(self.cut.delimiter).columns(*fields);
+        let plain = match self.cut.delimiter {
+            Split::Byte(separator) if self.cut.is_quoted => {
+                let csv = Csv::new(separator).columns(*fields);
+                return lines.decode(headers.iter().fold(csv, |csv, header| csv.header(header)));
+            }
+            Split::Byte(separator) => Delimited::new(separator),
+            Split::Whitespace => Delimited::whitespace(),
+        };
+        let plain = plain.columns(*fields);
         lines.decode(headers.iter().fold(plain, |plain, header| plain.header(header)))
     }
 
@@ -159,7 +183,7 @@ impl Job for Average {
     fn totals_of(&self) -> String {
         let ([key, value], Cut { delimiter, is_quoted }) = (self.layout.fields, self.cut);
         let quoted = if is_quoted { " --quoted" } else { "" };
-        let (key, value, delimiter) = (key + 1, value + 1, delimiter.escape_ascii());
+        let (key, value) = (key + 1, value + 1);
         format!("--delimiter {delimiter}{quoted} --key {key} --value {value}")
     }
 
@@ -187,12 +211,22 @@ impl Job for Average {
         }
     }
 
-    fn tell(&self) {
-        for rejected in self.rejected() {
+    fn tell(&self) -> Result<(), Failure> {
+        let Some(decoded) = &self.decoded else { return Ok(()) };
+        let counts = decoded.counts();
+        for rejected in &counts.rejected {
             let (lines, reason) = (rejected.lines, rejected.reason);
             let noun = if lines == 1 { "line" } else { "lines" };
             let sample = rejected.samples.first().map_or("", |sample| sample.line.as_str());
             terminal::tell(format_args!("{lines} {noun} left out ({reason}), such as {sample:?}"));
         }
+        let call = Call {
+            cut: self.cut,
+            has_header: self.has_header,
+            fields: self.layout.fields,
+            rows: counts.rows,
+            rejected: &counts.rejected,
+        };
+        call.verdict().map_or(Ok(()), |verdict| Err(Failure::NotWhole(verdict)))
     }
 }

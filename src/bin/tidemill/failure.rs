@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// An input or an address could not be opened or read.
     Input(String),
+    /// The result was printed, and is not whole.
+    NotWhole(String),
     /// Interrupted before the end of the input.
     Interrupted(String),
     /// Whoever read the output has gone, as `head` does: they have what they wanted.
@@ -48,6 +50,7 @@ impl Failure {
             Failure::Run(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Input(_) => 3,
+            Failure::NotWhole(_) => 4,
             Failure::Interrupted(_) => 130,
         }
     }
@@ -58,6 +61,7 @@ impl Failure {
             Failure::Run(message)
             | Failure::Usage(message)
             | Failure::Input(message)
+            | Failure::NotWhole(message)
             | Failure::Interrupted(message) => Some(message),
             Failure::ReaderGone => None,
         }

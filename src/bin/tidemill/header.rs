@@ -13,7 +13,7 @@ use tidemill::{Files, Limits};
 
 use crate::failure::Failure;
 use crate::input::Source;
-use crate::parse::Field;
+use crate::parse::{self, Field, Split};
 use crate::terminal::{self, Interrupt};
 
 /// How often Ctrl-C is looked for while a header is awaited.
@@ -42,7 +42,7 @@ pub(crate) struct Layout {
 /// How lines are cut.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Cut {
-    pub(crate) delimiter: u8,
+    pub(crate) delimiter: Split,
     pub(crate) is_quoted: bool,
 }
 
@@ -90,16 +90,22 @@ pub(crate) fn layout(
 /// The layout where fields have numbers only, or there is no line to be found in.
 fn without_header(wanted: Wanted<'_>, header: Header<'_>) -> Result<Layout, Failure> {
     let position = |(option, field): (&str, &Field)| match field {
-        Field::Number(number) => Ok(number - 1),
+        Field::Position(number) => Ok(number - 1),
+        Field::Text(digits) if parse::is_digits(digits) => {
+            let number = parse::position(digits);
+            number.map(|number| number - 1).map_err(|limits| {
+                Failure::Usage(format!("invalid value '{digits}' for '{option} <FIELD>': {limits}"))
+            })
+        }
         // Nothing but empty files: any layout does.
-        Field::Name(_) if header != Header::Absent => Ok(0),
-        Field::Name(name) => Err(Failure::Usage(format!("{option} {name} needs a header"))),
+        Field::Text(_) if header != Header::Absent => Ok(0),
+        Field::Text(name) => Err(Failure::Usage(format!("{option} {name} needs a header"))),
     };
     let [key, value] = wanted.map(position);
     Ok(Layout { fields: [key?, value?], headers: vec![] })
 }
 
-/// The position of a field in a header.
+/// The position of a field in a header: the column of this name, or else of this number.
 fn position(
     (option, field): (&str, &Field),
     names: &[String],
@@ -108,16 +114,33 @@ fn position(
     let refused = |what: String| {
         Err(Failure::Usage(format!("{option}: {origin} has {what}: {}", list(names))))
     };
-    let name = match field {
-        Field::Number(number) if *number <= names.len() => return Ok(number - 1),
-        Field::Number(number) => return refused(format!("no column {number}")),
-        Field::Name(name) => name,
+    let by_number = |number: usize| match number {
+        1.. if number <= names.len() => Ok(number - 1),
+        _ => refused(format!("no column {number}")),
     };
-    let mut found = names.iter().enumerate().filter(|(_, other)| *other == name);
+    let text = match field {
+        Field::Position(number) => return by_number(*number),
+        Field::Text(text) => text,
+    };
+    let mut found = names.iter().enumerate().filter(|(_, name)| *name == text);
     match (found.next(), found.count()) {
-        (Some((at, _)), 0) => Ok(at),
-        (Some(_), more) => refused(format!("{} columns named {name:?}", more + 1)),
-        (None, _) => refused(format!("no column named {name:?}")),
+        (Some((at, _)), 0) => {
+            let number = text.parse().ok().filter(|_| parse::is_digits(text));
+            if number.is_some_and(|number| number != at + 1 && by_number(number).is_ok()) {
+                terminal::tell(format_args!(
+                    "{option} {text} is the column of this name, the one at {} in {origin}; \
+                     {option} '#{text}' would be the one at {text}",
+                    at + 1
+                ));
+            }
+            Ok(at)
+        }
+        (Some(_), more) => refused(format!("{} columns named {text:?}", more + 1)),
+        (None, _) if parse::is_digits(text) => match text.parse() {
+            Ok(number) => by_number(number),
+            Err(_) => refused(format!("no column {text}")),
+        },
+        (None, _) => refused(format!("no column named {text:?}")),
     }
 }
 
@@ -131,11 +154,14 @@ fn list(names: &[String]) -> String {
     format!("the columns are {}{more}", shown.join(", "))
 }
 
-/// The names in a header.
-fn names(line: &str, cut: Cut) -> Vec<String> {
+/// The names in a header, or the fields of any line.
+pub(crate) fn names(line: &str, cut: Cut) -> Vec<String> {
     // What some programs begin a file with is no part of the first name.
     let line = line.strip_prefix('\u{FEFF}').unwrap_or(line);
-    let delimiter = char::from(cut.delimiter);
+    let delimiter = match cut.delimiter {
+        Split::Byte(byte) => char::from(byte),
+        Split::Whitespace => return line.split_ascii_whitespace().map(str::to_owned).collect(),
+    };
     if !cut.is_quoted {
         return line.split(delimiter).map(str::to_owned).collect();
     }

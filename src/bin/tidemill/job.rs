@@ -99,8 +99,10 @@ pub(crate) trait Job: Send + Sync + 'static {
         error.into()
     }
 
-    /// Says at the end what it came upon in the lines.
-    fn tell(&self) {}
+    /// Says at the end what it came upon in the lines; an error if hardly any was of use.
+    fn tell(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// From here on Ctrl-C ends the job in good order, and the engine's warnings are told.
@@ -241,8 +243,9 @@ impl<J: Job> Run<'_, J> {
         if let Some(failure) = lock(&failed).take() {
             return Err(failure);
         }
-        self.tell_of_lines();
-        ended.map(drop)
+        let told = self.tell_of_lines();
+        ended?;
+        told
     }
 
     /// One result, at the end of the input.
@@ -269,14 +272,14 @@ impl<J: Job> Run<'_, J> {
             Whole::Many(totals) => self.job.report(totals.iter(), rows_max),
         };
         output.write(None, &report).map_err(|error| Failure::of_output(&error))?;
-        self.tell_of_lines();
+        let told = self.tell_of_lines();
         let read = self.bytes_read();
         match size {
             Some(size) if was_interrupted && read < size => {
                 let (read, size) = (Bytes(read as f64), Bytes(size as f64));
                 Err(Failure::Interrupted(format!("interrupted: counted {read} of {size} only")))
             }
-            _ => Ok(()),
+            _ => told,
         }
     }
 
@@ -305,7 +308,7 @@ impl<J: Job> Run<'_, J> {
     }
 
     /// Says which lines were not counted as they were.
-    fn tell_of_lines(&self) {
+    fn tell_of_lines(&self) -> Result<(), Failure> {
         let tell = |lines: u64, what: &str| {
             let noun = if lines == 1 { "line" } else { "lines" };
             if lines > 0 {
@@ -318,7 +321,7 @@ impl<J: Job> Run<'_, J> {
             tell(counts.lines_cut, &format!("cut at the maximum of {line_bytes} bytes"));
             tell(counts.lines_rejected, "dropped");
         }
-        self.job.tell();
+        self.job.tell()
     }
 }
 

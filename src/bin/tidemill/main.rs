@@ -12,6 +12,7 @@ mod corpus;
 mod demo;
 mod failure;
 mod generate;
+mod guess;
 mod header;
 mod input;
 mod job;
@@ -60,6 +61,7 @@ Exit codes:
   1    a batch failed, the output could not be written, or a checkpoint is damaged
   2    the command line is wrong
   3    an input, an address or a directory of checkpoints could not be opened or read
+  4    the result was printed, but is not whole: nearly every line was left out
   130  interrupted before the end of a file, or a second Ctrl-C (143 for a second SIGTERM)";
 
 fn main() -> ExitCode {

@@ -15,30 +15,36 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or(limits)?;
     let (number, unit) = text.split_at(unit_at);
     let unit_millis = match unit {
-        "ms" => 1.0,
-        "s" => 1e3,
-        "m" | "min" => 60e3,
-        "h" => 3600e3,
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
         _ => return Err(limits.to_owned()),
     };
-    let millis = decimal(number).ok_or(limits)? * unit_millis;
-    if !(1.0..=DURATION_MAX.as_millis() as f64).contains(&millis) {
-        return Err("must be between 1ms and 24h".to_owned());
+    match Decimal::parse(number).ok_or(limits)?.times(unit_millis) {
+        Times::Whole(millis @ 1..) if u128::from(millis) <= DURATION_MAX.as_millis() => {
+            Ok(Duration::from_millis(millis))
+        }
+        Times::Between(millis @ 1..) if u128::from(millis) < DURATION_MAX.as_millis() => {
+            Err("must be whole milliseconds: batch times are".to_owned())
+        }
+        _ => Err("must be between 1ms and 24h".to_owned()),
     }
-    if millis.fract() != 0.0 {
-        return Err("must be whole milliseconds: batch times are".to_owned());
-    }
-    Ok(Duration::from_millis(millis as u64))
 }
 
 /// A number of seconds, such as `10` or `0.5`.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let limits = "must be a number of seconds, more than 0 and at most 86400";
-    let number = decimal(text.strip_suffix('s').unwrap_or(text)).ok_or(limits)?;
-    if !(number > 0.0 && number <= DURATION_MAX.as_secs_f64()) {
-        return Err(limits.to_owned());
+    let number = Decimal::parse(text.strip_suffix('s').unwrap_or(text)).ok_or(limits)?;
+    match number.times(1_000_000_000) {
+        Times::Whole(nanos @ 1..) if u128::from(nanos) <= DURATION_MAX.as_nanos() => {
+            Ok(Duration::from_nanos(nanos))
+        }
+        Times::Between(nanos) if u128::from(nanos) < DURATION_MAX.as_nanos() => {
+            Err("must have at most 9 digits after the point".to_owned())
+        }
+        _ => Err(limits.to_owned()),
     }
-    Ok(Duration::from_secs_f64(number))
 }
 
 /// A count of one or more, such as `1000`, `10k`, `2M` or `1G`.
@@ -62,37 +68,67 @@ pub(crate) enum Split {
 }
 
 /// What stands between two fields.
-pub(crate) fn delimiter(text: &str) -> Result<u8, String> {
+pub(crate) fn delimiter(text: &str) -> Result<Split, String> {
     match split(text) {
-        Ok(Split::Byte(byte)) if !matches!(byte, b'\n' | b'\r') => Ok(byte),
-        _ => Err(r"must be one ASCII character, such as ',' or '\t', but no line end".to_owned()),
+        Ok(Split::Byte(b'\n' | b'\r')) | Err(_) => Err(
+            r"must be 'whitespace' or one ASCII character, such as ',' or '\t', but no line end"
+                .to_owned(),
+        ),
+        Ok(split) => Ok(split),
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Split::Whitespace => f.write_str("whitespace"),
+            Split::Byte(byte) => write!(f, "{}", byte.escape_ascii()),
+        }
     }
 }
 
 /// A field of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// From 1 up.
-    Number(usize),
-    Name(String),
+    /// A position, from 1 up, written `#2`.
+    Position(usize),
+    /// A name in the header, or the number of a position where no column is called so.
+    Text(String),
 }
 
-/// A field's number, or its name, which is not made of digits only.
+/// A field's name, its number, or `#` and its number, which is never a name.
 pub(crate) fn field(text: &str) -> Result<Field, String> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(Field::Name(text.to_owned()));
+    match text.strip_prefix('#') {
+        Some(digits) if is_digits(digits) => position(digits).map(Field::Position),
+        _ => Ok(Field::Text(text.to_owned())),
     }
-    match text.parse() {
-        Ok(number @ 1..=FIELD_MAX) => Ok(Field::Number(number)),
+}
+
+/// The number of a field, from 1 up.
+pub(crate) fn position(digits: &str) -> Result<usize, String> {
+    match digits.parse() {
+        Ok(number @ 1..=FIELD_MAX) => Ok(number),
         _ => Err(format!("must be a number from 1 to {FIELD_MAX}, or a name in the header")),
+    }
+}
+
+pub(crate) fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+impl Field {
+    /// Whether it can be nothing but a name.
+    pub(crate) fn is_name(&self) -> bool {
+        matches!(self, Field::Text(text) if !is_digits(text))
     }
 }
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Field::Number(number) => write!(f, "{number}"),
-            Field::Name(name) => write!(f, "{name:?}"),
+            Field::Position(number) => write!(f, "#{number}"),
+            Field::Text(text) if is_digits(text) => f.write_str(text),
+            Field::Text(text) => write!(f, "{text:?}"),
         }
     }
 }
@@ -110,8 +146,111 @@ pub(crate) fn split(text: &str) -> Result<Split, String> {
     }
 }
 
-/// Digits with at most one point, nothing else: no sign, no exponent, no `inf`.
-fn decimal(text: &str) -> Option<f64> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    is_plain.then(|| text.parse().ok()).flatten()
+/// Digits with at most one point, nothing else: no sign, no exponent.
+#[derive(Copy, Clone, Debug)]
+struct Decimal<'a> {
+    whole: &'a str,
+    /// Without zeros at its end.
+    fraction: &'a str,
+}
+
+/// A decimal times a unit.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Times {
+    Whole(u64),
+    /// More than this, and less than one more.
+    Between(u64),
+    /// Past what 64 bits hold.
+    Large,
+}
+
+impl<'a> Decimal<'a> {
+    fn parse(text: &'a str) -> Option<Decimal<'a>> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let are_digits = |part: &str| part.is_empty() || is_digits(part);
+        let is_decimal = are_digits(whole) && are_digits(fraction) && !matches!(text, "" | ".");
+        let fraction = fraction.trim_end_matches('0');
+        is_decimal.then_some(Decimal { whole, fraction })
+    }
+
+    /// In integers, so that 1.1 hours are 3,960,000 milliseconds and not a little more.
+    fn times(self, unit: u64) -> Times {
+        let whole = if self.whole.is_empty() { Some(0) } else { self.whole.parse::<u64>().ok() };
+        let Some(mut total) = whole.and_then(|whole| whole.checked_mul(unit)) else {
+            return Times::Large;
+        };
+        // As one divides on paper, from the last digit on: a remainder anywhere stays one.
+        let (mut worth, mut is_whole) = (0, true);
+        for digit in self.fraction.bytes().rev() {
+            let product = u64::from(digit - b'0') * unit + worth;
+            is_whole &= product % 10 == 0;
+            worth = product / 10;
+        }
+        total = match total.checked_add(worth) {
+            Some(total) => total,
+            None => return Times::Large,
+        };
+        if is_whole { Times::Whole(total) } else { Times::Between(total) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Durations of every number of places, against integers.
+    #[test]
+    fn durations_are_exact_decimals() {
+        let units = [("ms", 1u128), ("s", 1_000), ("m", 60_000), ("min", 60_000), ("h", 3_600_000)];
+        for (unit, millis) in units {
+            for whole in 0..30u128 {
+                for (places, scale) in [(0, 1u128), (1, 10), (2, 100), (3, 1_000), (5, 100_000)] {
+                    let step = (scale / 1_000).max(1) * 7;
+                    for fraction in (0..scale).step_by(step as usize) {
+                        let text = match places {
+                            0 => format!("{whole}{unit}"),
+                            _ => format!("{whole}.{fraction:0places$}{unit}"),
+                        };
+                        let product = (whole * scale + fraction) * millis;
+                        let is_within = product >= scale && product <= 86_400_000 * scale;
+                        let expected = (is_within && product % scale == 0)
+                            .then(|| Duration::from_millis((product / scale) as u64));
+                        assert_eq!(interval(&text).ok(), expected, "{text}");
+                    }
+                }
+            }
+        }
+        let exact =
+            [("1.1h", 3_960_000), ("4.1m", 246_000), ("1.001s", 1_001), ("24.000h", 86_400_000)];
+        for (text, millis) in exact {
+            assert_eq!(interval(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        let long = format!("1.5{}s", "0".repeat(10_000));
+        assert_eq!(interval(&long), Ok(Duration::from_millis(1_500)));
+    }
+
+    #[test]
+    fn durations_that_are_none_say_the_limit() {
+        for text in ["1.0001s", "0.33333ms", "1.5ms"] {
+            let expected =
+                if text.starts_with('0') { "between 1ms and 24h" } else { "whole milli" };
+            assert!(interval(text).unwrap_err().contains(expected), "{text}");
+        }
+        let nines = "9".repeat(400);
+        for text in ["0s", "0.9ms", "24.0000001h", "25h", "18446744073709551616ms", &(nines + "h")]
+        {
+            assert!(interval(text).unwrap_err().contains("between 1ms and 24h"), "{text}");
+        }
+        for text in ["", "s", ".s", "1", "-1s", "+1s", "1e3s", "1..2s", "inf", "1 s", "1d", "0x1s"]
+        {
+            assert!(interval(text).unwrap_err().contains("from 1ms to 24h"), "{text}");
+        }
+        assert_eq!(seconds("0.1"), Ok(Duration::from_nanos(100_000_000)));
+        assert_eq!(seconds(".000000001s"), Ok(Duration::from_nanos(1)));
+        assert_eq!(seconds("86400"), Ok(DURATION_MAX));
+        for text in ["0", "86400.1", "", "-1", "nan"] {
+            assert!(seconds(text).unwrap_err().contains("at most 86400"), "{text}");
+        }
+        assert!(seconds("1.0000000001").unwrap_err().contains("9 digits"));
+    }
 }
