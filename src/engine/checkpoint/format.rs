@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic             8   "tidemill"
-//! version           4   1
+//! version           4   2
 //! kind              4   0: all there is, 1: changes since the predecessor
 //! number            8   of the batch
 //! predecessor       8   its number, and
@@ -13,15 +13,17 @@
 //! body checksum     4
 //! header checksum   4   of all before it
 //! body:
-//!   sources         4   how many, and for each: name, position
+//!   sources         4   how many, and for each: name, delta of its position
 //!   sections        4   how many, and for each: name, form, whether whole (1), entries
 //! ```
 //!
-//! Numbers are little-endian; names, positions and entries have their lengths before them, 8 bytes.
+//! Numbers are little-endian; names, deltas and entries have their lengths before them, 8 bytes. A
+//! [delta](super::delta) stands on the position of the same source in the predecessor, if there is
+//! one, and otherwise by itself.
 
 use std::time::Duration;
 
-use super::{Checkpoint, Section};
+use super::{Checkpoint, Section, delta};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::Changes;
 use crate::record::saved::torn;
@@ -30,7 +32,7 @@ use crate::time::Time;
 const MAGIC: &[u8; 8] = b"tidemill";
 
 /// Changes with what is in the files.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 pub(super) const HEADER_BYTES: usize = 76;
 
@@ -49,13 +51,51 @@ pub(super) struct Header {
     pub(super) checksum: u32,
 }
 
+/// Where sources stand, by name.
+pub(super) type Positions = Vec<(String, Vec<u8>)>;
+
+/// The checkpoint that another one stands on.
+pub(super) struct Predecessor<'a> {
+    pub(super) number: u64,
+    pub(super) checksum: u32,
+    pub(super) positions: &'a Positions,
+}
+
+/// What is in a file.
+pub(super) struct Decoded {
+    pub(super) header: Header,
+    /// Without where its sources stand.
+    pub(super) checkpoint: Checkpoint,
+    /// How that has changed: [deltas](delta) by the names of sources.
+    pub(super) deltas: Vec<(String, Vec<u8>)>,
+}
+
+/// The position of a source, which is empty where there is none.
+pub(super) fn position_of<'a>(positions: &'a Positions, name: &str) -> &'a [u8] {
+    let mut positions = positions.iter();
+    positions.find(|(known, _)| known == name).map_or(&[], |(_, position)| position)
+}
+
+/// Where sources stand that stood there before.
+pub(super) fn apply(before: &Positions, deltas: Vec<(String, Vec<u8>)>) -> Result<Positions> {
+    let apply = |(name, delta): (String, Vec<u8>)| {
+        let position = delta::apply(position_of(before, &name), &delta)?;
+        Ok((name, position))
+    };
+    deltas.into_iter().map(apply).collect()
+}
+
 /// A checkpoint as it is in its file, and the checksum of its header.
-pub(super) fn encode(checkpoint: &Checkpoint, predecessor: Option<(u64, u32)>) -> (Vec<u8>, u32) {
+pub(super) fn encode(
+    checkpoint: &Checkpoint,
+    predecessor: Option<&Predecessor<'_>>,
+) -> (Vec<u8>, u32) {
     let mut bytes = vec![0; HEADER_BYTES];
     push_u32(checkpoint.sources.len() as u32, &mut bytes);
     for (name, position) in &checkpoint.sources {
         push_bytes(name.as_bytes(), &mut bytes);
-        push_bytes(position, &mut bytes);
+        let before = predecessor.map_or(&[][..], |before| position_of(before.positions, name));
+        push_bytes(&delta::between(before, position), &mut bytes);
     }
     push_u32(checkpoint.sections.len() as u32, &mut bytes);
     for Section { name, form, changes } in &checkpoint.sections {
@@ -65,7 +105,7 @@ pub(super) fn encode(checkpoint: &Checkpoint, predecessor: Option<(u64, u32)>) -
         push_bytes(changes.bytes(), &mut bytes);
     }
     let body = &bytes[HEADER_BYTES..];
-    let (number, checksum) = predecessor.unwrap_or_default();
+    let (number, checksum) = predecessor.map_or((0, 0), |before| (before.number, before.checksum));
     let mut header = MAGIC.to_vec();
     push_u32(VERSION, &mut header);
     push_u32(u32::from(predecessor.is_some()), &mut header);
@@ -115,7 +155,7 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<Header> {
 }
 
 /// A whole file, whose memory the largest section takes over.
-pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(Header, Checkpoint)> {
+pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Decoded> {
     let header = decode_header(&bytes)?;
     let mut body = &bytes[HEADER_BYTES..];
     if body.len() as u64 != header.body_len {
@@ -126,9 +166,9 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(Header, Checkpoint)> {
     if crc32fast::hash(body) != header.body_checksum {
         return Err(wrong_checksum());
     }
-    let mut sources = Vec::new();
+    let mut deltas = Vec::new();
     for _ in 0..take_u32(&mut body)? {
-        sources.push((take_text(&mut body)?, take_bytes(&mut body)?.to_vec()));
+        deltas.push((take_text(&mut body)?, take_bytes(&mut body)?.to_vec()));
     }
     let (mut sections, mut ranges) = (Vec::new(), Vec::new());
     for _ in 0..take_u32(&mut body)? {
@@ -159,7 +199,8 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<(Header, Checkpoint)> {
         fill(&mut sections[largest], bytes)?;
     }
     let Header { number, time, zero, interval, .. } = header;
-    Ok((header, Checkpoint { number, time, zero, interval, sources, sections }))
+    let checkpoint = Checkpoint { number, time, zero, interval, sources: Vec::new(), sections };
+    Ok(Decoded { header, checkpoint, deltas })
 }
 
 fn wrong_checksum() -> Error {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Store;
+use super::format::Decoded;
+use super::{Store, delta};
 use crate::error::Result;
+use crate::record::saved::torn;
 use crate::source::IntakeLogInfo;
 use crate::source::log;
 use crate::storage::Disk;
@@ -54,7 +56,7 @@ pub struct SectionInfo {
 pub struct SourceInfo {
     /// The name of the source.
     pub name: String,
-    /// The length of its position.
+    /// The length of its position, of which the file has what has changed.
     pub position_bytes: u64,
 }
 
@@ -91,9 +93,7 @@ pub struct Verified {
 pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
     let store = Store::at(Arc::new(Disk), directory.as_ref());
     let mut checkpoints: Vec<CheckpointInfo> = Vec::new();
-    // Header's checksums of those that are whole, unless they stand by themselves: such a one may
-    // be in the place of another with the same content.
-    let mut whole = BTreeMap::new();
+    let mut whole: BTreeMap<u64, Whole> = BTreeMap::new();
     for number in store.numbers()? {
         // A program that uses the directory may have removed it by now.
         let Some((bytes, decoded)) = store.look_at(number)? else { continue };
@@ -108,24 +108,28 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
         };
         match decoded {
             Err(error) => info.damage = Some(error.to_string()),
-            Ok((header, checkpoint)) => {
+            Ok(Decoded { header, checkpoint, deltas }) => {
                 info.time = Some(header.time);
                 info.stands_on = header.predecessor.map(|(number, _)| number);
-                info.damage = match header.predecessor {
-                    None => None,
-                    Some((number, checksum)) => match whole.get(&number) {
-                        None => {
-                            Some(format!("checkpoint {number}, on which it stands, is not whole"))
-                        }
-                        Some(&Some(found)) if found != checksum => {
-                            Some(format!("checkpoint {number} is not the one on which it stands"))
-                        }
-                        Some(_) => None,
-                    },
+                let before = header.predecessor.map(|(number, _)| whole.get(&number));
+                let lens = lens(&deltas, before.flatten());
+                info.damage = match (header.predecessor, before.flatten()) {
+                    (Some((number, _)), None) => {
+                        Some(format!("checkpoint {number}, on which it stands, is not whole"))
+                    }
+                    (Some((number, checksum)), Some(before))
+                        if before.checksum.is_some_and(|found| found != checksum) =>
+                    {
+                        Some(format!("checkpoint {number} is not the one on which it stands"))
+                    }
+                    _ => lens.as_ref().err().map(|_| {
+                        "where its sources stand does not fit to what it stands on".to_owned()
+                    }),
                 };
+                let lens = lens.unwrap_or_default();
                 if info.damage.is_none() {
                     let checksum = header.predecessor.is_some().then_some(header.checksum);
-                    whole.insert(number, checksum);
+                    whole.insert(number, Whole { checksum, lens: lens.clone() });
                 }
                 info.sections = checkpoint
                     .sections
@@ -138,19 +142,36 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
                         form: section.form,
                     })
                     .collect();
-                info.sources = checkpoint
-                    .sources
+                info.sources = lens
                     .into_iter()
-                    .map(|(name, position)| SourceInfo {
-                        name,
-                        position_bytes: position.len() as u64,
-                    })
+                    .map(|(name, position_bytes)| SourceInfo { name, position_bytes })
                     .collect();
             }
         }
         checkpoints.push(info);
     }
     Ok(checkpoints)
+}
+
+/// A checkpoint that is whole, as one that stands on it has to know it.
+struct Whole {
+    /// Its header's, unless it stands by itself: then it may be in the place of another one with
+    /// the same content.
+    checksum: Option<u32>,
+    lens: Vec<(String, u64)>,
+}
+
+/// How long the positions of sources are, if they fit to those that they stand on.
+fn lens(deltas: &[(String, Vec<u8>)], before: Option<&Whole>) -> Result<Vec<(String, u64)>> {
+    let len_before = |name: &str| {
+        let mut lens = before.into_iter().flat_map(|before| &before.lens);
+        lens.find(|(known, _)| known == name).map_or(0, |(_, len)| *len)
+    };
+    let len = |(name, delta): &(String, Vec<u8>)| {
+        let (before, len) = delta::lens(delta)?;
+        if before == len_before(name) { Ok((name.clone(), len)) } else { Err(torn()) }
+    };
+    deltas.iter().map(len).collect()
 }
 
 /// Reads and checks all checkpoints of a directory, changes nothing, and says which one a program

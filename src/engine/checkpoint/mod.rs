@@ -1,8 +1,10 @@
 //! Checkpoints on a disk: what operators remember, where sources stand, and under which names.
 //!
 //! A checkpoint is one file, complete or not there. Most have only what has changed since the one
-//! before, and stand on it; now and then one is written that stands by itself.
+//! before, of operators and of where sources stand, and stand on it; now and then one is written
+//! that stands by itself.
 
+mod delta;
 mod format;
 mod inspect;
 mod store;

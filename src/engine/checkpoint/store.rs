@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 use std::{io, mem};
 
-use super::format::{self, HEADER_BYTES, Header};
+use super::format::{self, Decoded, HEADER_BYTES, Header, Positions, Predecessor};
 use super::{Checkpoint, Section};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{Storage, StorageLock, write_all};
@@ -30,6 +30,8 @@ pub(in crate::engine) struct Store {
     _lock: Option<StorageLock>,
     /// The newest one that is whole, with all that it stands on.
     chain: Vec<Link>,
+    /// Where sources stand in the last of them.
+    positions: Positions,
     /// What is newer than the chain is damaged, and was removed.
     is_clean: bool,
 }
@@ -41,9 +43,6 @@ enum Unread {
     /// The disk failed: what was written may be there.
     Disk(Error),
 }
-
-/// What is in a file.
-pub(super) type Decoded = Result<(Header, Checkpoint)>;
 
 /// One file of a chain.
 #[derive(Clone, Debug)]
@@ -88,7 +87,8 @@ impl Store {
     /// The same, to look at what is there and leave it as it is.
     pub(super) fn at(storage: Arc<dyn Storage>, directory: &Path) -> Store {
         let directory = directory.to_owned();
-        Store { storage, directory, _lock: None, chain: Vec::new(), is_clean: false }
+        let (chain, positions) = (Vec::new(), Vec::new());
+        Store { storage, directory, _lock: None, chain, positions, is_clean: false }
     }
 
     /// The newest checkpoint that is whole, if there is any, put together from all that it stands
@@ -104,7 +104,7 @@ impl Store {
         for &number in &numbers {
             match self.read_chain(number, &mut useless) {
                 Ok((chain, checkpoint)) => {
-                    self.chain = chain;
+                    (self.chain, self.positions) = (chain, checkpoint.sources.clone());
                     return Ok(Some(checkpoint));
                 }
                 Err(Unread::Disk(error)) => return Err(error),
@@ -128,18 +128,24 @@ impl Store {
     /// Writes a checkpoint, and returns when it is on disk. After an error the same one may be
     /// written again.
     pub(in crate::engine) fn write(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let predecessor = self.chain.last().map(|link| (link.number, link.checksum));
+        let last = self.chain.last();
         if !self.is_clean {
             // Nothing of another course of events may seem to stand on what comes now.
-            let last = predecessor.map_or(0, |(number, _)| number);
+            let last = last.map_or(0, |link| link.number);
             self.remove(|number| number > last)?;
             self.is_clean = true;
         }
-        let (bytes, checksum) = format::encode(checkpoint, predecessor);
+        let predecessor = self.chain.last().map(|&Link { number, checksum, .. }| Predecessor {
+            number,
+            checksum,
+            positions: &self.positions,
+        });
+        let (bytes, checksum) = format::encode(checkpoint, predecessor.as_ref());
         let path = self.path(checkpoint.number);
         self.write_file(&path, &bytes)?;
         let link = Link { number: checkpoint.number, checksum, bytes: bytes.len() as u64 };
         self.chain.push(link);
+        self.positions.clone_from(&checkpoint.sources);
         Ok(())
     }
 
@@ -195,6 +201,7 @@ impl Store {
         useless: &mut BTreeSet<(u64, u32)>,
     ) -> Result<(Vec<Link>, Checkpoint), Unread> {
         let mut links: Vec<Link> = Vec::new();
+        let mut deltas = Vec::new();
         let read = std::thread::scope(|scope| {
             let (is_read, read) = sync_channel(DELTAS_MAX);
             let thread = std::thread::Builder::new().name("checkpoints".to_owned());
@@ -203,7 +210,7 @@ impl Store {
             })?;
             let (mut next, mut checksum) = (number, None);
             loop {
-                let (header, checkpoint) = self.read(next, checksum)?;
+                let Decoded { header, checkpoint, deltas: own } = self.read(next, checksum)?;
                 if links.last().is_some_and(|later| next >= later.number) {
                     return Err(Unread::Damaged(self.damaged(next, "what stands on it is older")));
                 }
@@ -214,6 +221,7 @@ impl Store {
                     ));
                 }
                 links.push(link);
+                deltas.push(own);
                 let Some((predecessor, its_checksum)) = header.predecessor else {
                     drop(is_read);
                     let later = later.join().expect("what was read is in order");
@@ -223,10 +231,18 @@ impl Store {
                 (next, checksum) = (predecessor, Some(its_checksum));
             }
         });
+        // From the first on, as each stands on the one before.
+        let mut positions = deltas.into_iter().rev();
+        let positions = positions.try_fold(Vec::new(), |before, own| format::apply(&before, own));
+        let read = read.and_then(|read| {
+            let what = "where its sources stand does not fit to what it stands on";
+            let positions = positions.map_err(|_| Unread::Damaged(self.damaged(number, what)))?;
+            Ok((read, positions))
+        });
         if let Err(Unread::Damaged(_)) = read {
             useless.extend(links.iter().map(|link| (link.number, link.checksum)));
         }
-        let (first, later) = read?;
+        let ((first, later), positions) = read?;
         let mut whole = match later {
             Some(changes) => then(first, changes),
             None => first,
@@ -234,11 +250,12 @@ impl Store {
         for section in &mut whole.sections {
             section.changes = mem::take(&mut section.changes).without_removed();
         }
+        whole.sources = positions;
         links.reverse();
         Ok((links, whole))
     }
 
-    fn read(&self, number: u64, checksum: Option<u32>) -> Result<(Header, Checkpoint), Unread> {
+    fn read(&self, number: u64, checksum: Option<u32>) -> Result<Decoded, Unread> {
         let path = self.path(number);
         let bytes = self.storage.read(&path).map_err(|error| {
             let is_missing = error.kind() == io::ErrorKind::NotFound;
@@ -246,25 +263,27 @@ impl Store {
             let error = Error::caused(ErrorKind::Checkpoint, message, error);
             if is_missing { Unread::Damaged(error) } else { Unread::Disk(error) }
         })?;
-        let (header, checkpoint) = format::decode(bytes)
+        let decoded = format::decode(bytes)
             .map_err(|error| Unread::Damaged(self.damaged(number, &error.to_string())))?;
         // One that was merged stands for the same, and has another checksum.
+        let header = &decoded.header;
         let is_another = checksum.is_some_and(|checksum| checksum != header.checksum);
         if header.number != number || (is_another && header.predecessor.is_some()) {
             return Err(Unread::Damaged(self.damaged(number, "it is another one")));
         }
-        Ok((header, checkpoint))
+        Ok(decoded)
     }
 
     /// A checkpoint's length, and it or what is wrong with its file; `None` if there is no such.
-    pub(super) fn look_at(&self, number: u64) -> Result<Option<(u64, Decoded)>> {
+    pub(super) fn look_at(&self, number: u64) -> Result<Option<(u64, Result<Decoded>)>> {
         let bytes = match self.storage.read(&self.path(number)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.cannot("read a checkpoint in", error)),
         };
         let len = bytes.len() as u64;
-        let decoded = format::decode(bytes).and_then(|decoded| match decoded.0.number == number {
+        let is_it = |decoded: &Decoded| decoded.header.number == number;
+        let decoded = format::decode(bytes).and_then(|decoded| match is_it(&decoded) {
             true => Ok(decoded),
             false => Err(Error::new(ErrorKind::Checkpoint, "it is another one")),
         });

@@ -65,7 +65,7 @@ impl Course {
             time: Time::from_millis(1_000 * self.number),
             zero: Time::from_millis(1_000),
             interval: Duration::from_secs(1),
-            sources: vec![("lines".to_owned(), self.number.to_le_bytes().to_vec())],
+            sources: positions(self.number),
             sections,
         }
     }
@@ -99,7 +99,7 @@ impl Course {
         self.remembered = self.history.get(&number).cloned().unwrap_or_default();
         if let Some(found) = found {
             assert_eq!(found.time, Time::from_millis(1_000 * number));
-            assert_eq!(found.sources[0].1, number.to_le_bytes());
+            assert_eq!(found.sources, positions(number));
             assert_eq!(content(found), self.remembered, "checkpoint {number}");
         }
         (self.number, self.acknowledged) = (number, number);
@@ -134,6 +134,16 @@ impl Course {
         }
         Ok(())
     }
+}
+
+/// Where sources stand after a batch: one that grows and shrinks as a directory's does, and one that
+/// is not always there.
+fn positions(number: u64) -> Vec<(String, Vec<u8>)> {
+    let files = number / 2..number + 2;
+    let files = files.flat_map(|file| format!("{file:>20}{:>13}\n", file * file).into_bytes());
+    let files = ("files".to_owned(), files.chain(number.to_le_bytes()).collect());
+    let lines = ("lines".to_owned(), number.to_le_bytes().to_vec());
+    if number.is_multiple_of(5) { vec![files] } else { vec![lines, files] }
 }
 
 fn content(checkpoint: Checkpoint) -> Remembered {
@@ -311,4 +321,30 @@ fn a_section_of_another_form_begins_anew() {
     let found = store.latest().unwrap().unwrap();
     assert_eq!(found.sections[0].form, "new");
     assert_eq!(content(found)["a"].keys().copied().collect::<Vec<_>>(), [1]);
+}
+
+/// 20,000 names stand in the first checkpoint, and after it only what has changed.
+#[test]
+fn a_large_position_is_written_once_and_then_what_has_changed() {
+    let (mut course, disk) = (Course::new(1), FaultyDisk::new(1));
+    let mut store = open(&disk).unwrap();
+    let files = |numbers: std::ops::Range<u64>, tail: u64| {
+        let files = numbers.flat_map(|file| format!("{file:>50}{file:>20}").into_bytes());
+        files.chain(tail.to_le_bytes()).collect::<Vec<u8>>()
+    };
+    let mut write = |position: Vec<u8>| {
+        let sources = vec![("directory".to_owned(), position)];
+        let number = course.number + 1;
+        let checkpoint = Checkpoint { sources, sections: Vec::new(), ..course.next() };
+        store.write(&checkpoint).unwrap();
+        assert!(!store.is_long() || number == 1, "all is written again");
+        assert_eq!(store.latest().unwrap().unwrap().sources, checkpoint.sources);
+        disk.read(disk.list(Path::new(DIRECTORY)).unwrap().last().unwrap()).unwrap().len()
+    };
+    let all = files(0..20_000, 1);
+    assert!(write(all.clone()) > all.len());
+    assert!(write(all.clone()) < 200);
+    assert!(write(files(0..20_000, 2)) < 200);
+    assert!(write(files(0..20_001, 3)) < 300);
+    assert!(write(files(5..20_001, 4)) < 200);
 }
