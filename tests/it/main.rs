@@ -51,6 +51,8 @@ mod numbers;
 mod offsets;
 mod operators;
 mod output;
+#[cfg(feature = "cli")]
+mod output_command;
 mod panics;
 mod plan;
 mod pressure;

@@ -184,3 +184,14 @@ pub(crate) fn read_csv(csv: &str) -> Vec<Vec<String>> {
     assert!(record.is_empty() && field.is_empty() && !is_quoted, "the last line has an end");
     records
 }
+
+/// Lines of so many different words.
+pub(crate) fn distinct_words(count: usize) -> Vec<u8> {
+    (0..count).flat_map(|number| format!("word-{number}\n").into_bytes()).collect()
+}
+
+/// A device that takes no bytes, as a full disk.
+#[cfg(target_os = "linux")]
+pub(crate) fn full_disk() -> File {
+    File::options().write(true).open("/dev/full").expect("Linux has it")
+}

@@ -14,7 +14,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// An input or an address could not be opened or read.
     Input(String),
-    /// The result was printed, and is not whole.
+    /// The result was printed, and something of the input is missing in it.
     NotWhole(String),
     /// Interrupted before the end of the input.
     Interrupted(String),

@@ -4,16 +4,19 @@
 //! total is printed only if all of the input is in it, or the exit code says that it is not.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill::{DStream, Error, IntakeLog, Limits, Record, StreamingContext, checkpoint};
+use tidemill::{DStream, Error, IntakeLog, Record, StreamingContext, checkpoint};
 
 use crate::failure::Failure;
 use crate::input::{Input, Source, Window, is_same};
 use crate::log;
 use crate::output::{Format, Output, Report};
 use crate::parse;
+use crate::stream::{Printer, Shown};
+use crate::summary::Summary;
 use crate::terminal::{self, Bytes, Interrupt, Progress};
 use crate::totals::{Totals, Whole, rows};
 
@@ -35,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "top")]
     all: bool,
 
-    /// Print totals since the start rather than each batch's
+    /// Print totals since the start rather than each batch's, when they have changed and at the end
     #[arg(long)]
     running: bool,
 
@@ -99,9 +102,10 @@ pub(crate) trait Job: Send + Sync + 'static {
         error.into()
     }
 
-    /// Says at the end what it came upon in the lines; an error if hardly any was of use.
-    fn tell(&self) -> Result<(), Failure> {
-        Ok(())
+    /// Says at the end what it came upon in the lines, and gives what makes the result not whole,
+    /// if anything does: it becomes a part of the last message and exit code 4.
+    fn tell(&self) -> Option<String> {
+        None
     }
 }
 
@@ -140,6 +144,7 @@ pub(crate) fn run<J: Job>(
     let ssc = builder.build()?;
     let (lines, size) = input.source.open(&ssc)?;
     let mut values = job.values(&lines, input.window);
+    let has_changed = Arc::new(AtomicBool::new(false));
     if let Some(directory) = &args.checkpoint {
         let every = CHECKPOINT_EVERY.as_millis() / interval.as_millis();
         ssc.checkpoint(directory, u32::try_from(every).unwrap_or(u32::MAX));
@@ -150,13 +155,13 @@ pub(crate) fn run<J: Job>(
         let has_totals = args.running || !input.is_stream;
         check_totals(directory, has_totals.then_some(&name))?;
         if has_totals {
-            values = totals_of::<J>(&values, &name);
+            values = totals_of::<J>(&values, &name, &has_changed);
         }
     }
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
-    let run = Run { job: Arc::new(job), ssc, values, args, interrupt };
+    let run = Run { job: Arc::new(job), ssc, values, has_changed, args, interrupt };
     if input.is_stream { run.stream(output) } else { run.whole(output, size) }
 }
 
@@ -183,12 +188,19 @@ fn check_totals(directory: &Path, wanted: Option<&String>) -> Result<(), Failure
     }
 }
 
-/// What is known of each key since the beginning, in this process and those before it.
+/// What is known of each key since the beginning, in this process and those before it. Sets
+/// `has_changed` in a batch that adds something.
 fn totals_of<J: Job>(
     values: &DStream<(String, J::Value)>,
     name: &str,
+    has_changed: &Arc<AtomicBool>,
 ) -> DStream<(String, J::Value)> {
-    let totals = values.update_state_by_key_with(name, |_, key, values, total| {
+    let has_changed = has_changed.clone();
+    let totals = values.update_state_by_key_with(name, move |_, key, values, total| {
+        // Looked at first: threads that all write to it would wait for each other.
+        if !values.is_empty() && !has_changed.load(Ordering::Relaxed) {
+            has_changed.store(true, Ordering::Relaxed);
+        }
         let mut total: Option<J::Value> = total.map(J::Value::from_ref);
         for value in values.iter() {
             let value = J::Value::from_ref(value);
@@ -208,44 +220,42 @@ struct Run<'a, J: Job> {
     job: Arc<J>,
     ssc: StreamingContext,
     values: DStream<(String, J::Value)>,
+    /// Something was added to the totals that a checkpoint keeps.
+    has_changed: Arc<AtomicBool>,
     args: &'a Args,
     interrupt: &'a Interrupt,
 }
 
 impl<J: Job> Run<'_, J> {
-    /// One result for each batch.
-    fn stream(self, mut output: Output) -> Result<(), Failure> {
-        output.start::<J::Report<'_>>().map_err(|error| Failure::of_output(&error))?;
-        let failed = Arc::new(Mutex::new(None));
-        let (job, fail, handle) = (self.job.clone(), failed.clone(), self.ssc.clone());
-        let (rows_max, is_running) = (self.args.rows_max(), self.args.running);
-        let are_totals = self.args.checkpoint.is_some();
-        let mut totals = Totals::<J>::default();
+    /// One result for each batch, or totals whenever they have changed.
+    fn stream(self, output: Output) -> Result<(), Failure> {
+        let shown = match (self.args.running, &self.args.checkpoint) {
+            (false, _) => Shown::Batches,
+            (true, None) => Shown::Added(Totals::default()),
+            (true, Some(_)) => Shown::Kept { totals: None, has_changed: self.has_changed.clone() },
+        };
+        let printer = Printer::new(self.job.clone(), output, shown, self.args.rows_max());
+        let printer = Arc::new(Mutex::new(printer));
+        let (print, handle) = (printer.clone(), self.ssc.clone());
         self.values.foreach_batch(move |batch, time| {
-            if batch.is_empty() && !output.shows_empty() {
-                return Ok(());
-            }
-            let written = if is_running && !are_totals {
-                totals.add(batch)?;
-                output.write(Some(time), &job.report(totals.iter(), rows_max))
-            } else {
-                output.write(Some(time), &job.report(rows::<J>(batch), rows_max))
-            };
-            if let Err(error) = written {
-                // There is nobody to write the next batches for.
-                *lock(&fail) = Some(Failure::of_output(&error));
+            let mut printer = lock(&print);
+            let taken = printer.take(batch, time);
+            if printer.has_failed() {
+                // There is nobody to write the next batches for. Where there are checkpoints this
+                // one comes again: neither it nor what follows is committed.
                 handle.stop();
             }
-            Ok(())
+            taken
         });
         self.ssc.start().map_err(Failure::of_start)?;
-        let ended = self.await_end(&mut Progress::new(0));
-        if let Some(failure) = lock(&failed).take() {
+        // Only now: a start that fails prints nothing.
+        if let Err(failure) = lock(&printer).begin() {
+            self.ssc.stop();
             return Err(failure);
         }
-        let told = self.tell_of_lines();
-        ended?;
-        told
+        let ended = self.await_end(&mut Progress::new(0)).map(drop);
+        let ended = lock(&printer).end(ended);
+        self.close(ended)
     }
 
     /// One result, at the end of the input.
@@ -264,23 +274,37 @@ impl<J: Job> Run<'_, J> {
         let mut progress = Progress::new(size.unwrap_or(0));
         let ended = self.await_end(&mut progress);
         progress.clear();
-        let was_interrupted = ended?;
+        let was_interrupted = match ended {
+            Ok(was_interrupted) => was_interrupted,
+            Err(failure) => return self.close(Err(failure)),
+        };
         let (whole, rows_max) = (lock(&whole), self.args.rows_max());
         let report = match &*whole {
             Whole::Nothing => self.job.report(std::iter::empty(), rows_max),
             Whole::One(batch) => self.job.report(rows::<J>(batch), rows_max),
             Whole::Many(totals) => self.job.report(totals.iter(), rows_max),
         };
-        output.write(None, &report).map_err(|error| Failure::of_output(&error))?;
-        let told = self.tell_of_lines();
         let read = self.bytes_read();
-        match size {
-            Some(size) if was_interrupted && read < size => {
+        let ended = match (output.write(None, &report), size) {
+            (Err(error), _) => Err(Failure::of_output(&error)),
+            (Ok(()), Some(size)) if was_interrupted && read < size => {
                 let (read, size) = (Bytes(read as f64), Bytes(size as f64));
                 Err(Failure::Interrupted(format!("interrupted: counted {read} of {size} only")))
             }
-            _ => told,
+            _ => Ok(()),
+        };
+        self.close(ended)
+    }
+
+    /// Says at the end what of the input is not in the result as it was. That goes into the exit
+    /// code, unless the job failed.
+    fn close(&self, ended: Result<(), Failure>) -> Result<(), Failure> {
+        if matches!(ended, Err(Failure::ReaderGone)) {
+            return ended;
         }
+        let mut summary = Summary::of(&self.ssc.source_counts());
+        summary.add(self.job.tell());
+        summary.close(ended)
     }
 
     /// Waits for the end of the input, a failure, or Ctrl-C; says whether it was that.
@@ -305,23 +329,6 @@ impl<J: Job> Run<'_, J> {
 
     fn bytes_read(&self) -> u64 {
         self.ssc.source_counts().iter().map(|counts| counts.bytes).sum()
-    }
-
-    /// Says which lines were not counted as they were.
-    fn tell_of_lines(&self) -> Result<(), Failure> {
-        let tell = |lines: u64, what: &str| {
-            let noun = if lines == 1 { "line" } else { "lines" };
-            if lines > 0 {
-                terminal::tell(format_args!("{lines} {noun} {what}"));
-            }
-        };
-        let line_bytes = Limits::default().line_bytes;
-        for counts in self.ssc.source_counts() {
-            tell(counts.lines_replaced, "with bad UTF-8: each bad sequence counts as U+FFFD");
-            tell(counts.lines_cut, &format!("cut at the maximum of {line_bytes} bytes"));
-            tell(counts.lines_rejected, "dropped");
-        }
-        self.job.tell()
     }
 }
 

@@ -19,6 +19,8 @@ mod job;
 mod log;
 mod output;
 mod parse;
+mod stream;
+mod summary;
 mod tallies;
 mod terminal;
 mod totals;
@@ -61,7 +63,9 @@ Exit codes:
   1    a batch failed, the output could not be written, or a checkpoint is damaged
   2    the command line is wrong
   3    an input, an address or a directory of checkpoints could not be opened or read
-  4    the result was printed, but is not whole: nearly every line was left out
+  4    the result was printed, but it is not whole: lines were cut or dropped at the maximum, files
+       were not read to their ends, senders were refused, or nearly every line was left out; the
+       last line on standard error says which
   130  interrupted before the end of a file, or a second Ctrl-C (143 for a second SIGTERM)";
 
 fn main() -> ExitCode {

@@ -68,6 +68,10 @@ impl<J: Job> Totals<J> {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, J::Value)> {
         self.values.iter().map(|(key, value)| (key.as_str(), J::Value::from_ref(value.to_ref())))
     }

@@ -1,0 +1,118 @@
+//! Results of a stream: each batch's, or totals whenever they have changed and at the end.
+//!
+//! Invariant: a batch whose result could not be written has failed, so that no checkpoint claims
+//! that it was written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tidemill::{Batch, BoxError, Time};
+
+use crate::failure::Failure;
+use crate::job::Job;
+use crate::output::Output;
+use crate::totals::{Totals, rows};
+
+/// What is shown of a stream.
+pub(crate) enum Shown<J: Job> {
+    /// What each batch came to.
+    Batches,
+    /// Totals since the start of this process.
+    Added(Totals<J>),
+    /// Totals that a checkpoint keeps: each batch has all of them.
+    Kept { totals: Option<Batch<(String, J::Value)>>, has_changed: Arc<AtomicBool> },
+}
+
+/// Prints the results of a stream.
+pub(crate) struct Printer<J: Job> {
+    // Fixed.
+    job: Arc<J>,
+    rows_max: Option<usize>,
+    // Changing.
+    output: Output,
+    shown: Shown<J>,
+    /// The time of the last batch whose totals were not printed, as they were the same.
+    unprinted: Option<Time>,
+    /// Why nothing can be written any more.
+    failure: Option<Failure>,
+}
+
+impl<J: Job> Printer<J> {
+    pub(crate) fn new(
+        job: Arc<J>,
+        output: Output,
+        shown: Shown<J>,
+        rows_max: Option<usize>,
+    ) -> Printer<J> {
+        Printer { job, rows_max, output, shown, unprinted: None, failure: None }
+    }
+
+    /// Prints what comes before all results.
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        self.output.start::<J::Report<'_>>().map_err(|error| Failure::of_output(&error))
+    }
+
+    /// Prints the result of a batch.
+    ///
+    /// # Errors
+    ///
+    /// What could not be added to totals or written: the batch fails with it.
+    pub(crate) fn take(
+        &mut self,
+        batch: &Batch<(String, J::Value)>,
+        time: Time,
+    ) -> Result<(), BoxError> {
+        if self.has_failed() {
+            return Err("the output of a batch before could not be written".into());
+        }
+        let has_news = match &mut self.shown {
+            Shown::Batches => !batch.is_empty() || self.output.shows_empty(),
+            Shown::Added(totals) => {
+                totals.add(batch)?;
+                !batch.is_empty()
+            }
+            Shown::Kept { totals, has_changed } => {
+                *totals = Some(batch.clone());
+                has_changed.swap(false, Ordering::Relaxed)
+            }
+        };
+        if !has_news {
+            self.unprinted = Some(time);
+            return Ok(());
+        }
+        self.unprinted = None;
+        let report = match &self.shown {
+            Shown::Added(totals) => self.job.report(totals.iter(), self.rows_max),
+            _ => self.job.report(rows::<J>(batch), self.rows_max),
+        };
+        self.output.write(Some(time), &report).map_err(|error| {
+            self.failure = Some(Failure::of_output(&error));
+            error.into()
+        })
+    }
+
+    /// Whether the output of a batch could not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Prints the totals at the end, unless the last batch did, and says how the stream has ended.
+    pub(crate) fn end(&mut self, ended: Result<(), Failure>) -> Result<(), Failure> {
+        // The engine's error for it is the same in other words.
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        ended?;
+        let Some(time) = self.unprinted else { return Ok(()) };
+        let report = match &self.shown {
+            Shown::Added(totals) if !totals.is_empty() => {
+                self.job.report(totals.iter(), self.rows_max)
+            }
+            Shown::Kept { totals: Some(totals), .. } if !totals.is_empty() => {
+                self.job.report(rows::<J>(totals), self.rows_max)
+            }
+            _ => return Ok(()),
+        };
+        self.output.write(Some(time), &report).map_err(|error| Failure::of_output(&error))
+    }
+}
