@@ -53,6 +53,17 @@ pub(crate) const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Batches that a channel holds at most: its memory is taken at once.
 pub(crate) const COLLECTED_BATCHES_MAX: usize = 1 << 16;
 
+/// Bytes of a compressed file's content that its thread hands over at once, and how many such
+/// pieces may wait: as much as a block or two ahead of who counts, and within the caches.
+#[cfg(feature = "compression")]
+pub(crate) const UNPACK_CHUNK_BYTES: usize = 256 << 10;
+pub(crate) const UNPACK_CHUNKS_MAX: usize = 4;
+
+/// The logarithm of the largest window of a Zstandard frame: 128 MiB, what `zstd` itself takes
+/// unless told otherwise, so that no file asks for more memory than that.
+#[cfg(feature = "compression")]
+pub(crate) const UNPACK_WINDOW_LOG_MAX: u32 = 27;
+
 const _: () = assert!(READ_BYTES * 2 <= BLOCK_BYTES && ROOM_BYTES_MIN <= READ_BYTES);
 
 /// The maxima of one streaming context. Change them with the context builder's `limits`.

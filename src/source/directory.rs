@@ -40,6 +40,8 @@ use crate::time::Time;
 /// lost and nothing comes twice. A line never spans two files; the last one of a file counts with
 /// or without its end.
 ///
+/// Files that gzip or Zstandard have compressed are unpacked, as by [`Files`](super::Files).
+///
 /// A file that cannot be read, or not to its end, is [counted](crate::SourceCounts::files_unread)
 /// and warned of. So is a directory that cannot be listed: it is tried again at the next time, and
 /// its window then reaches back to the last listing.
@@ -199,10 +201,15 @@ impl Receiver for Directory {
                 }
                 Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
                 Err(error) => {
-                    let path = path.display();
-                    tracing::warn!(%path, %error, "a file cannot be read and is left out");
+                    let name = path.display();
+                    if self.file.is_packed() {
+                        tracing::warn!(path = %name, %error, "a file cannot be read to its end");
+                        self.file.finish(&path, into);
+                    } else {
+                        tracing::warn!(path = %name, %error, "a file cannot be read and is left out");
+                        self.file.leave();
+                    }
                     into.count_unread_file();
-                    self.file.leave();
                     self.next();
                 }
             }

@@ -3,13 +3,12 @@
 //! Invariant: a line never spans two files; the last line of a file counts with or without its
 //! line end.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::open_file::{Place, regular};
+use super::open_file::{OpenFile, Place};
 use super::read::Taken;
 use super::whole_file::WholeFile;
 use super::{BlockWriter, Received, Receiver};
@@ -22,6 +21,10 @@ use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 /// appended to a file while it is being read is read as well; what comes later is for
 /// [`Follow`](super::Follow).
 ///
+/// A file that begins as those of gzip or Zstandard do is unpacked while it is read, whatever its
+/// name (feature `compression`). Of a truncated or damaged one that is read which came before; it is
+/// [counted](crate::SourceCounts::files_unread) and warned of, and the next one is read.
+///
 /// ```no_run
 /// use tidemill::Files;
 ///
@@ -32,7 +35,8 @@ use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 pub struct Files {
     // Fixed.
     paths: Vec<PathBuf>,
-    bytes_total: u64,
+    /// Their sizes when they were opened first.
+    sizes: Vec<u64>,
     bytes_read: Arc<AtomicU64>,
     // Changing.
     /// The file that is being read, or comes next.
@@ -52,22 +56,23 @@ impl Files {
     /// no regular file. A file that is gone when its turn comes ends the source with an error.
     pub fn open<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Result<Files> {
         let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
-        let mut bytes_total = 0;
-        for path in &paths {
-            bytes_total += byte_len(path).map_err(|error| {
+        let sizes = paths.iter().map(|path| {
+            byte_len(path).map_err(|error| {
                 Error::caused(ErrorKind::Source, format!("cannot read {}", path.display()), error)
-            })?;
-        }
+            })
+        });
+        let sizes = sizes.collect::<Result<Vec<u64>>>()?;
         let (bytes_read, file) = (Arc::default(), WholeFile::default());
-        Ok(Files { paths, bytes_total, bytes_read, current: 0, file })
+        Ok(Files { paths, sizes, bytes_read, current: 0, file })
     }
 
-    /// Bytes of all files together, as they were when opened.
+    /// Bytes of all files together, as they were when opened; of compressed ones those on the disk.
     pub fn bytes_total(&self) -> u64 {
-        self.bytes_total
+        self.sizes.iter().sum()
     }
 
-    /// How many bytes were read so far: to be kept and looked at while the stream runs.
+    /// How many of these bytes were read so far: to be kept and looked at while the stream runs.
+    /// They are all of them when all files were read to their ends.
     pub fn progress(&self) -> Arc<AtomicU64> {
         self.bytes_read.clone()
     }
@@ -78,26 +83,47 @@ impl Files {
         let found = rest.iter().position(|own| own.as_os_str().as_encoded_bytes() == path);
         if let Some(found) = found {
             rest[..=found].rotate_right(1);
+            self.sizes[self.current..][..=found].rotate_right(1);
         }
         found.is_some()
+    }
+
+    /// The current file was read, or as much of it as can be.
+    fn next(&mut self) {
+        self.current += 1;
+        self.note_progress();
+    }
+
+    fn note_progress(&self) {
+        let (before, rest) = self.sizes.split_at(self.current);
+        let size = rest.first().copied().unwrap_or(0);
+        // It may have grown since it was looked at.
+        let read = before.iter().sum::<u64>() + self.file.consumed().min(size);
+        self.bytes_read.store(read, Ordering::Relaxed);
     }
 }
 
 impl Receiver for Files {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
         while let Some(path) = self.paths.get(self.current).cloned() {
-            let taken = self.file.read(&path, into).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
-            })?;
-            match taken {
-                Taken::Bytes(count) => {
-                    self.bytes_read.fetch_add(count as u64, Ordering::Relaxed);
-                }
-                Taken::End => {
+            match self.file.read(&path, into) {
+                Ok(Taken::Bytes(_)) => self.note_progress(),
+                Ok(Taken::End) => {
                     self.file.finish(&path, into);
-                    self.current += 1;
+                    self.next();
                 }
-                Taken::NoRoom | Taken::Nothing => return Ok(Received::More),
+                Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
+                Err(error) if self.file.is_packed() => {
+                    let name = path.display();
+                    tracing::warn!(path = %name, %error, "a file cannot be read to its end");
+                    into.count_unread_file();
+                    self.file.finish(&path, into);
+                    self.next();
+                }
+                Err(error) => {
+                    let message = format!("cannot read {}: {error}", path.display());
+                    return Err(io::Error::new(error.kind(), message));
+                }
             }
         }
         Ok(Received::End)
@@ -128,9 +154,7 @@ impl Receiver for Files {
         for index in 0..read {
             let path = take_bytes(position).map_err(io::Error::other)?;
             if self.put_next(path) {
-                self.current += 1;
-                let bytes = byte_len(&self.paths[self.current - 1]).unwrap_or(0);
-                self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+                self.next();
             } else {
                 tracing::warn!(index, "a file that was read is no longer in the list");
             }
@@ -144,10 +168,10 @@ impl Receiver for Files {
         }
         let place = Place::load(position).map_err(io::Error::other)?;
         let path = &self.paths[self.current];
-        let offset = self.file.go_on(path, place).map_err(|error| {
+        self.file.go_on(path, place).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot go on in {}: {error}", path.display()))
         })?;
-        self.bytes_read.fetch_add(offset, Ordering::Relaxed);
+        self.note_progress();
         Ok(())
     }
 
@@ -168,7 +192,6 @@ impl Receiver for Files {
 
 /// Length of a file, after a look whether it can be read.
 fn byte_len(path: &Path) -> io::Result<u64> {
-    let metadata = regular(path)?;
-    File::open(path)?;
-    Ok(metadata.len())
+    let file = OpenFile::open(path)?;
+    Ok(file.metadata()?.len())
 }

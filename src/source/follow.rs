@@ -30,6 +30,8 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 ///
 /// A line waits until its end is written, or its file is replaced or emptied.
 ///
+/// A file that gzip or Zstandard have compressed is unpacked, once: nobody appends to it.
+///
 /// With checkpoints a restart goes on in the file that was followed, also where it was renamed
 /// meanwhile, and then in the one that has its name. What was renamed in between, where that
 /// happened more than once while nothing ran, is not read, and a warning says so; and what was
@@ -229,7 +231,7 @@ impl Tail {
     fn look(&mut self, into: &mut BlockWriter) -> io::Result<()> {
         let Some(open) = &mut self.open else { return self.reopen() };
         let metadata = open.file.metadata()?;
-        if metadata.len() < open.file.offset() {
+        if !open.file.is_packed() && metadata.len() < open.file.offset() {
             into.finish(&mut open.file.carry);
             open.file.resume(Standing::default())?;
         }
@@ -255,8 +257,11 @@ impl Tail {
             return Ok(false);
         }
         let taken = open.file.read(into).inspect_err(|_| {
-            // It is tried again after the next look.
+            // It is tried again after the next look; what is unpacked has come to its end.
             open.is_at_end = true;
+            if open.file.is_packed() {
+                into.count_unread_file();
+            }
         })?;
         match taken {
             Taken::Bytes(_) | Taken::NoRoom => {}
@@ -281,7 +286,7 @@ impl Tail {
 
     fn skip_to_end(&mut self) -> io::Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let offset = open.file.metadata()?.len();
+        let offset = if open.file.is_packed() { u64::MAX } else { open.file.metadata()?.len() };
         open.file.resume(Standing { offset, is_skipping: false })
     }
 

@@ -9,9 +9,7 @@
 //! the file has held since.
 
 use std::fs::{File, Metadata};
-use std::io;
-#[cfg(test)]
-use std::io::Read;
+use std::io::{self, Read};
 #[cfg(not(unix))]
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -98,7 +96,6 @@ impl Witness {
 
     /// The witness of what a reader gives up to `offset`, which is read; fewer bytes if it ends
     /// before.
-    #[cfg(test)]
     pub(super) fn of_reader(mut reader: impl Read, offset: u64) -> io::Result<Witness> {
         let mut witness = Witness::default();
         let mut buffer = vec![0; 64 << 10];

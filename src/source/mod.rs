@@ -24,6 +24,7 @@ mod socket;
 mod stdin;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod whole_file;
 mod writer;
 

@@ -1,21 +1,23 @@
-//! A regular file that is being read: where it stands, and by what it is known again.
+//! A file that is being read, compressed or not: where it stands, and by what it is known again.
 //!
 //! Invariant: a place is the end of a line or record that was given, so nothing is given twice and
 //! nothing is left out.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::carry::Standing;
 use super::identity::{FileId, Proof, Verdict, Witness};
 use super::read::{Taken, read_once};
+use super::unpack::Input;
 use super::{BlockWriter, Carry};
 use crate::error::Result;
 
-/// An open file, read up to its witness's offset.
+/// An open file, read up to its witness's offset. Offsets are those of its content: of what is
+/// compressed they are as if it had been unpacked before.
 pub(super) struct OpenFile {
-    file: File,
+    input: Input,
     id: FileId,
     witness: Witness,
     pub(super) carry: Carry,
@@ -47,13 +49,13 @@ impl Place {
 
 /// Keeps the witness of what is read.
 struct Watched<'a> {
-    file: &'a mut File,
+    input: &'a mut Input,
     witness: &'a mut Witness,
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(into)?;
+        let count = self.input.read(into)?;
         self.witness.saw(&into[..count]);
         Ok(count)
     }
@@ -63,9 +65,9 @@ impl OpenFile {
     /// Opens a file at its start.
     pub(super) fn open(path: &Path) -> io::Result<OpenFile> {
         regular(path)?;
-        let file = File::open(path)?;
-        let id = FileId::of(&file.metadata()?);
-        Ok(OpenFile { file, id, witness: Witness::default(), carry: Carry::default() })
+        let input = Input::open(path)?;
+        let id = FileId::of(&input.file().metadata()?);
+        Ok(OpenFile { input, id, witness: Witness::default(), carry: Carry::default() })
     }
 
     pub(super) fn id(&self) -> FileId {
@@ -77,26 +79,54 @@ impl OpenFile {
         self.witness.offset()
     }
 
+    /// Whether it is compressed: it is read once then, since nobody appends to it.
+    pub(super) fn is_packed(&self) -> bool {
+        self.input.is_packed()
+    }
+
+    /// Bytes of the file itself that were read.
+    pub(super) fn consumed(&self) -> u64 {
+        self.input.consumed(self.offset())
+    }
+
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        self.file.metadata()
+        self.input.file().metadata()
     }
 
     /// Compares the file with what was read at a place in it.
-    pub(super) fn check(&self, proof: &Proof) -> io::Result<Verdict> {
-        proof.check(&self.file)
+    pub(super) fn check(&mut self, proof: &Proof) -> io::Result<Verdict> {
+        match &self.input {
+            Input::Plain(file) => proof.check(file),
+            Input::Packed(_) => {
+                self.unpack_to(proof.offset)?;
+                Ok(proof.compare(&self.witness))
+            }
+        }
+    }
+
+    /// Unpacks anew up to an offset, or the end.
+    fn unpack_to(&mut self, offset: u64) -> io::Result<()> {
+        self.input.restart()?;
+        self.witness = Witness::of_reader(&mut self.input, offset)?;
+        Ok(())
     }
 
     /// Goes to a place that was found to be in the file.
     pub(super) fn resume(&mut self, standing: Standing) -> io::Result<()> {
-        self.witness = Witness::at(&self.file, standing.offset)?;
-        self.file.seek(SeekFrom::Start(standing.offset))?;
+        match &mut self.input {
+            Input::Plain(file) => {
+                self.witness = Witness::at(file, standing.offset)?;
+                file.seek(SeekFrom::Start(standing.offset))?;
+            }
+            Input::Packed(_) => self.unpack_to(standing.offset)?,
+        }
         self.carry.resume(standing);
         Ok(())
     }
 
     /// Reads once.
     pub(super) fn read(&mut self, into: &mut BlockWriter) -> io::Result<Taken> {
-        let mut watched = Watched { file: &mut self.file, witness: &mut self.witness };
+        let mut watched = Watched { input: &mut self.input, witness: &mut self.witness };
         read_once(&mut watched, &mut self.carry, into)
     }
 

@@ -36,6 +36,16 @@ impl WholeFile {
         self.file = None;
     }
 
+    /// Whether the file is open and compressed.
+    pub(super) fn is_packed(&self) -> bool {
+        self.file.as_ref().is_some_and(OpenFile::is_packed)
+    }
+
+    /// Bytes of the file itself, compressed or not, that were read.
+    pub(super) fn consumed(&self) -> u64 {
+        self.file.as_ref().map_or(0, OpenFile::consumed)
+    }
+
     /// Where the reading stands, once the file is open.
     pub(super) fn place(&self) -> Option<Place> {
         self.file.as_ref().map(OpenFile::place)
@@ -47,6 +57,11 @@ impl WholeFile {
         let mut file = OpenFile::open(path)?;
         match file.check(&place.proof)? {
             Verdict::Same => {}
+            Verdict::Shorter if file.is_packed() => {
+                let offset = place.proof.offset;
+                let message = format!("it has fewer bytes than the {offset} that were read");
+                return Err(io::Error::other(message));
+            }
             Verdict::Shorter => {
                 let (len, offset) = (file.metadata()?.len(), place.proof.offset);
                 let message = format!("it has {len} bytes, of which {offset} were read");

@@ -2,6 +2,8 @@
 //! common.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tidemill::{DStream, Directory, Files, Follow, Listen, Socket, Stdin, StreamingContext};
@@ -66,6 +68,13 @@ pub(crate) struct Input<'a> {
     pub(crate) is_stream: bool,
     pub(crate) interval: Duration,
     pub(crate) window: Option<Window>,
+}
+
+/// How many bytes there are to read, on the disk, and how many of them were.
+pub(crate) struct Extent {
+    pub(crate) total: u64,
+    /// Unless they are those that the source counts.
+    pub(crate) read: Option<Arc<AtomicU64>>,
 }
 
 /// Where the lines come from.
@@ -138,12 +147,12 @@ fn check_multiple(name: &str, time: Duration, of: &str, unit: Duration) -> Resul
 }
 
 impl Source<'_> {
-    /// The lines, and of files how many bytes there are to read.
+    /// The lines, and of files how much there is to read.
     pub(crate) fn open(
         self,
         ssc: &StreamingContext,
-    ) -> Result<(DStream<String>, Option<u64>), Failure> {
-        let mut size = None;
+    ) -> Result<(DStream<String>, Option<Extent>), Failure> {
+        let mut extent = None;
         let lines = match self {
             Source::Connect(address) => ssc.receiver_stream(Socket::connect(address)?),
             Source::Listen { address, acknowledges } => {
@@ -155,15 +164,16 @@ impl Source<'_> {
             Source::Follow(paths) => return Ok((follow(ssc, paths)?, None)),
             Source::Files(files) => {
                 let files = Files::open(files)?;
-                size = Some(files.bytes_total());
+                extent = Some(Extent { total: files.bytes_total(), read: Some(files.progress()) });
                 ssc.receiver_stream(files)
             }
             Source::Stdin => {
-                size = terminal::stdin_file_size();
+                let extent_of = |total| Extent { total, read: None };
+                extent = terminal::stdin_file_size().map(extent_of);
                 ssc.receiver_stream(Stdin::open()?)
             }
         };
-        Ok((lines?, size))
+        Ok((lines?, extent))
     }
 
     /// Whether what comes cannot be read again.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tidemill::{DStream, Error, IntakeLog, Record, StreamingContext, checkpoint};
 
 use crate::failure::Failure;
-use crate::input::{Input, Source, Window, is_same};
+use crate::input::{Extent, Input, Source, Window, is_same};
 use crate::log;
 use crate::output::{Format, Output, Report};
 use crate::parse;
@@ -142,7 +142,7 @@ pub(crate) fn run<J: Job>(
         builder = builder.threads(usize::from(threads));
     }
     let ssc = builder.build()?;
-    let (lines, size) = input.source.open(&ssc)?;
+    let (lines, extent) = input.source.open(&ssc)?;
     let mut values = job.values(&lines, input.window);
     let has_changed = Arc::new(AtomicBool::new(false));
     if let Some(directory) = &args.checkpoint {
@@ -161,8 +161,8 @@ pub(crate) fn run<J: Job>(
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
-    let run = Run { job: Arc::new(job), ssc, values, has_changed, args, interrupt };
-    if input.is_stream { run.stream(output) } else { run.whole(output, size) }
+    let run = Run { job: Arc::new(job), ssc, values, has_changed, extent, args, interrupt };
+    if input.is_stream { run.stream(output) } else { run.whole(output) }
 }
 
 /// What the name of a state with totals begins with; the arguments follow.
@@ -222,6 +222,7 @@ struct Run<'a, J: Job> {
     values: DStream<(String, J::Value)>,
     /// Something was added to the totals that a checkpoint keeps.
     has_changed: Arc<AtomicBool>,
+    extent: Option<Extent>,
     args: &'a Args,
     interrupt: &'a Interrupt,
 }
@@ -259,7 +260,7 @@ impl<J: Job> Run<'_, J> {
     }
 
     /// One result, at the end of the input.
-    fn whole(self, mut output: Output, size: Option<u64>) -> Result<(), Failure> {
+    fn whole(self, mut output: Output) -> Result<(), Failure> {
         let whole = Arc::new(Mutex::new(Whole::<J>::Nothing));
         let sink = whole.clone();
         let are_totals = self.args.checkpoint.is_some();
@@ -271,6 +272,7 @@ impl<J: Job> Run<'_, J> {
             lock(&sink).add(batch)
         });
         self.ssc.start().map_err(Failure::of_start)?;
+        let size = self.extent.as_ref().map(|extent| extent.total);
         let mut progress = Progress::new(size.unwrap_or(0));
         let ended = self.await_end(&mut progress);
         progress.clear();
@@ -328,6 +330,9 @@ impl<J: Job> Run<'_, J> {
     }
 
     fn bytes_read(&self) -> u64 {
+        if let Some(Extent { read: Some(read), .. }) = &self.extent {
+            return read.load(Ordering::Relaxed);
+        }
         self.ssc.source_counts().iter().map(|counts| counts.bytes).sum()
     }
 }
