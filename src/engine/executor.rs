@@ -827,11 +827,14 @@ fn run_chain(
     keep_lines: bool,
     recycled: &mut Recycled,
 ) -> Result<Part> {
+    let has_lines = matches!(part, Part::Lines(_, intake) if intake.has_lines());
     if keep_lines {
-        return Ok(part.clone());
+        return Ok(if has_lines { part.clone() } else { Part::Columns(part.columns_of(recycled)) });
     }
     let (mut steps, mut chunk) = (steps.iter(), None);
-    if let (Part::Lines(block, _), Some(first)) = (part, steps.as_slice().first()) {
+    if let (Part::Lines(block, _), Some(first)) = (part, steps.as_slice().first())
+        && has_lines
+    {
         chunk = guard(&first.name, || first.operator.apply_lines(block, recycled))?;
         if chunk.is_some() {
             steps.next();

@@ -62,7 +62,12 @@ impl TextColumn {
 
     /// Makes an empty column the lines of a block.
     pub(crate) fn share_lines(&mut self, block: &SharedText) {
-        line_spans(block.bytes(), self.slices.share_from(block));
+        self.share_spans(block, |spans| line_spans(block.bytes(), spans));
+    }
+
+    /// Makes an empty column the ranges of a block that `find` appends.
+    pub(crate) fn share_spans(&mut self, block: &SharedText, find: impl FnOnce(&mut Vec<Span>)) {
+        find(self.slices.share_from(block));
     }
 }
 

@@ -531,6 +531,11 @@ impl Intake {
         }
     }
 
+    /// Whether every line end in a block is the end of a row.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.form.is_lines()
+    }
+
     /// The rows of a block as columns.
     pub(crate) fn rows(&self, block: &SharedText, recycled: &mut Recycled) -> AnyChunk {
         self.form.columns(block, recycled)

@@ -17,6 +17,7 @@ mod open_file;
 pub(crate) mod pace;
 mod picks;
 pub(crate) mod queue;
+pub(crate) mod quoted;
 mod read;
 mod readiness;
 mod receipt;

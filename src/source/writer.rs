@@ -9,14 +9,15 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memchr::{memchr, memrchr};
+use memchr::memchr;
 use tidemill_kernels::TextBuffer;
 
 use super::Carry;
 use super::form::Form;
+use super::quoted::{CLOSING, Quoted};
 use crate::config::{BLOCK_BYTES, READ_BYTES, ROOM_BYTES_MIN};
 use crate::error::BoxError;
-use crate::record::block::{BlockPool, SharedText, lines_fit};
+use crate::record::block::{BlockPool, SharedText};
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,33 @@ pub struct LineOptions {
     pub bad_utf8: BadUtf8,
     /// What happens to lines over the maximum.
     pub long_line: LongLine,
+    /// The separator of fields that may stand in quotes, if any may, as RFC 4180 has them: a line
+    /// end within quotes is part of its field, and what is counted and bounded as a line is the
+    /// record. For streams of text, to be decoded as [`Csv`](crate::Csv).
+    ///
+    /// A quote opens a field only where one begins. One that is not closed within the maximum takes
+    /// what has come by then, to the end of that line, and counts as a line over the maximum; the
+    /// next line is a record again. One that is open where its input ends makes a row that has
+    /// `"…` at its end, which `Csv` rejects.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    /// use tidemill::{Files, LineOptions};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("places.csv");
+    /// std::fs::write(&path, "\"Main\n22\",1.5\nBakken,2\n")?;
+    /// let ssc = StreamingContext::builder("places").build()?;
+    /// let options = LineOptions { quoted: Some(b','), ..LineOptions::default() };
+    /// let records = ssc.text_stream(Files::open([&path])?, options)?;
+    /// let places = records.decode::<(String, f64)>(Csv::new(b',')).collect(16);
+    /// ssc.start()?;
+    /// ssc.await_termination()?;
+    /// let places: Vec<(String, f64)> = places.iter().flat_map(|(_, places)| places).collect();
+    /// assert_eq!(places, [("Main\n22".to_owned(), 1.5), ("Bakken".to_owned(), 2.0)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub quoted: Option<u8>,
 }
 
 /// What a source has taken in so far, and what it could not take as it was.
@@ -204,7 +232,7 @@ impl BlockWriter {
         let is_plain = matches!(self.form, Form::Records(_))
             || !carry.skipping
                 && fresh.len() - whole <= self.line_bytes_max
-                && lines_fit(&fresh[..whole], self.line_bytes_max);
+                && self.form.fits(&fresh[..whole], self.line_bytes_max);
         if !is_plain {
             let fresh = fresh.to_vec();
             self.fill_slowly(carry, &fresh);
@@ -212,7 +240,7 @@ impl BlockWriter {
         }
         carry.keep(&fresh[whole..]);
         block.advance(whole);
-        if self.form == Form::Text && block.check().is_err() {
+        if self.form.is_text() && block.check().is_err() {
             let lines = block.bytes()[from..].to_vec();
             block.truncate(from);
             self.push_lines(&lines);
@@ -238,7 +266,7 @@ impl BlockWriter {
                     "{name} ends with {left} bytes that are no record of {record_bytes}"
                 ));
             }
-            Form::Text | Form::Bytes => self.push_line(&line),
+            Form::Text | Form::Bytes | Form::Quoted(_) => self.push_line(&line),
         }
     }
 
@@ -297,8 +325,12 @@ impl BlockWriter {
         if self.is_limited {
             self.bytes_left = self.bytes_left.saturating_sub(line.len() + 1);
         }
-        let is_short = line.len() <= self.line_bytes_max;
-        if is_short && let Some(block) = &mut self.block {
+        // A quote may be open at the end.
+        let is_plain = self.form.is_lines() || memchr(b'"', line).is_none();
+        if is_plain
+            && line.len() <= self.line_bytes_max
+            && let Some(block) = &mut self.block
+        {
             let block = Arc::get_mut(block).expect("a block that is filled is not shared");
             let from = block.len();
             let room = block.spare();
@@ -306,7 +338,7 @@ impl BlockWriter {
                 room[..line.len()].copy_from_slice(line);
                 room[line.len()] = b'\n';
                 block.advance(line.len() + 1);
-                if self.form != Form::Text || block.check().is_ok() {
+                if !self.form.is_text() || block.check().is_ok() {
                     return;
                 }
                 block.truncate(from);
@@ -326,8 +358,9 @@ impl BlockWriter {
             return;
         }
         let is_plain = lines.ends_with(b"\n")
-            && lines_fit(lines, self.line_bytes_max)
-            && (self.form != Form::Text || std::str::from_utf8(lines).is_ok());
+            && self.form.whole(lines, 0) == lines.len()
+            && self.form.fits(lines, self.line_bytes_max)
+            && (!self.form.is_text() || std::str::from_utf8(lines).is_ok());
         if is_plain { self.append(lines) } else { self.push_lines(lines) }
     }
 
@@ -414,7 +447,7 @@ impl BlockWriter {
             fresh = &fresh[at + 1..];
             carry.skipping = false;
         }
-        let whole = memrchr(b'\n', fresh).map_or(0, |at| at + 1);
+        let whole = self.form.whole(fresh, 0);
         let (lines, rest) = fresh.split_at(whole);
         self.push_lines(lines);
         // One byte more: it may be the `\r` of a line end.
@@ -430,7 +463,10 @@ impl BlockWriter {
     /// Appends lines that need a second look, each by the source's options.
     fn push_lines(&mut self, lines: &[u8]) {
         let mut taken = Vec::with_capacity(lines.len());
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let end = self.form.end(rest).map_or(rest.len(), |feed| feed + 1);
+            let line = rest.split_off(..end).expect("an end within the rest");
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             self.judge(line, &mut taken);
@@ -445,7 +481,7 @@ impl BlockWriter {
             return add(&self.counters.lines_rejected, 1);
         }
         let head = self.cut(line);
-        let is_bad = self.form == Form::Text && std::str::from_utf8(head).is_err();
+        let is_bad = self.form.is_text() && std::str::from_utf8(head).is_err();
         if is_bad && self.options.bad_utf8 == BadUtf8::Reject {
             return add(&self.counters.lines_rejected, 1);
         }
@@ -462,6 +498,11 @@ impl BlockWriter {
             add(&self.counters.lines_cut, 1);
         }
         let text = self.cut(text);
+        if let Form::Quoted(quoted) = self.form
+            && quoted.is_open(text)
+        {
+            return self.close(quoted, text, taken);
+        }
         taken.extend_from_slice(text);
         if text.ends_with(b"\r") {
             // Content, which would be part of the line end if it stood right before it.
@@ -470,15 +511,39 @@ impl BlockWriter {
         taken.push(b'\n');
     }
 
+    /// Appends a record whose last quote is open, closed so that none takes it for a good one, and
+    /// none after it for a part of it.
+    #[cold]
+    fn close(&self, quoted: Quoted, record: &[u8], taken: &mut Vec<u8>) {
+        let Some(room) = self.line_bytes_max.checked_sub(CLOSING.len()) else {
+            return add(&self.counters.lines_rejected, 1);
+        };
+        let start = taken.len();
+        let head = self.cut_at(record, room);
+        taken.extend_from_slice(head);
+        if quoted.is_open(head) {
+            taken.extend_from_slice(CLOSING);
+        }
+        if head.len() < record.len() {
+            // As long as a line may be, which tells decoders that there was more.
+            taken.resize(start + self.line_bytes_max, b' ');
+        }
+        taken.push(b'\n');
+    }
+
     /// As much of the line as the maximum allows; of text, no half character.
     fn cut<'a>(&self, line: &'a [u8]) -> &'a [u8] {
-        if line.len() <= self.line_bytes_max {
+        self.cut_at(line, self.line_bytes_max)
+    }
+
+    fn cut_at<'a>(&self, line: &'a [u8], bytes_max: usize) -> &'a [u8] {
+        if line.len() <= bytes_max {
             return line;
         }
-        let continues = |&end: &usize| self.form == Form::Text && line[end] & 0xC0 == 0x80;
+        let continues = |&end: &usize| self.form.is_text() && line[end] & 0xC0 == 0x80;
         // A character has at most four bytes; what has more continuations is not text.
-        let ends = (0..=self.line_bytes_max).rev().take(4);
-        let end = ends.into_iter().find(|end| !continues(end)).unwrap_or(self.line_bytes_max);
+        let ends = (0..=bytes_max).rev().take(4);
+        let end = ends.into_iter().find(|end| !continues(end)).unwrap_or(bytes_max);
         &line[..end]
     }
 
@@ -496,7 +561,7 @@ impl BlockWriter {
             }
             room[..fits].copy_from_slice(&lines[..fits]);
             block.advance(fits);
-            assert!(self.form != Form::Text || block.check().is_ok(), "lines were judged before");
+            assert!(!self.form.is_text() || block.check().is_ok(), "lines were judged before");
         }
         self.excess.extend_from_slice(&lines[fits..]);
     }

@@ -95,6 +95,33 @@ fn fields_between_runs_of_white_space() {
 }
 
 #[test]
+fn a_quoted_field_that_spans_lines_is_one_field() {
+    let quoted = ["--delimiter", ",", "--quoted"];
+    let check = |input: &str, args: &[&str], expected: &str| {
+        check(input, &[&quoted[..], args].concat(), expected);
+    };
+    check("\"a\nb\",1.5\n", &[], "\"a\nb\",1.5,1.5,1.5,1\n");
+    check("\"a\nc,9\n\",1\r\nc,2\n", &[], "\"a\nc,9\n\",1,1,1,1\nc,2,2,2,1\n");
+    // A note that nobody asked for.
+    check("\"x\ny,7\nz\",k,1\n\"\",k,2\n", &["--key", "2", "--value", "3"], "k,1,1.5,2,2\n");
+    // In a header, too, of a pipe and of TEXT.
+    let lines = "\"the\nkey\",v\nk,1\n\"the\nkey\",v\nk,2\n";
+    check(lines, &["--key", "the\nkey", "--value", "v"], "k,1,1.5,2,2\n");
+    check(&lines[12..], &["--header=\"the\nkey\",v", "--value", "v"], "k,1,1.5,2,2\n");
+}
+
+#[test]
+fn a_quote_that_is_never_closed_is_told() {
+    let args = [&ALL_CSV[..], &["--delimiter", ",", "--quoted"]].concat();
+    let output = run_with(b"a,1\nb,2\n\"c,3\nd,4\n", &args);
+    assert_success(&output);
+    assert_eq!(text(&output.stdout), format!("{HEADER}a,1,1,1,1\nb,2,2,2,1\n"));
+    let told = text(&output.stderr);
+    assert!(told.contains("1 line left out (a quote that is not closed"), "{told}");
+    assert!(told.contains(r#"\"c,3\nd,4"#), "{told}");
+}
+
+#[test]
 fn blank_lines_are_no_bad_lines() {
     check("\na;1\n\n  \n\t\na;2\r\n\r\n", &[], "a,1,1.5,2,2\n");
     check("k;v\n\na;1\n", &["--header"], "a,1,1,1,1\n");

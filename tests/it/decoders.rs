@@ -2,8 +2,11 @@
 
 use tidemill::prelude::*;
 use tidemill::{
-    AccessLog, Decode, Decoder, JsonLines, KeyValue, Number, Pattern, Reject, TimeFormat,
+    AccessLog, Decode, DecodeCounts, Decoder, Files, JsonLines, KeyValue, LineOptions, Number,
+    Pattern, Reject, SourceCounts, TimeFormat,
 };
+
+use crate::random::Random;
 
 /// What becomes of lines.
 pub(crate) fn decode<R: Record + Clone>(
@@ -408,6 +411,88 @@ fn csv() {
     let long = format!("\"{}\";1;{}", "a\"\"".repeat(1 << 19), "b".repeat(1 << 20));
     let (rows, _) = decode::<Row>(Csv::new(b';'), &[&long]);
     assert_eq!(rows, [row(&"a\"".repeat(1 << 19), 1.0, Some(&"b".repeat(1 << 20)))]);
+}
+
+/// What becomes of the records of a file whose fields in quotes have line ends.
+fn csv_of_file(text: &str, limits: Limits) -> (Vec<(String, i64)>, DecodeCounts, SourceCounts) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("records.csv");
+    std::fs::write(&path, text).unwrap();
+    let builder = StreamingContext::builder("records").limits(limits);
+    let ssc = builder.batch_interval(std::time::Duration::from_secs(3600)).build().unwrap();
+    let options = LineOptions { quoted: Some(b','), ..LineOptions::default() };
+    let records = ssc.text_stream(Files::open([&path]).unwrap(), options).unwrap();
+    let decoded = records.decode::<(String, i64)>(Csv::new(b','));
+    let rows = decoded.collect(64);
+    // Operators that take blocks of lines get records, too.
+    let count = records.split_whitespace().count_by_value().collect(64);
+    ssc.start().unwrap();
+    ssc.await_termination().unwrap();
+    let rows: Vec<(String, i64)> = rows.iter().flat_map(|(_, rows)| rows).collect();
+    let words: i64 = count.iter().flat_map(|(_, rows)| rows).map(|(_, count)| count).sum();
+    let counts = decoded.counts();
+    if counts.rejected.is_empty() {
+        assert_eq!(words as usize, text.split_whitespace().count());
+    }
+    (rows, counts, ssc.source_counts()[0])
+}
+
+/// Over several blocks, beside lines without quotes.
+#[test]
+fn a_quoted_field_that_spans_lines_is_one_field() {
+    let mut random = Random::new(11);
+    let (mut text, mut expected) = (String::new(), Vec::new());
+    for number in 0..60_000 {
+        let (field, value) = match random.below(8) {
+            0 => ("\"a\nb\"", "a\nb"),
+            1 => ("\"x,1\n\n2,\"\"y\"\"\r\nz\"", "x,1\n\n2,\"y\"\r\nz"),
+            2 => ("\"\n\"", "\n"),
+            3 => ("\"quiet\"", "quiet"),
+            _ => ("plain text that is somewhat longer", "plain text that is somewhat longer"),
+        };
+        text += &format!("{field},{number}{}", ["\n", "\r\n"][random.below(2)]);
+        expected.push((value.to_owned(), number));
+    }
+    assert!(text.len() > 1 << 20, "{}", text.len());
+    let (rows, counts, source) = csv_of_file(&text, Limits::default());
+    assert!(rows == expected);
+    assert_eq!((counts.rows, counts.rejected.len(), source.lines_cut), (60_000, 0, 0));
+}
+
+#[test]
+fn quotes_that_are_never_closed_take_one_record_at_most() {
+    // To the end of the input: none of these lines is taken for a record.
+    let (rows, counts, _) = csv_of_file("a,1\n\"b,2\nc,3\nd,4\n", Limits::default());
+    assert_eq!(rows, [("a".to_owned(), 1)]);
+    assert_eq!((counts.rejected.len(), counts.rejected[0].lines), (1, 1));
+    assert_eq!(counts.rejected[0].reason, tidemill::Reason::Quote);
+    assert_eq!(counts.rejected[0].samples[0].line, "\"b,2\nc,3\nd,4\n\"…");
+    // To the maximum: the next line is a record again.
+    let limits = Limits { line_bytes: 1_000, ..Limits::default() };
+    let lines: String = (0..1_000).map(|number| format!("k,{number}\n")).collect();
+    let (rows, counts, source) = csv_of_file(&format!("a,1\n\"b,2\n{lines}"), limits);
+    assert_eq!((source.lines_cut, counts.rejected[0].lines), (1, 1));
+    assert_eq!(counts.rejected[0].reason, tidemill::Reason::TooLong);
+    let rest = &lines[lines[..1_000].rfind('k').unwrap()..];
+    let first: i64 = rest.lines().nth(1).unwrap()[2..].parse().unwrap();
+    let lost = usize::try_from(first).unwrap();
+    assert!((140..260).contains(&lost), "{lost} lines of about 6 bytes are 1,000");
+    assert_eq!(rows.len(), 1 + 1_000 - lost);
+    assert!(rows[1..].iter().map(|row| row.1).eq(first..1_000));
+}
+
+#[test]
+fn a_separator_of_quoted_fields_that_is_none_is_refused() {
+    let ssc = StreamingContext::builder("refused").build().unwrap();
+    let options = |separator| LineOptions { quoted: Some(separator), ..LineOptions::default() };
+    let nothing = || Files::open(Vec::<String>::new()).unwrap();
+    for separator in [b'"', b'\n', b'\r', 0x80] {
+        let error = ssc.text_stream(nothing(), options(separator)).unwrap_err();
+        assert_eq!(error.kind(), tidemill::ErrorKind::Config);
+        assert!(error.to_string().contains(&format!("byte {separator}")), "{error}");
+    }
+    let error = ssc.byte_stream(nothing(), options(b',')).unwrap_err();
+    assert_eq!(error.kind(), tidemill::ErrorKind::Config);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //! and sockets.
 
 use tidemill::{
-    Aggregate, Csv, DStream, DecodedStream, Delimited, Error, ErrorKind, Number, Reject,
-    RejectCount, Saved, Stats, Tally,
+    Aggregate, Csv, DStream, DecodedStream, Delimited, Error, ErrorKind, LineOptions, Number,
+    Reject, RejectCount, Saved, Stats, Tally,
 };
 
 use crate::averages::{Averages, Sort};
@@ -34,7 +34,8 @@ pub(crate) struct Args {
     #[arg(allow_hyphen_values = true)]
     delimiter: Split,
 
-    /// Fields may stand in quotes, as in CSV: `"Main, 22",1.5`
+    /// Fields may stand in quotes, as in CSV: `"Main, 22",1.5`. A line end within quotes is part of
+    /// its field
     #[arg(long)]
     quoted: bool,
 
@@ -160,6 +161,14 @@ impl Job for Average {
     // Not what is printed: that is rounded, and of several batches it could not be put together.
     type Value = Saved<Tally>;
     type Report<'a> = Averages<'a>;
+
+    fn line_options(&self) -> LineOptions {
+        let quoted = match self.cut.delimiter {
+            Split::Byte(separator) if self.cut.is_quoted => Some(separator),
+            _ => None,
+        };
+        LineOptions { quoted, ..LineOptions::default() }
+    }
 
     fn values(
         &mut self,

@@ -59,7 +59,7 @@ pub(crate) fn layout(
 ) -> Result<Layout, Failure> {
     let headers = match header {
         Header::Given(text) => vec![("--header".to_owned(), text.to_owned())],
-        Header::First => first_lines(source, interrupt)?,
+        Header::First => first_lines(source, cut, interrupt)?,
         Header::Absent => vec![],
     };
     let mut layout: Option<Layout> = None;
@@ -180,9 +180,26 @@ pub(crate) fn names(line: &str, cut: Cut) -> Vec<String> {
     names
 }
 
+/// Whether a header goes on behind a line end, which is within quotes.
+fn is_open(line: &[u8], cut: Cut) -> bool {
+    let Split::Byte(delimiter) = cut.delimiter else { return false };
+    let line = line.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(line);
+    let (mut is_start, mut is_inside) = (true, false);
+    for &byte in line {
+        match byte {
+            // Of two quotes in a row the second one opens again what the first one closed.
+            b'"' if is_inside => (is_inside, is_start) = (false, true),
+            b'"' if is_start => (is_inside, is_start) = (true, false),
+            _ => is_start = byte == delimiter,
+        }
+    }
+    cut.is_quoted && is_inside
+}
+
 /// The first line of each input that has one, and what the input is called.
 fn first_lines(
     source: Source<'_>,
+    cut: Cut,
     interrupt: &Interrupt,
 ) -> Result<Vec<(String, String)>, Failure> {
     let named = |path: &Path, line| (path.display().to_string(), line);
@@ -192,12 +209,12 @@ fn first_lines(
             // All of them can be read, or it is an error.
             Files::open(paths)?;
             for path in paths {
-                lines.extend(first_line(path, false)?.map(|line| named(path, line)));
+                lines.extend(first_line(path, cut, false)?.map(|line| named(path, line)));
             }
         }
         Source::Follow(paths) => {
             for path in followed(paths)? {
-                lines.extend(first_line(&path, true)?.map(|line| named(&path, line)));
+                lines.extend(first_line(&path, cut, true)?.map(|line| named(&path, line)));
             }
             if lines.is_empty() {
                 let message = "no FILE has a first line yet: say what it will be by --header=TEXT";
@@ -205,7 +222,7 @@ fn first_lines(
             }
         }
         Source::Stdin => {
-            let line = first_line_of_stdin(interrupt)?;
+            let line = first_line_of_stdin(cut, interrupt)?;
             lines.extend(line.map(|line| ("standard input".to_owned(), line)));
         }
         Source::Connect(_) | Source::Listen { .. } => {
@@ -244,13 +261,14 @@ fn line_bytes_max() -> usize {
 }
 
 /// The first line of a file, unless it is empty, or the line has no end and has to have one.
-fn first_line(path: &Path, is_whole: bool) -> Result<Option<String>, Failure> {
+fn first_line(path: &Path, cut: Cut, is_whole: bool) -> Result<Option<String>, Failure> {
     let origin = path.display();
     let refused = |error| Failure::Input(format!("cannot read {origin}: {error}"));
     let bytes_max = line_bytes_max();
     let mut line = Vec::new();
     let file = File::open(path).map_err(refused)?;
-    BufReader::new(file.take(bytes_max as u64)).read_until(b'\n', &mut line).map_err(refused)?;
+    let mut input = BufReader::new(file.take(bytes_max as u64));
+    while input.read_until(b'\n', &mut line).map_err(refused)? > 0 && is_open(&line, cut) {}
     if line.is_empty() || (is_whole && line.last() != Some(&b'\n') && line.len() < bytes_max) {
         return Ok(None);
     }
@@ -272,11 +290,11 @@ fn text(mut line: Vec<u8>, origin: &str) -> Result<String, Failure> {
 }
 
 /// The first line of standard input, of which nothing else is taken, unless it is empty.
-fn first_line_of_stdin(interrupt: &Interrupt) -> Result<Option<String>, Failure> {
+fn first_line_of_stdin(cut: Cut, interrupt: &Interrupt) -> Result<Option<String>, Failure> {
     let refused = |error| Failure::Input(format!("cannot read standard input: {error}"));
     let (tell, told) = sync_channel(1);
     // Reading blocks, and Ctrl-C should still end the command.
-    std::thread::spawn(move || tell.send(read_line_of_stdin()));
+    std::thread::spawn(move || tell.send(read_line_of_stdin(cut)));
     loop {
         match told.recv_timeout(POLL) {
             Ok(line) => {
@@ -297,12 +315,12 @@ fn first_line_of_stdin(interrupt: &Interrupt) -> Result<Option<String>, Failure>
 
 /// Byte by byte: what is read beyond the line would be lost to the source.
 #[cfg(unix)]
-fn read_line_of_stdin() -> io::Result<Vec<u8>> {
+fn read_line_of_stdin(cut: Cut) -> io::Result<Vec<u8>> {
     use std::os::fd::AsFd;
 
     let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let (mut line, mut byte) = (Vec::new(), [0]);
-    while line.len() < line_bytes_max() && !line.ends_with(b"\n") {
+    while line.len() < line_bytes_max() && (!line.ends_with(b"\n") || is_open(&line, cut)) {
         match input.read(&mut byte) {
             Ok(0) => break,
             Ok(_) => line.push(byte[0]),
@@ -315,7 +333,7 @@ fn read_line_of_stdin() -> io::Result<Vec<u8>> {
 
 /// Elsewhere standard input cannot be read without a buffer.
 #[cfg(not(unix))]
-fn read_line_of_stdin() -> io::Result<Vec<u8>> {
+fn read_line_of_stdin(_: Cut) -> io::Result<Vec<u8>> {
     let message = "say what the header is by --header=TEXT";
     Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }

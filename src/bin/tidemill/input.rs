@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tidemill::{DStream, Directory, Files, Follow, Listen, Socket, Stdin, StreamingContext};
+use tidemill::{
+    DStream, Directory, Files, Follow, LineOptions, Listen, Socket, Stdin, StreamingContext,
+};
 
 use crate::failure::Failure;
 use crate::{parse, terminal};
@@ -151,26 +153,27 @@ impl Source<'_> {
     pub(crate) fn open(
         self,
         ssc: &StreamingContext,
+        options: LineOptions,
     ) -> Result<(DStream<String>, Option<Extent>), Failure> {
         let mut extent = None;
         let lines = match self {
-            Source::Connect(address) => ssc.receiver_stream(Socket::connect(address)?),
+            Source::Connect(address) => ssc.text_stream(Socket::connect(address)?, options),
             Source::Listen { address, acknowledges } => {
                 let listen = Listen::bind(address)?;
                 let listen = if acknowledges { listen.acknowledging() } else { listen };
                 terminal::tell(format_args!("listening on {}", listen.local_addr()));
-                ssc.receiver_stream(listen)
+                ssc.text_stream(listen, options)
             }
-            Source::Follow(paths) => return Ok((follow(ssc, paths)?, None)),
+            Source::Follow(paths) => return Ok((follow(ssc, paths, options)?, None)),
             Source::Files(files) => {
                 let files = Files::open(files)?;
                 extent = Some(Extent { total: files.bytes_total(), read: Some(files.progress()) });
-                ssc.receiver_stream(files)
+                ssc.text_stream(files, options)
             }
             Source::Stdin => {
                 let extent_of = |total| Extent { total, read: None };
                 extent = terminal::stdin_file_size().map(extent_of);
-                ssc.receiver_stream(Stdin::open()?)
+                ssc.text_stream(Stdin::open()?, options)
             }
         };
         Ok((lines?, extent))
@@ -194,7 +197,11 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// The lines of files that are appended to, and of all files that are in directories or come there.
-fn follow(ssc: &StreamingContext, paths: &[PathBuf]) -> Result<DStream<String>, Failure> {
+fn follow(
+    ssc: &StreamingContext,
+    paths: &[PathBuf],
+    options: LineOptions,
+) -> Result<DStream<String>, Failure> {
     // What ends in a slash is not a file that will come.
     let is_directory =
         |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
@@ -202,7 +209,7 @@ fn follow(ssc: &StreamingContext, paths: &[PathBuf]) -> Result<DStream<String>, 
         paths.iter().cloned().partition(is_directory);
     let mut streams = Vec::new();
     if !files.is_empty() {
-        streams.push(ssc.receiver_stream(Follow::new(files)?)?);
+        streams.push(ssc.text_stream(Follow::new(files)?, options)?);
     }
     for (number, directory) in directories.iter().enumerate() {
         // One that is named twice is read once, as files are.
@@ -211,7 +218,7 @@ fn follow(ssc: &StreamingContext, paths: &[PathBuf]) -> Result<DStream<String>, 
         }
         // Files count whatever their time, as they do where they are named one by one.
         let all = Directory::new(directory)?.new_files_only(false).remember(Duration::MAX);
-        streams.push(ssc.receiver_stream(all)?);
+        streams.push(ssc.text_stream(all, options)?);
     }
     Ok(match streams.as_slice() {
         [lines] => lines.clone(),

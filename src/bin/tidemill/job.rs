@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill::{DStream, Error, IntakeLog, Record, StreamingContext, checkpoint};
+use tidemill::{DStream, Error, IntakeLog, LineOptions, Record, StreamingContext, checkpoint};
 
 use crate::failure::Failure;
 use crate::input::{Extent, Input, Source, Window, is_same};
@@ -77,6 +77,11 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// What is shown of them.
     type Report<'a>: Report;
 
+    /// How its lines are cut.
+    fn line_options(&self) -> LineOptions {
+        LineOptions::default()
+    }
+
     /// The values of each batch, or of each window.
     fn values(
         &mut self,
@@ -142,7 +147,7 @@ pub(crate) fn run<J: Job>(
         builder = builder.threads(usize::from(threads));
     }
     let ssc = builder.build()?;
-    let (lines, extent) = input.source.open(&ssc)?;
+    let (lines, extent) = input.source.open(&ssc, job.line_options())?;
     let mut values = job.values(&lines, input.window);
     let has_changed = Arc::new(AtomicBool::new(false));
     if let Some(directory) = &args.checkpoint {

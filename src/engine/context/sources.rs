@@ -13,6 +13,7 @@ use crate::record::batch::detach;
 use crate::source::form::Form;
 use crate::source::intake::Intake;
 use crate::source::queue::{Queue, QueueHandle, Take};
+use crate::source::quoted::Quoted;
 use crate::source::{Directory, LineOptions, Receiver, Socket};
 
 impl StreamingContext {
@@ -30,13 +31,32 @@ impl StreamingContext {
     }
 
     /// As [`receiver_stream`](Self::receiver_stream), and says what happens to lines that are too
-    /// long or not UTF-8.
+    /// long or not UTF-8, and whether a field in quotes may hold line ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the separator of [quoted](LineOptions::quoted) fields is not ASCII,
+    /// a quote, or part of a line end.
     pub fn text_stream(
         &self,
         receiver: impl Receiver,
         options: LineOptions,
     ) -> Result<DStream<String>> {
-        self.add_intake(Box::new(receiver), options, Form::Text)
+        let form = match options.quoted {
+            None => Form::Text,
+            Some(separator) => {
+                if !separator.is_ascii() || matches!(separator, b'"' | b'\n' | b'\r') {
+                    let message = format!(
+                        "the separator of quoted fields is byte {separator}, but must be ASCII (0 \
+                         to 127), no quote and no part of a line end"
+                    );
+                    return Err(Error::new(ErrorKind::Config, message));
+                }
+                let record_bytes_max = self.shared.limits.line_bytes;
+                Form::Quoted(Quoted { separator, record_bytes_max })
+            }
+        };
+        self.add_intake(Box::new(receiver), options, form)
     }
 
     /// A stream of lines as bytes: nobody checks whether they are text.
@@ -45,6 +65,10 @@ impl StreamingContext {
         receiver: impl Receiver,
         options: LineOptions,
     ) -> Result<DStream<Vec<u8>>> {
+        if options.quoted.is_some() {
+            let message = "fields in quotes are for streams of text, not of bytes";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         self.add_intake(Box::new(receiver), options, Form::Bytes)
     }
 

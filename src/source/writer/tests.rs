@@ -15,14 +15,27 @@ struct Setup {
     line_bytes_max: usize,
     /// Bytes that a block has over those that it must have.
     block_bytes_more: usize,
+    /// Whether fields may stand in quotes, with `;` between two.
+    is_quoted: bool,
 }
 
 impl Setup {
     fn writer(&self) -> BlockWriter {
         let needed = ROOM_BYTES_MIN.max(self.line_bytes_max + 1 + ROOM_BYTES_MIN / 2);
         let pool = BlockPool::new(2, needed + self.block_bytes_more);
-        let form = if self.is_text { Form::Text } else { Form::Bytes };
-        BlockWriter::new(pool, self.options, form, self.line_bytes_max)
+        BlockWriter::new(pool, self.options, self.form(), self.line_bytes_max)
+    }
+
+    fn form(&self) -> Form {
+        match self.is_text {
+            true if self.is_quoted => Form::Quoted(self.quoted()),
+            true => Form::Text,
+            false => Form::Bytes,
+        }
+    }
+
+    fn quoted(&self) -> Quoted {
+        Quoted { separator: b';', record_bytes_max: self.line_bytes_max }
     }
 
     /// One line after the other, and never a thought for the reads.
@@ -115,8 +128,12 @@ impl Taker {
         if self.setup.is_text {
             assert_eq!(block.checked_str().len(), block.len(), "all was checked");
         }
-        for line in block.bytes().split_inclusive(|&byte| byte == b'\n') {
-            let line = line.strip_suffix(b"\n").unwrap();
+        let (form, mut rest) = (self.setup.form(), block.bytes());
+        while !rest.is_empty() {
+            let end = form.end(rest).expect("a block of whole rows");
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            assert!(!self.setup.is_quoted || !self.setup.quoted().is_open(line), "it is closed");
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             assert!(line.len() <= self.setup.line_bytes_max);
             self.lines.push(line.to_vec());
@@ -155,7 +172,11 @@ fn take(setup: Setup, input: &[u8], pieces: &[usize]) -> (Vec<Vec<u8>>, SourceCo
 fn options() -> impl Strategy<Value = LineOptions> {
     let bad_utf8 = select(vec![BadUtf8::Replace, BadUtf8::Reject]);
     let long_line = select(vec![LongLine::Cut, LongLine::Reject]);
-    (bad_utf8, long_line).prop_map(|(bad_utf8, long_line)| LineOptions { bad_utf8, long_line })
+    (bad_utf8, long_line).prop_map(|(bad_utf8, long_line)| LineOptions {
+        bad_utf8,
+        long_line,
+        ..LineOptions::default()
+    })
 }
 
 fn setup(line_bytes_max: impl Strategy<Value = usize>) -> impl Strategy<Value = Setup> {
@@ -165,6 +186,7 @@ fn setup(line_bytes_max: impl Strategy<Value = usize>) -> impl Strategy<Value = 
             is_text,
             line_bytes_max,
             block_bytes_more,
+            is_quoted: false,
         },
     )
 }
@@ -295,8 +317,55 @@ proptest! {
     }
 }
 
+/// Records with fields in quotes, some of which are never closed.
+fn quoted_part() -> impl Strategy<Value = &'static [u8]> {
+    let parts = [&b"\""[..], b"\"", b";", b"\n", b"\r\n", b"a", "é".as_bytes(), b"\xFF"];
+    select(parts.to_vec())
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    /// Wherever it is cut, and each row ends within its own quotes.
+    #[test]
+    fn records_with_quotes_at_every_cut(
+        setup in setup(prop_oneof![1..20usize, Just(1_000usize)]),
+        input in vec(quoted_part(), 0..40).prop_map(|parts| parts.concat()),
+    ) {
+        let setup = Setup { is_text: true, is_quoted: true, ..setup };
+        let expected = take(setup, &input, &[input.len().max(1)]);
+        for cut in 1..=input.len() {
+            prop_assert_eq!(&take(setup, &input, &[cut, input.len()]), &expected, "cut {}", cut);
+        }
+        prop_assert_eq!(&take(setup, &input, &[1]), &expected);
+        prop_assert_eq!(&take(setup, &input, &[1, 0, 2, 3, 0]), &expected);
+    }
+}
+
+#[test]
+fn what_becomes_of_quotes_that_are_never_closed() {
+    let take = |line_bytes_max: usize, input: &str| {
+        let setup = Setup { is_quoted: true, ..setup_of(line_bytes_max) };
+        let (lines, counts) = take(setup, input.as_bytes(), &[7]);
+        let lines: Vec<String> =
+            lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+        (lines, counts.lines_cut)
+    };
+    // At the end of the input.
+    let (lines, cut) = take(100, "a;1\n\"b;2\nc;3\n");
+    assert_eq!((&lines[..], cut), (&["a;1".to_owned(), "\"b;2\nc;3\n\"…".to_owned()][..], 0));
+    // Past the maximum it is the line that it began in, and the next one is a record.
+    let (lines, cut) = take(20, &format!("\"b;2\n{}\nc;3\n", "x".repeat(30)));
+    assert_eq!((&lines[..], cut), (&["\"b;2\nxxxxxxxxxxx\"…".to_owned(), "c;3".to_owned()][..], 1));
+    assert_eq!(lines[0].len(), 20);
+    // A quote within a field opens nothing.
+    let (lines, cut) = take(100, "5\" pipe;1\n6\";2\n");
+    assert_eq!((&lines[..], cut), (&["5\" pipe;1".to_owned(), "6\";2".to_owned()][..], 0));
+}
+
 fn setup_of(line_bytes_max: usize) -> Setup {
-    Setup { options: LineOptions::default(), is_text: true, line_bytes_max, block_bytes_more: 0 }
+    let (options, is_text, is_quoted) = (LineOptions::default(), true, false);
+    Setup { options, is_text, line_bytes_max, block_bytes_more: 0, is_quoted }
 }
 
 #[test]
