@@ -32,6 +32,13 @@ pub(crate) const DISTINCT_VALUES_MAX: usize = 1 << 20;
 /// every tick, and about 100 bytes.
 pub(crate) const DIRECTORY_FILES_MAX: usize = 1 << 20;
 
+/// Files that had a followed name before and are read to their ends: each is an open file. As many
+/// logs as are rotated in a long pause, and far fewer than the system's open files.
+pub(crate) const ROTATED_FILES_MAX: usize = 256;
+
+/// Names that are no longer followed whose places are kept all the same.
+pub(crate) const FOLLOWED_NAMES_KEPT_MAX: usize = 1_024;
+
 /// How long a receiver's thread waits at most before it looks whether it shall stop.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
 

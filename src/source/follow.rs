@@ -1,41 +1,55 @@
 //! Files that others append to, as `tail -F` follows them: through rotation, by their names.
-//!
-//! Invariant: a file that its name no longer leads to is read to its end before its successor is
-//! begun, and a line never spans the two.
 
-use std::fs::Metadata;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::carry::Standing;
-use super::identity::{FileId, Verdict};
-use super::open_file::{OpenFile, Place, regular};
-use super::read::Taken;
+use super::tail::Tail;
 use super::whole_file::plain;
 use super::{BlockWriter, Received, Receiver};
+use crate::config::FOLLOWED_NAMES_KEPT_MAX;
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::saved::{push_bytes, take_bytes};
+use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
 /// How often files are looked at: a system call or two for each, and the latency of a line.
 const POLL_EVERY: Duration = Duration::from_millis(100);
 
+/// How long a rotated file has to be quiet before it is left.
+const ROTATED_QUIET: Duration = Duration::from_secs(5);
+
+/// The form of positions, so that those of another one are not taken for it.
+const POSITION_FORM: u64 = 2;
+
 /// Reads what is appended to files, for ever.
 ///
-/// A file that is renamed, deleted or replaced is read to its end, then the one that now has its
-/// name is read from the start; one that has become shorter is read from its start again. Both are
-/// found by looking now and then, so what happens twice between two looks is seen as far as size
-/// and identity tell: a file that was emptied and has grown past its old length since is taken for
-/// one that was appended to. A file may come later, and come back.
+/// A name is followed, through rotation: a file that loses the name is read to its end, then the
+/// one that has it now from its start. A name may lead nowhere for a while, also at the start. A
+/// line waits until its end is written, or its file is left or emptied.
 ///
-/// A line waits until its end is written, or its file is replaced or emptied.
+/// A file is known by what it holds: by checksums of its first bytes and of those before the offset
+/// up to which it was read. Device and inode are a hint only. With checkpoints all of this holds
+/// across restarts:
 ///
-/// A file that gzip or Zstandard have compressed is unpacked, once: nobody appends to it.
+/// | What happened | What is read |
+/// | --- | --- |
+/// | the file was appended to | what is new |
+/// | it was renamed (`log.1`, or any name in its directory) | its rest, then the name's new file |
+/// | its writer goes on with it after it was renamed or deleted | that, too, until it has been [quiet](Self::rotated_quiet) for 5 s |
+/// | it was rotated more than once between two looks | also the files in between (`log.1`, `log.2`, `log-20260131`, `app.1.log`, also compressed), the oldest first; a warning where a number is missing |
+/// | it was copied and emptied (`copytruncate`) | the rest of the copy, then the file from its start |
+/// | it was rotated and compressed | its rest from there |
+/// | it became shorter, or holds other bytes than those that were read | all of it, from its start |
+/// | another file has its inode, and not what was read | not that one |
+/// | the same bytes stand under another inode or device (`sed -i`, `rsync`, another mount), and the old file is gone | what comes after them |
+/// | the name, its directory or its volume is missing or unreadable | its place is kept until it is there |
+/// | the name is a link | the file that it leads to; rotated ones are looked for beside that file |
+/// | it ends at a line that has no end, and is left | that line |
 ///
-/// With checkpoints a restart goes on in the file that was followed, also where it was renamed
-/// meanwhile, and then in the one that has its name. What was renamed in between, where that
-/// happened more than once while nothing ran, is not read, and a warning says so; and what was
-/// renamed before the first checkpoint is not known to a restart.
+/// A file that gzip or Zstandard have compressed is unpacked and read once: nobody appends to it.
+///
+/// What is read again, passed over or given up is said once as a warning that names the file. Two
+/// logs that begin with the same bytes are told apart once they differ: one that was removed before
+/// more than those was read, and its successor, are taken for one.
 ///
 /// ```no_run
 /// use tidemill::Follow;
@@ -46,35 +60,14 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 pub struct Follow {
     // Fixed.
     poll_every: Duration,
+    rotated_quiet: Duration,
     // Changing.
     tails: Vec<Tail>,
     poll_at: Instant,
     /// Who was read last.
     current: usize,
-}
-
-/// One name, and the file that it led to.
-struct Tail {
-    path: PathBuf,
-    open: Option<Open>,
-    /// What is wrong with the name, said once.
-    trouble: Option<io::ErrorKind>,
-}
-
-struct Open {
-    file: OpenFile,
-    /// Nothing more to read until the next look.
-    is_at_end: bool,
-    leaving: Leaving,
-}
-
-/// Whether the name leads elsewhere by now. The file is left one look later, since its writer may
-/// have gone on with it until told to open its successor.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-enum Leaving {
-    No,
-    Noticed,
-    AtEnd,
+    /// Places of names that are not followed now, by name: they may be later.
+    others: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Follow {
@@ -89,34 +82,40 @@ impl Follow {
         let mut tails: Vec<Tail> = Vec::new();
         for path in paths {
             let path = plain(path.into());
-            if tails.iter().any(|tail| tail.path == path) {
-                continue;
+            let tail = Tail::new(path).map_err(|(path, error)| {
+                let message = format!("cannot follow {}", path.display());
+                Error::caused(ErrorKind::Source, message, error)
+            })?;
+            if tails.iter().all(|other| !other.is_same_name(&tail)) {
+                tails.push(tail);
             }
-            let mut tail = Tail { path, open: None, trouble: None };
-            match tail.reopen() {
-                Err(error) if is_other_kind(&error) => {
-                    let message = format!("cannot follow {}", tail.path.display());
-                    return Err(Error::caused(ErrorKind::Source, message, error));
-                }
-                opened => tail.note(opened),
-            }
-            tails.push(tail);
         }
-        Ok(Follow { poll_every: POLL_EVERY, tails, poll_at: Instant::now(), current: 0 })
+        Ok(Follow {
+            poll_every: POLL_EVERY,
+            rotated_quiet: ROTATED_QUIET,
+            tails,
+            poll_at: Instant::now(),
+            current: 0,
+            others: Vec::new(),
+        })
     }
 
     /// Skips what is in the files now. Files that come later are read from their starts.
     pub fn from_end(mut self) -> Follow {
-        for tail in &mut self.tails {
-            let skipped = tail.skip_to_end();
-            tail.note(skipped);
-        }
+        self.tails.iter_mut().for_each(Tail::skip_to_end);
         self
     }
 
     /// Looks at the files this often (default 100 ms).
     pub fn poll_every(mut self, interval: Duration) -> Follow {
         self.poll_every = interval;
+        self
+    }
+
+    /// Reads a file that has lost its name until nothing was appended to it for so long (default
+    /// 5 s): its writer may open the new one later than that is there.
+    pub fn rotated_quiet(mut self, quiet: Duration) -> Follow {
+        self.rotated_quiet = quiet;
         self
     }
 }
@@ -132,8 +131,7 @@ impl Receiver for Follow {
                     self.poll_at = now;
                     return Ok(Received::More);
                 }
-                let looked = tail.look(into);
-                tail.note(looked);
+                tail.look(now, self.rotated_quiet, into);
             }
         }
         let mut may_have_more = false;
@@ -142,11 +140,7 @@ impl Receiver for Follow {
                 return Ok(Received::More);
             }
             self.current = (self.current + 1) % self.tails.len();
-            let tail = &mut self.tails[self.current];
-            match tail.read(into) {
-                Ok(has_more) => may_have_more |= has_more,
-                Err(error) => tail.note(Err(error)),
-            }
+            may_have_more |= self.tails[self.current].read(into);
         }
         Ok(match self.poll_at.checked_duration_since(Instant::now()) {
             Some(pause) if !may_have_more => Received::Later(pause),
@@ -154,31 +148,42 @@ impl Receiver for Follow {
         })
     }
 
-    /// Of each name the file that it led to, and how far that was read.
+    /// Of each name the files that are read, and how far each of them was.
     fn position(&self) -> Option<Vec<u8>> {
         let mut position = Vec::new();
+        push_varint(POSITION_FORM, &mut position);
         for tail in &self.tails {
-            if let Some(open) = &tail.open {
-                push_bytes(tail.path.as_os_str().as_encoded_bytes(), &mut position);
-                open.file.place().save(&mut position);
-            }
+            push_bytes(tail.saved_name(), &mut position);
+            let mut places = Vec::new();
+            tail.save(&mut places);
+            push_bytes(&places, &mut position);
+        }
+        for (name, places) in &self.others {
+            push_bytes(name, &mut position);
+            push_bytes(places, &mut position);
         }
         Some(position)
     }
 
-    /// A file that was renamed meanwhile, in its directory, is read to its end before the one that
-    /// has its name now.
     fn resume(&mut self, mut position: &[u8]) -> io::Result<()> {
         let position = &mut position;
+        if take_varint(position).map_err(io::Error::other)? != POSITION_FORM {
+            let message = "the checkpoint is of another version, which kept other places in files";
+            return Err(io::Error::other(message));
+        }
         while !position.is_empty() {
-            let path = take_bytes(position).map_err(io::Error::other)?;
-            let place = Place::load(position).map_err(io::Error::other)?;
-            let mut tails = self.tails.iter_mut();
-            match tails.find(|tail| tail.path.as_os_str().as_encoded_bytes() == path) {
-                Some(tail) => tail.resume(place)?,
+            let name = take_bytes(position).map_err(io::Error::other)?;
+            let places = take_bytes(position).map_err(io::Error::other)?;
+            match self.tails.iter_mut().find(|tail| tail.is_saved_as(name)) {
+                Some(tail) => tail.resume(&mut &places[..]).map_err(io::Error::other)?,
+                None if self.others.len() < FOLLOWED_NAMES_KEPT_MAX => {
+                    let path = String::from_utf8_lossy(name);
+                    tracing::info!(%path, "not followed any more: its place is kept");
+                    self.others.push((name.to_vec(), places.to_vec()));
+                }
                 None => {
-                    let path = String::from_utf8_lossy(path);
-                    tracing::warn!(%path, "a file that was followed no longer is");
+                    let path = String::from_utf8_lossy(name);
+                    tracing::warn!(%path, "not followed any more: its place is given up");
                 }
             }
         }
@@ -192,158 +197,10 @@ impl Receiver for Follow {
     fn name(&self) -> String {
         match self.tails.as_slice() {
             [] => "no files".to_owned(),
-            [tail] => format!("follow {}", tail.path.display()),
+            [tail] => format!("follow {}", tail.path().display()),
             [first, others @ ..] => {
-                format!("follow {} and {} more", first.path.display(), others.len())
+                format!("follow {} and {} more", first.path().display(), others.len())
             }
         }
     }
-}
-
-impl Tail {
-    /// Goes on in the file that was followed, wherever it is now.
-    fn resume(&mut self, place: Place) -> io::Result<()> {
-        let path = self.path.clone();
-        let is_named = self.open.as_ref().is_some_and(|open| open.file.id() == place.id);
-        if !is_named {
-            let Some(file) = renamed(&path, place.id) else {
-                let path = path.display();
-                tracing::warn!(%path, "what was followed is gone: its successor is read whole");
-                return Ok(());
-            };
-            if let Some(between) = renamed_since(&path, &file) {
-                let path = between.display();
-                tracing::warn!(%path, "rotated more than once while nothing ran: this is not read");
-            }
-            let leaving = Leaving::AtEnd;
-            self.open = Some(Open { file, is_at_end: false, leaving });
-        }
-        let Some(open) = &mut self.open else { return Ok(()) };
-        // What has its number may be another file by now, or the same one written anew.
-        if open.file.check(&place.proof)? != Verdict::Same {
-            tracing::warn!(path = %path.display(), "a file is not what it was, and is read whole");
-            return Ok(());
-        }
-        open.file.resume(place.standing)
-    }
-
-    /// Finds out what has become of the file and of its name.
-    fn look(&mut self, into: &mut BlockWriter) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return self.reopen() };
-        let metadata = open.file.metadata()?;
-        if !open.file.is_packed() && metadata.len() < open.file.offset() {
-            into.finish(&mut open.file.carry);
-            open.file.resume(Standing::default())?;
-        }
-        open.is_at_end = false;
-        let named = regular(&self.path);
-        let is_named = match &named {
-            Ok(named) => FileId::of(named) == open.file.id(),
-            // A renamed file may be written to until there is a new one; a deleted one is over.
-            Err(_) => !is_deleted(&metadata),
-        };
-        open.leaving = match open.leaving {
-            _ if is_named => Leaving::No,
-            Leaving::No => Leaving::Noticed,
-            Leaving::Noticed | Leaving::AtEnd => Leaving::AtEnd,
-        };
-        named.map(|_| ())
-    }
-
-    /// Reads once; returns whether there may be more.
-    fn read(&mut self, into: &mut BlockWriter) -> io::Result<bool> {
-        let Some(open) = &mut self.open else { return Ok(false) };
-        if open.is_at_end {
-            return Ok(false);
-        }
-        let taken = open.file.read(into).inspect_err(|_| {
-            // It is tried again after the next look; what is unpacked has come to its end.
-            open.is_at_end = true;
-            if open.file.is_packed() {
-                into.count_unread_file();
-            }
-        })?;
-        match taken {
-            Taken::Bytes(_) | Taken::NoRoom => {}
-            Taken::Nothing | Taken::End => {
-                open.is_at_end = true;
-                if open.leaving == Leaving::AtEnd {
-                    into.finish(&mut open.file.carry);
-                    self.open = None;
-                    self.reopen()?;
-                }
-            }
-        }
-        Ok(self.open.as_ref().is_some_and(|open| !open.is_at_end))
-    }
-
-    /// Opens the file that has the name now.
-    fn reopen(&mut self) -> io::Result<()> {
-        let file = OpenFile::open(&self.path)?;
-        self.open = Some(Open { file, is_at_end: false, leaving: Leaving::No });
-        Ok(())
-    }
-
-    fn skip_to_end(&mut self) -> io::Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let offset = if open.file.is_packed() { u64::MAX } else { open.file.metadata()?.len() };
-        open.file.resume(Standing { offset, is_skipping: false })
-    }
-
-    /// Says what is wrong with the name, or that nothing is any more, when it has changed.
-    fn note(&mut self, outcome: io::Result<()>) {
-        let path = self.path.display();
-        match outcome {
-            Ok(()) => {
-                if self.trouble.take().is_some() {
-                    tracing::info!(%path, "a followed file is there");
-                }
-            }
-            Err(error) => {
-                if self.trouble.replace(error.kind()) != Some(error.kind()) {
-                    tracing::warn!(%path, %error, "cannot follow a file; waiting for it");
-                }
-            }
-        }
-    }
-}
-
-fn is_other_kind(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput)
-}
-
-/// The file of this identity, under another name in the same directory.
-fn renamed(path: &Path, id: FileId) -> Option<OpenFile> {
-    let is_it = |path: &PathBuf| regular(path).is_ok_and(|metadata| FileId::of(&metadata) == id);
-    OpenFile::open(&siblings(path).find(is_it)?).ok()
-}
-
-/// A file next to a name that seems to have had it after this one.
-fn renamed_since(path: &Path, file: &OpenFile) -> Option<PathBuf> {
-    let (last, name) = (file.metadata().ok()?.modified().ok()?, path.file_name()?);
-    let is_later = |other: &PathBuf| {
-        let own = other.file_name().unwrap_or_default();
-        let had_it = own != name && own.as_encoded_bytes().starts_with(name.as_encoded_bytes());
-        let modified = regular(other).and_then(|metadata| metadata.modified());
-        had_it && modified.is_ok_and(|modified| modified > last)
-    };
-    siblings(path).find(is_later)
-}
-
-/// What is in the directory of a path.
-fn siblings(path: &Path) -> impl Iterator<Item = PathBuf> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let entries = std::fs::read_dir(directory.unwrap_or(Path::new(".")));
-    entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
-}
-
-/// Whether an open file has no name any more.
-#[cfg(unix)]
-fn is_deleted(metadata: &Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(metadata) == 0
-}
-
-#[cfg(not(unix))]
-fn is_deleted(_: &Metadata) -> bool {
-    true
 }

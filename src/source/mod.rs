@@ -21,8 +21,10 @@ pub(crate) mod quoted;
 mod read;
 mod readiness;
 mod receipt;
+mod rotation;
 mod socket;
 mod stdin;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod unpack;

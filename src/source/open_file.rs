@@ -89,6 +89,18 @@ impl OpenFile {
         self.input.consumed(self.offset())
     }
 
+    /// Whether the file has no name any more.
+    #[cfg(unix)]
+    pub(super) fn is_deleted(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn is_deleted(&self) -> bool {
+        true
+    }
+
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         self.input.file().metadata()
     }
