@@ -75,6 +75,8 @@ mod spans;
 mod state_panics;
 mod stats;
 mod tables;
+#[cfg(all(unix, feature = "cli"))]
+mod terminal;
 mod text_files;
 mod tidy;
 mod time;

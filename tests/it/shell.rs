@@ -65,8 +65,22 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(args: &[&str]) -> Running {
-        let mut child = tidemill()
-            .args(args)
+        let mut command = tidemill();
+        command.args(args);
+        Running::spawn(command)
+    }
+
+    /// Starts the command by a shell, after these words in its language.
+    #[cfg(unix)]
+    pub(crate) fn start_by_shell(before: &str, args: &[&str]) -> Running {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{before} \"$0\" \"$@\"")]);
+        shell.arg(tidemill().get_program()).args(args);
+        Running::spawn(shell)
+    }
+
+    fn spawn(mut command: Command) -> Running {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -57,13 +57,12 @@ pub(crate) fn push_cell(word: &str, columns_max: usize, out: &mut Vec<u8>) {
     for (at, c) in word.char_indices() {
         let start = out.len();
         let is_last = at + c.len_utf8() == word.len();
-        // Characters that are not ASCII may be two columns wide.
         let width = if c.is_control() {
             out.extend(c.escape_default().map(|escaped| escaped as u8));
             out.len() - start
         } else {
             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            if c.is_ascii() { 1 } else { 2 }
+            width(c)
         };
         let room = columns_max - columns;
         if width > room || (width == room && !is_last) {
@@ -71,5 +70,52 @@ pub(crate) fn push_cell(word: &str, columns_max: usize, out: &mut Vec<u8>) {
             return out.extend_from_slice("…".as_bytes());
         }
         columns += width;
+    }
+}
+
+/// A line in so many columns of a terminal at most.
+pub(crate) fn push_cut(line: &str, columns_max: usize, out: &mut Vec<u8>) {
+    if columns(line) <= columns_max {
+        return out.extend_from_slice(line.as_bytes());
+    }
+    let mut room = columns_max;
+    for c in line.chars() {
+        // The last column is for the sign that something is missing.
+        if width(c) >= room {
+            break;
+        }
+        room -= width(c);
+        out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+    if room > 0 {
+        out.extend_from_slice("…".as_bytes());
+    }
+}
+
+/// Columns of a terminal that a line takes at most.
+pub(crate) fn columns(line: &str) -> usize {
+    line.chars().map(width).sum()
+}
+
+/// Characters that are not ASCII may be two columns wide, but for the one of our own.
+fn width(c: char) -> usize {
+    if c.is_ascii() || c == '…' { 1 } else { 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{columns, push_cut};
+
+    #[test]
+    fn lines_are_never_wider_than_the_terminal() {
+        for line in ["", "a", "ab", "abc def", "größe 東京 a", "…", "東"] {
+            for columns_max in 0..20 {
+                let mut cut = Vec::new();
+                push_cut(line, columns_max, &mut cut);
+                let cut = String::from_utf8(cut).expect("text");
+                assert!(columns(&cut) <= columns_max, "{cut:?} in {columns_max}");
+                assert_eq!(cut == line, columns(line) <= columns_max, "{cut:?} in {columns_max}");
+            }
+        }
     }
 }

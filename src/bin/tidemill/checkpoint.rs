@@ -1,6 +1,5 @@
 //! `tidemill checkpoint`: what is in a directory of checkpoints, and whether it is whole.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -8,6 +7,7 @@ use tidemill::checkpoint::{self, CheckpointInfo, IntakeLogInfo};
 
 use crate::cells::push_cell;
 use crate::failure::Failure;
+use crate::output;
 
 /// The widest name that is shown.
 const NAME_COLUMNS_MAX: usize = 60;
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             out.extend_from_slice(line.as_bytes());
         }
     }
-    io::stdout().lock().write_all(&out).map_err(|error| Failure::of_output(&error))?;
+    output::print(&String::from_utf8_lossy(&out))?;
     let damaged = checkpoints.iter().filter_map(|info| {
         let what = info.damage.as_ref()?;
         Some(format!("checkpoint {} is damaged: {what}", info.number))

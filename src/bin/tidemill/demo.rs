@@ -5,7 +5,6 @@
 //! output operation.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +15,7 @@ use tidemill::{Batch, Limits, Socket, StreamingContext, Time};
 use crate::corpus::{Corpus, Kind};
 use crate::failure::Failure;
 use crate::generate::{self, Flow};
-use crate::output::time_of_day;
+use crate::output::{print, time_of_day};
 use crate::parse;
 use crate::terminal::{Bytes, Interrupt};
 
@@ -181,12 +180,6 @@ impl Measured {
         let _ = writeln!(text, "  of {} batches", self.latencies.len());
         print(&text)
     }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|error| Failure::of_output(&error))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::corpus::{Corpus, KEYS_MAX, Kind};
 use crate::failure::Failure;
+use crate::stdio::Stdout;
 use crate::{parse, terminal};
 
 /// Connections that are served at a time; further ones wait for their turn.
@@ -98,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             _ => Ok(()),
         };
     }
-    let (_, ended) = flow.send(&corpus(), &mut io::stdout().lock());
+    let (_, ended) = flow.send(&corpus(), &mut Stdout);
     ended.map_err(|error| Failure::of_output(&error))
 }
 

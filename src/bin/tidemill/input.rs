@@ -11,7 +11,7 @@ use tidemill::{
 };
 
 use crate::failure::Failure;
-use crate::{parse, terminal};
+use crate::{parse, stdio, terminal};
 
 /// The batch interval of input that is not cut by time; what ends by itself ends its batch, too.
 const WHOLE_INPUT: Duration = Duration::from_secs(60 * 60);
@@ -169,6 +169,9 @@ impl Source<'_> {
                 let files = Files::open(files)?;
                 extent = Some(Extent { total: files.bytes_total(), read: Some(files.progress()) });
                 ssc.text_stream(files, options)
+            }
+            Source::Stdin if stdio::is_stdin_closed() => {
+                return Err(Failure::Input("cannot read standard input: it is closed".to_owned()));
             }
             Source::Stdin => {
                 let extent_of = |total| Extent { total, read: None };

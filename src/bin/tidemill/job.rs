@@ -146,13 +146,22 @@ pub(crate) fn run<J: Job>(
     if let Some(threads) = args.threads {
         builder = builder.threads(usize::from(threads));
     }
-    let ssc = builder.build()?;
+    let ssc = match &args.checkpoint {
+        // First of all, so that another process which has the directory is told before anything
+        // else happens.
+        Some(directory) => StreamingContext::get_or_create(directory, || {
+            let ssc = builder.build()?;
+            let every = CHECKPOINT_EVERY.as_millis() / interval.as_millis();
+            ssc.checkpoint(directory, u32::try_from(every).unwrap_or(u32::MAX));
+            Ok(ssc)
+        })
+        .map_err(Failure::of_checkpoints)?,
+        None => builder.build()?,
+    };
     let (lines, extent) = input.source.open(&ssc, job.line_options())?;
     let mut values = job.values(&lines, input.window);
     let has_changed = Arc::new(AtomicBool::new(false));
     if let Some(directory) = &args.checkpoint {
-        let every = CHECKPOINT_EVERY.as_millis() / interval.as_millis();
-        ssc.checkpoint(directory, u32::try_from(every).unwrap_or(u32::MAX));
         if input.source.is_socket() {
             ssc.intake_log(IntakeLog::synced());
         }

@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
+use crate::failure::plain;
 use crate::terminal;
 
 /// Tells of warnings, and to somebody who watches also of good news.
@@ -41,7 +42,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        let line = format!("{}{}{}", line.address, line.message, line.details);
+        let line = plain(&format!("{}{}{}", line.address, line.message, line.details));
         let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if *last != line {
             terminal::tell(&line);

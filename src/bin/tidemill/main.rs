@@ -19,6 +19,7 @@ mod job;
 mod log;
 mod output;
 mod parse;
+mod stdio;
 mod stream;
 mod summary;
 mod tallies;
@@ -26,9 +27,12 @@ mod terminal;
 mod totals;
 mod wordcount;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
 
 /// Counts words and averages numbers in streams and files: Spark Streaming's model on one machine,
 /// on columns.
@@ -69,12 +73,9 @@ Exit codes:
   130  interrupted before the end of a file, or a second Ctrl-C (143 for a second SIGTERM)";
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Demo(args) => demo::run(&args),
-        Command::Wordcount(args) => wordcount::run(&args),
-        Command::Average(args) => average::run(&args),
-        Command::Generate(args) => generate::run(&args),
-        Command::Checkpoint(args) => checkpoint::run(&args),
+    let done = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        Err(error) => explain(&error),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,4 +86,24 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Wordcount(args) => wordcount::run(&args),
+        Command::Average(args) => average::run(&args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Checkpoint(args) => checkpoint::run(&args),
+    }
+}
+
+/// Prints the help that was asked for, or says what is wrong with the arguments.
+fn explain(error: &clap::Error) -> Result<(), Failure> {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        stdio::write_stderr(text.as_bytes());
+        return Err(Failure::Arguments);
+    }
+    stdio::Stdout.write_all(text.as_bytes()).map_err(|error| Failure::of_output(&error))
 }

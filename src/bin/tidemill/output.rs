@@ -9,7 +9,9 @@ use std::io::{self, IsTerminal, Write};
 use rayon::slice::ParallelSliceMut;
 use tidemill::Time;
 
-use crate::cells::{push_cell, push_csv_field, push_json_text, push_number};
+use crate::cells::{columns, push_cell, push_csv_field, push_cut, push_json_text, push_number};
+use crate::failure::Failure;
+use crate::stdio::Stdout;
 use crate::terminal;
 
 /// The shape of the output.
@@ -82,7 +84,6 @@ pub(crate) struct Output {
     // Fixed.
     format: Format,
     is_stream: bool,
-    is_terminal: bool,
     /// Each table takes the place of the one before.
     is_replacing: bool,
     // Changing.
@@ -90,14 +91,17 @@ pub(crate) struct Output {
     has_begun: bool,
     /// Lines of the table that the next one replaces.
     lines_shown: usize,
+    /// Columns of the widest of them.
+    columns_shown: usize,
 }
 
 impl Output {
     pub(crate) fn new(format: Format, is_stream: bool, may_replace: bool) -> Output {
-        let is_terminal = io::stdout().is_terminal();
-        let is_replacing = is_stream && may_replace && is_terminal && format == Format::Table;
-        let (text, has_begun, lines_shown) = (Vec::new(), false, 0);
-        Output { format, is_stream, is_terminal, is_replacing, text, has_begun, lines_shown }
+        let can_replace = io::stdout().is_terminal() && terminal::knows_escapes();
+        let is_replacing = is_stream && may_replace && can_replace && format == Format::Table;
+        let (text, has_begun) = (Vec::new(), false);
+        let (lines_shown, columns_shown) = (0, 0);
+        Output { format, is_stream, is_replacing, text, has_begun, lines_shown, columns_shown }
     }
 
     /// Whether a batch without rows is shown, too: only where it replaces what is not true now.
@@ -137,8 +141,7 @@ impl Output {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(&self.text).and_then(|()| stdout.flush());
+        let written = Stdout.write_all(&self.text);
         self.text.clear();
         written
     }
@@ -184,8 +187,12 @@ impl Output {
     }
 
     fn push_table<R: Report>(&mut self, time: Option<Time>, report: &R) {
-        let size = if self.is_terminal { terminal::stdout_size() } else { None };
-        if self.lines_shown > 0 && !terminal::has_spoken() {
+        // Asked each time: it may have changed.
+        let size = terminal::stdout_size();
+        let (columns_max, lines_max) = size.unwrap_or((usize::MAX, usize::MAX));
+        // Lines that are wider than the terminal has become may take two of its lines or one.
+        let is_in_place = self.lines_shown > 0 && self.columns_shown <= columns_max;
+        if is_in_place && !terminal::has_spoken() {
             // What was typed, such as ^C, stands in the last line: go to its start first.
             let up = self.lines_shown;
             self.text.extend_from_slice(format!("\r\x1b[{up}A\x1b[J").as_bytes());
@@ -193,19 +200,14 @@ impl Output {
             self.text.push(b'\n');
         }
         self.has_begun = true;
-        let out = &mut self.text;
-        if let Some(time) = time {
-            out.extend_from_slice(time_of_day(time).as_bytes());
-            out.extend_from_slice(b"  ");
-        }
-        out.extend_from_slice(report.heading().as_bytes());
-        out.push(b'\n');
+        let time = time.map_or(String::new(), |time| format!("{}  ", time_of_day(time)));
+        let mut lines = vec![format!("{time}{}", report.heading()).into_bytes()];
         // One number needs no name.
         let has_names = R::NUMBERS.len() > 1;
         // The heading, the names, and the line with the cursor take room, too.
         let head = 1 + usize::from(has_names);
-        let lines = size.map_or(usize::MAX, |(_, lines)| lines);
-        let fitting = if self.is_replacing { lines.saturating_sub(head + 1) } else { usize::MAX };
+        let fitting =
+            if self.is_replacing { lines_max.saturating_sub(head + 1) } else { usize::MAX };
         let rows = report.len().min(fitting);
         let widths = widths(report, rows);
         let number_columns: usize = widths.iter().map(|width| width + 2).sum();
@@ -214,25 +216,50 @@ impl Output {
             None => TEXT_COLUMNS_MAX,
         };
         if has_names {
+            let mut line = Vec::new();
             for (name, width) in R::NUMBERS.iter().zip(&widths) {
-                push_right(*width, out, |out| out.extend_from_slice(name.as_bytes()));
-                out.extend_from_slice(b"  ");
+                push_right(*width, &mut line, |out| out.extend_from_slice(name.as_bytes()));
+                line.extend_from_slice(b"  ");
             }
-            out.extend_from_slice(R::TEXT.as_bytes());
-            out.push(b'\n');
+            line.extend_from_slice(R::TEXT.as_bytes());
+            lines.push(line);
+        }
+        self.columns_shown = 0;
+        for line in lines {
+            self.push_line(line, columns_max);
         }
         for row in 0..rows {
+            let mut line = Vec::new();
             for (column, width) in widths.iter().enumerate() {
-                push_right(*width, out, |out| report.push_number_cell(row, column, out));
-                out.extend_from_slice(b"  ");
+                push_right(*width, &mut line, |out| report.push_number_cell(row, column, out));
+                line.extend_from_slice(b"  ");
             }
-            push_cell(report.text(row), text_columns, out);
-            out.push(b'\n');
+            push_cell(report.text(row), text_columns, &mut line);
+            self.push_line(line, columns_max);
         }
         if self.is_replacing {
             self.lines_shown = head + rows;
         }
     }
+
+    /// Adds a line, cut to the width of the terminal.
+    fn push_line(&mut self, line: Vec<u8>, columns_max: usize) {
+        let line = String::from_utf8_lossy(&line);
+        push_cut(&line, columns_max, &mut self.text);
+        self.text.push(b'\n');
+        self.columns_shown = self.columns_shown.max(columns(&line).min(columns_max));
+    }
+}
+
+/// Writes lines to standard output, on a terminal cut to its width.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let columns_max = terminal::stdout_size().map_or(usize::MAX, |(columns, _)| columns);
+    let mut out = Vec::new();
+    for line in text.lines() {
+        push_cut(line, columns_max, &mut out);
+        out.push(b'\n');
+    }
+    Stdout.write_all(&out).map_err(|error| Failure::of_output(&error))
 }
 
 /// How wide the numbers of the first `rows` are.

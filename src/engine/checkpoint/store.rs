@@ -72,10 +72,14 @@ impl Store {
 
     /// Keeps other processes from the directory, once one that is about to end has left it.
     fn locked(&self) -> Result<StorageLock> {
-        for _ in 0..LOCK_TRIES {
+        for attempt in 0..LOCK_TRIES {
             let lock = self.storage.lock(&self.directory);
             if let Some(lock) = lock.map_err(|error| self.cannot("lock", error))? {
                 return Ok(lock);
+            }
+            if attempt == 0 {
+                let path = self.directory.display();
+                tracing::warn!(%path, "another context uses these checkpoints: waiting for it");
             }
             std::thread::sleep(LOCK_PAUSE);
         }
