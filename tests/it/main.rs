@@ -33,6 +33,8 @@ mod directories;
 mod directory_command;
 mod faults;
 mod feed;
+#[cfg(all(unix, feature = "cli"))]
+mod follow_command;
 mod history;
 mod intake_log;
 mod joins;

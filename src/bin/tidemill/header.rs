@@ -212,7 +212,7 @@ fn first_lines(
                 lines.extend(first_line(path, cut, false)?.map(|line| named(path, line)));
             }
         }
-        Source::Follow(paths) => {
+        Source::Follow(paths, _) => {
             for path in followed(paths)? {
                 lines.extend(first_line(&path, cut, true)?.map(|line| named(&path, line)));
             }

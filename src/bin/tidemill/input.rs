@@ -40,6 +40,12 @@ pub(crate) struct Args {
     #[arg(long, requires = "files")]
     follow: bool,
 
+    /// Read a followed file that was rotated until nothing was appended to it for TIME, since its
+    /// writer may not have opened the new one yet [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
+    #[arg(requires = "follow")]
+    rotated_quiet: Option<Duration>,
+
     /// Time between two batches of a stream, from 1ms to 24h [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
     interval: Option<Duration>,
@@ -79,12 +85,19 @@ pub(crate) struct Extent {
     pub(crate) read: Option<Arc<AtomicU64>>,
 }
 
+/// How files are followed.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Following {
+    /// How long a rotated file has to be quiet, unless it is the usual time.
+    rotated_quiet: Option<Duration>,
+}
+
 /// Where the lines come from.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     Connect(&'a str),
     Listen { address: &'a str, acknowledges: bool },
-    Follow(&'a [PathBuf]),
+    Follow(&'a [PathBuf], Following),
     Files(&'a [PathBuf]),
     Stdin,
 }
@@ -94,7 +107,7 @@ impl Args {
     pub(crate) fn input(&self) -> Result<Input<'_>, Failure> {
         let source = self.source();
         let is_stream = match source {
-            Source::Connect(_) | Source::Listen { .. } | Source::Follow(_) => true,
+            Source::Connect(_) | Source::Listen { .. } | Source::Follow(..) => true,
             Source::Stdin => self.interval.is_some() || self.window.is_some(),
             Source::Files(_) => {
                 if self.window.is_some() {
@@ -124,7 +137,9 @@ impl Args {
             Args { listen: Some(address), acknowledge, .. } => {
                 Source::Listen { address, acknowledges: *acknowledge }
             }
-            Args { follow: true, files, .. } => Source::Follow(files),
+            Args { follow: true, files, rotated_quiet, .. } => {
+                Source::Follow(files, Following { rotated_quiet: *rotated_quiet })
+            }
             Args { files, .. } if files.is_empty() => Source::Stdin,
             Args { files, .. } if files.len() == 1 && files[0].as_os_str() == "-" => Source::Stdin,
             Args { files, .. } => Source::Files(files),
@@ -164,7 +179,9 @@ impl Source<'_> {
                 terminal::tell(format_args!("listening on {}", listen.local_addr()));
                 ssc.text_stream(listen, options)
             }
-            Source::Follow(paths) => return Ok((follow(ssc, paths, options)?, None)),
+            Source::Follow(paths, following) => {
+                return Ok((follow(ssc, paths, following, options)?, None));
+            }
             Source::Files(files) => {
                 let files = Files::open(files)?;
                 extent = Some(Extent { total: files.bytes_total(), read: Some(files.progress()) });
@@ -203,6 +220,7 @@ pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
 fn follow(
     ssc: &StreamingContext,
     paths: &[PathBuf],
+    following: Following,
     options: LineOptions,
 ) -> Result<DStream<String>, Failure> {
     // What ends in a slash is not a file that will come.
@@ -212,7 +230,11 @@ fn follow(
         paths.iter().cloned().partition(is_directory);
     let mut streams = Vec::new();
     if !files.is_empty() {
-        streams.push(ssc.text_stream(Follow::new(files)?, options)?);
+        let mut files = Follow::new(files)?;
+        if let Some(quiet) = following.rotated_quiet {
+            files = files.rotated_quiet(quiet);
+        }
+        streams.push(ssc.text_stream(files, options)?);
     }
     for (number, directory) in directories.iter().enumerate() {
         // One that is named twice is read once, as files are.

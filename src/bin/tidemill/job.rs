@@ -44,8 +44,7 @@ pub(crate) struct Args {
 
     /// Keep totals, how far files were read and what sockets brought in DIR, and go on from there
     /// when started again with the same arguments. A file that was read whole is not read again,
-    /// whatever becomes of it. Of a log that is rotated twice while nothing runs, the file in
-    /// between is not read
+    /// whatever becomes of it. A followed file is known again by what it holds, under whatever name
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
@@ -129,7 +128,7 @@ pub(crate) fn run<J: Job>(
 ) -> Result<(), Failure> {
     let mut interval = input.interval;
     if let Some(directory) = &args.checkpoint {
-        if let Source::Follow(paths) = input.source
+        if let Source::Follow(paths, _) = input.source
             && paths.iter().any(|path| is_same(path, directory))
         {
             let message = "--checkpoint needs another DIR than one that is followed";
