@@ -38,6 +38,9 @@ pub(crate) const ROTATED_FILES_MAX: usize = 256;
 
 /// Names that are no longer followed whose places are kept all the same.
 pub(crate) const FOLLOWED_NAMES_KEPT_MAX: usize = 1_024;
+/// Bytes of a file's first line that are looked at before the file is read: as many as the longest
+/// line may have.
+pub(crate) const FIRST_LINE_BYTES_MAX: usize = BLOCK_BYTES / 4;
 
 /// How long a receiver's thread waits at most before it looks whether it shall stop.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);

@@ -80,8 +80,8 @@ pub use record::{
 };
 pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
-    BadUtf8, BlockWriter, Carry, Directory, Files, Follow, IntakeLog, LineOptions, Listen,
-    LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts, Stdin, Waiter,
+    BadUtf8, BlockWriter, Carry, Directory, Files, FirstLine, Follow, IntakeLog, LineOptions,
+    Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts, Stdin, Waiter,
 };
 pub use time::Time;
 

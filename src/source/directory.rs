@@ -10,11 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::first_line::Asks;
 use super::open_file::{Place, regular};
 use super::picks::{Picks, name_of};
 use super::read::Taken;
 use super::whole_file::{WholeFile, plain};
-use super::{BlockWriter, Received, Receiver};
+use super::{BlockWriter, FirstLine, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 use crate::time::Time;
@@ -111,6 +112,17 @@ impl Directory {
     /// not begin with a dot.
     pub fn filter(mut self, filter: impl Fn(&Path) -> bool + Send + 'static) -> Directory {
         self.filter = Box::new(filter);
+        self
+    }
+
+    /// Has the closure decide about each file by its path and first line, as that of
+    /// [`Files::first_line`](super::Files::first_line).
+    #[must_use]
+    pub fn first_line(
+        mut self,
+        ask: impl Fn(&Path, &str) -> FirstLine + Send + Sync + 'static,
+    ) -> Directory {
+        self.file.asks = Asks::by(ask);
         self
     }
 

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::first_line::Asks;
 use super::open_file::{OpenFile, Place};
 use super::read::Taken;
 use super::whole_file::WholeFile;
-use super::{BlockWriter, Received, Receiver};
+use super::{BlockWriter, FirstLine, Received, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
@@ -64,6 +65,35 @@ impl Files {
         let sizes = sizes.collect::<Result<Vec<u64>>>()?;
         let (bytes_read, file) = (Arc::default(), WholeFile::default());
         Ok(Files { paths, sizes, bytes_read, current: 0, file })
+    }
+
+    /// Has the closure decide about each file by its path and first line, before anything of the
+    /// file is counted: whether the line is skipped, as a header, or the file is left out. It gets the
+    /// line without its end and without a byte-order mark.
+    #[must_use]
+    pub fn first_line(
+        mut self,
+        ask: impl Fn(&Path, &str) -> FirstLine + Send + Sync + 'static,
+    ) -> Files {
+        self.file.asks = Asks::by(ask);
+        self
+    }
+
+    /// The first line of a file, unpacked if it is compressed, with its line end if that has come;
+    /// `None` of an empty file. Lines are added while `goes_on` says so of what there is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Source`], with the path and the cause, if it cannot be read.
+    pub fn first_line_of(
+        path: impl AsRef<Path>,
+        goes_on: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>> {
+        let path = path.as_ref();
+        let line = OpenFile::open(path).and_then(|file| file.first_line(goes_on));
+        line.map_err(|error| {
+            Error::caused(ErrorKind::Source, format!("cannot read {}", path.display()), error)
+        })
     }
 
     /// Bytes of all files together, as they were when opened; of compressed ones those on the disk.

@@ -1,12 +1,13 @@
 //! Files that others append to, as `tail -F` follows them: through rotation, by their names.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::first_line::Asks;
 use super::tail::Tail;
 use super::whole_file::plain;
-use super::{BlockWriter, Received, Receiver};
+use super::{BlockWriter, FirstLine, Received, Receiver};
 use crate::config::FOLLOWED_NAMES_KEPT_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
@@ -103,6 +104,19 @@ impl Follow {
     /// Skips what is in the files now. Files that come later are read from their starts.
     pub fn from_end(mut self) -> Follow {
         self.tails.iter_mut().for_each(Tail::skip_to_end);
+        self
+    }
+
+    /// Has the closure decide about each file by its path and first line, as that of
+    /// [`Files::first_line`](super::Files::first_line); a line is waited for until its end is
+    /// written. It is asked about files that come later, too, and about one that was emptied.
+    #[must_use]
+    pub fn first_line(
+        mut self,
+        ask: impl Fn(&Path, &str) -> FirstLine + Send + Sync + 'static,
+    ) -> Follow {
+        let asks = Asks::by(ask);
+        self.tails.iter_mut().for_each(|tail| tail.asks = asks.clone());
         self
     }
 

@@ -7,6 +7,7 @@
 mod carry;
 mod directory;
 mod files;
+mod first_line;
 mod follow;
 pub(crate) mod form;
 mod identity;
@@ -37,6 +38,7 @@ use std::time::Duration;
 pub use carry::Carry;
 pub use directory::Directory;
 pub use files::Files;
+pub use first_line::FirstLine;
 pub use follow::Follow;
 pub use listen::Listen;
 pub use log::{IntakeLog, IntakeLogInfo};

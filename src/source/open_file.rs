@@ -4,14 +4,16 @@
 //! nothing is left out.
 
 use std::fs::Metadata;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use super::carry::Standing;
+use super::first_line::{Ask, Start, judge};
 use super::identity::{FileId, Proof, Verdict, Witness};
 use super::read::{Taken, read_once};
 use super::unpack::Input;
 use super::{BlockWriter, Carry};
+use crate::config::FIRST_LINE_BYTES_MAX;
 use crate::error::Result;
 
 /// An open file, read up to its witness's offset. Offsets are those of its content: of what is
@@ -21,6 +23,24 @@ pub(super) struct OpenFile {
     id: FileId,
     witness: Witness,
     pub(super) carry: Carry,
+    /// Who decides about the first line, while that was not decided yet.
+    asking: Option<Asking>,
+}
+
+/// A question about the first line of a file.
+struct Asking {
+    ask: Ask,
+    path: PathBuf,
+    may_grow: bool,
+    state: Asked,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    NotYet,
+    Done,
+    /// Nothing of the file is read.
+    Refused,
 }
 
 /// How far a file was read, and by what it is known again.
@@ -67,7 +87,39 @@ impl OpenFile {
         regular(path)?;
         let input = Input::open(path)?;
         let id = FileId::of(&input.file().metadata()?);
-        Ok(OpenFile { input, id, witness: Witness::default(), carry: Carry::default() })
+        let (witness, carry) = (Witness::default(), Carry::default());
+        Ok(OpenFile { input, id, witness, carry, asking: None })
+    }
+
+    /// Has somebody decide about the first line before anything is read, unless that was done; one
+    /// without an end is waited for in a file that may grow. What is refused seems empty.
+    pub(super) fn ask(&mut self, ask: &Ask, path: &Path, may_grow: bool) {
+        if self.asking.is_none() {
+            let (ask, path) = (ask.clone(), path.to_owned());
+            let may_grow = may_grow && !self.is_packed();
+            let state = if self.offset() > 0 { Asked::Done } else { Asked::NotYet };
+            self.asking = Some(Asking { ask, path, may_grow, state });
+        }
+    }
+
+    /// The file will not grow: returns whether that makes a first line whole that was waited for.
+    pub(super) fn has_ended(&mut self) -> bool {
+        let waiting = self.asking.as_mut().filter(|asking| asking.may_grow);
+        waiting.is_some_and(|asking| {
+            asking.may_grow = false;
+            asking.state == Asked::NotYet
+        })
+    }
+
+    /// The first line with its end, if that has come, and the next ones while `goes_on` says so.
+    pub(super) fn first_line(
+        mut self,
+        goes_on: impl Fn(&str) -> bool,
+    ) -> io::Result<Option<String>> {
+        let mut line = Vec::new();
+        let mut input = BufReader::new((&mut self.input).take(FIRST_LINE_BYTES_MAX as u64 + 2));
+        while input.read_until(b'\n', &mut line)? > 0 && goes_on(&String::from_utf8_lossy(&line)) {}
+        Ok((!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned()))
     }
 
     pub(super) fn id(&self) -> FileId {
@@ -133,11 +185,52 @@ impl OpenFile {
             Input::Packed(_) => self.unpack_to(standing.offset)?,
         }
         self.carry.resume(standing);
+        if let Some(asking) = &mut self.asking {
+            // What was read before was asked about.
+            asking.state = if standing.offset > 0 { Asked::Done } else { Asked::NotYet };
+        }
         Ok(())
+    }
+
+    /// Goes to where the file begins after its first line was decided on; false while there is no
+    /// first line, and for ever if it was refused.
+    fn begin(&mut self, into: &mut BlockWriter) -> io::Result<bool> {
+        let Some(asking) = self.asking.as_mut().filter(|asking| asking.state != Asked::Done) else {
+            return Ok(true);
+        };
+        if asking.state == Asked::Refused {
+            return Ok(false);
+        }
+        let start = judge(&mut self.input, &asking.path, &asking.ask, asking.may_grow);
+        self.input.restart()?;
+        match start? {
+            Start::Whole => {}
+            Start::Later => return Ok(false),
+            Start::Refused(error) => {
+                let path = asking.path.display();
+                tracing::warn!(%path, %error, "a file is left out for its first line");
+                into.count_unread_file();
+                asking.state = Asked::Refused;
+                return Ok(false);
+            }
+            Start::After { bytes, is_within } => {
+                let watched = Watched { input: &mut self.input, witness: &mut self.witness };
+                let offset = io::copy(&mut watched.take(bytes), &mut io::sink())?;
+                self.carry.resume(Standing { offset, is_skipping: is_within });
+            }
+        }
+        asking.state = Asked::Done;
+        Ok(true)
     }
 
     /// Reads once.
     pub(super) fn read(&mut self, into: &mut BlockWriter) -> io::Result<Taken> {
+        if into.is_full() {
+            return Ok(Taken::NoRoom);
+        }
+        if !self.begin(into)? {
+            return Ok(Taken::End);
+        }
         let mut watched = Watched { input: &mut self.input, witness: &mut self.witness };
         read_once(&mut watched, &mut self.carry, into)
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::BlockWriter;
 use super::carry::Standing;
+use super::first_line::Asks;
 use super::identity::{FileId, Verdict};
 use super::open_file::{OpenFile, Place, regular};
 use super::picks::name_of;
@@ -26,6 +27,8 @@ pub(super) struct Tail {
     path: PathBuf,
     /// The absolute path, by which it is known in checkpoints.
     absolute: PathBuf,
+    /// Who decides about first lines.
+    pub(super) asks: Asks,
     // Changing.
     /// The file that the name leads to, or led to until it was lost.
     current: Option<Followed>,
@@ -90,6 +93,7 @@ impl Tail {
             rotated: VecDeque::new(),
             kept: Vec::new(),
             trouble: None,
+            asks: Asks::default(),
         };
         match tail.open_named() {
             Err(error) if is_other_kind(&error) => return Err((tail.path, error)),
@@ -146,7 +150,9 @@ impl Tail {
 
     fn read_once(&mut self, into: &mut BlockWriter) {
         if let Some(number) = self.rotated.iter().position(|open| !open.is_at_end) {
-            if let Err(error) = self.rotated[number].read(into)
+            let open = &mut self.rotated[number];
+            self.asks.of(&mut open.file, &open.real, true);
+            if let Err(error) = open.read(into)
                 && let Some(mut open) = self.rotated.remove(number)
             {
                 let path = open.real.display();
@@ -154,9 +160,9 @@ impl Tail {
                 into.finish_as(&mut open.file.carry, &path);
                 into.count_unread_file();
             }
-        } else if let Some(open) = self.current.as_mut().filter(|open| !open.is_at_end)
-            && let Err(error) = open.read(into)
-        {
+        } else if let Some(open) = self.current.as_mut().filter(|open| !open.is_at_end) {
+            self.asks.of(&mut open.file, &self.path, true);
+            let Err(error) = open.read(into) else { return };
             if open.file.is_packed() {
                 let path = self.path.display();
                 tracing::warn!(%path, %error, "a file cannot be read to its end");
@@ -176,6 +182,11 @@ impl Tail {
     fn leave_quiet(&mut self, now: Instant, quiet: Duration, into: &mut BlockWriter) {
         self.rotated.retain_mut(|open| {
             let is_over = open.is_at_end && now.saturating_duration_since(open.active) >= quiet;
+            if is_over && open.file.has_ended() {
+                // What it has is a whole first line now.
+                open.is_at_end = false;
+                return true;
+            }
             if is_over {
                 into.finish_as(&mut open.file.carry, &open.real.display());
             }

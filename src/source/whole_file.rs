@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::BlockWriter;
+use super::first_line::Asks;
 use super::identity::Verdict;
 use super::open_file::{OpenFile, Place};
 use super::read::Taken;
@@ -12,6 +13,8 @@ use super::read::Taken;
 #[derive(Default)]
 pub(super) struct WholeFile {
     file: Option<OpenFile>,
+    /// Who decides about first lines.
+    pub(super) asks: Asks,
 }
 
 impl WholeFile {
@@ -21,6 +24,7 @@ impl WholeFile {
             Some(file) => file,
             None => self.file.insert(OpenFile::open(path)?),
         };
+        self.asks.of(file, path, false);
         file.read(into)
     }
 

@@ -234,7 +234,6 @@ fn headers_that_do_not_fit_exit_with_2_and_name_the_file_and_its_columns() {
     refused(&[&twice], &[&twice, "--value", "2 columns named \"v\"", "\"k\", \"v\", \"v\""]);
     refused(&["--header=a;b"], &["--key", "--header", "no column named \"k\"", "\"a\", \"b\""]);
     refused(&["--listen", "127.0.0.1:0"], &["--header=TEXT"]);
-    refused(&["--follow", "/no/such/file"], &["--header=TEXT"]);
     let output = run(&["average", "--value", "w", &first]);
     assert_fails(&output, 2, &["--value", &first, "\"w\"", "\"k\", \"v\""]);
     let output = run(&["average", "--header", "--value", "3", &first]);

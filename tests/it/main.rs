@@ -8,6 +8,8 @@ mod average_columns;
 #[cfg(feature = "cli")]
 mod average_command;
 #[cfg(feature = "cli")]
+mod average_headers;
+#[cfg(feature = "cli")]
 mod average_wrong_calls;
 mod backlog;
 mod batches;

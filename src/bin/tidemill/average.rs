@@ -1,6 +1,8 @@
 //! `tidemill average`: minimum, mean, maximum and count by key of delimited lines, in files, pipes
 //! and sockets.
 
+use std::sync::Arc;
+
 use tidemill::{
     Aggregate, Csv, DStream, DecodedStream, Delimited, Error, ErrorKind, LineOptions, Number,
     Reject, RejectCount, Saved, Stats, Tally,
@@ -10,7 +12,7 @@ use crate::averages::{Averages, Sort};
 use crate::failure::Failure;
 use crate::guess::Call;
 use crate::header::{self, Cut, Header, Layout};
-use crate::input::{self, Window};
+use crate::input::{self, Ask, Lines, Window};
 use crate::job::{self, Job};
 use crate::parse::{self, Field, Split};
 use crate::tallies::Tallies;
@@ -50,8 +52,9 @@ pub(crate) struct Args {
     #[arg(allow_hyphen_values = true)]
     value: Field,
 
-    /// The first line, or TEXT, is a header: lines equal to it are skipped, and all others have as
-    /// many fields. Names of fields imply it; sockets need TEXT
+    /// The first line of each file, or TEXT, is a header: lines equal to it are skipped, and all
+    /// others have as many fields. A file that comes later with other columns is left out. Names of
+    /// fields imply it; sockets need TEXT
     #[arg(long, value_name = "TEXT", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "")]
     header: Option<String>,
@@ -116,10 +119,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Split::Byte(_) => {}
         }
     }
-    let layout = header::layout(input.source, header, wanted, cut, &interrupt)?;
+    let Some(layout) = header::layout(input.source, header, wanted, cut, &interrupt)? else {
+        return Ok(());
+    };
     let has_header = header != Header::Absent;
     let (is_strict, sort) = (args.strict, args.sort);
-    let average = Average { layout, cut, has_header, is_strict, sort, decoded: None };
+    let asks = header == Header::First;
+    let wanted = [args.key.clone(), args.value.clone()];
+    let average = Average { layout, cut, wanted, has_header, asks, is_strict, sort, decoded: None };
     job::run(average, input, &args.job, &interrupt)
 }
 
@@ -127,7 +134,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 struct Average {
     layout: Layout,
     cut: Cut,
+    /// The key and the value, as they were asked for.
+    wanted: [Field; 2],
     has_header: bool,
+    /// Whether each file begins with a header.
+    asks: bool,
     is_strict: bool,
     sort: Sort,
     /// What was made of the lines, once there are any.
@@ -136,7 +147,7 @@ struct Average {
 
 impl Average {
     fn decode(&self, lines: &DStream<String>) -> DecodedStream<(String, Number)> {
-        let Layout { fields, headers } = &self.layout;
+        let Layout { fields, headers, .. } = &self.layout;
         let plain = match self.cut.delimiter {
             Split::Byte(separator) if self.cut.is_quoted => {
                 let csv = Csv::new(separator).columns(*fields);
@@ -162,12 +173,20 @@ impl Job for Average {
     type Value = Saved<Tally>;
     type Report<'a> = Averages<'a>;
 
-    fn line_options(&self) -> LineOptions {
+    fn lines(&self) -> Lines {
         let quoted = match self.cut.delimiter {
             Split::Byte(separator) if self.cut.is_quoted => Some(separator),
             _ => None,
         };
-        LineOptions { quoted, ..LineOptions::default() }
+        let options = LineOptions { quoted, ..LineOptions::default() };
+        let (layout, wanted, cut) = (self.layout.clone(), self.wanted.clone(), self.cut);
+        let first_line = self.asks.then(|| -> Ask {
+            Arc::new(move |_, line| {
+                let [key, value] = &wanted;
+                layout.judge([("--key", key), ("--value", value)], cut, line)
+            })
+        });
+        Lines { options, first_line }
     }
 
     fn values(

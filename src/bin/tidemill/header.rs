@@ -4,12 +4,12 @@
 //! standard input.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tidemill::{Files, Limits};
+use tidemill::{Files, FirstLine, Limits};
 
 use crate::failure::Failure;
 use crate::input::Source;
@@ -37,6 +37,10 @@ pub(crate) struct Layout {
     pub(crate) fields: [usize; 2],
     /// Lines that are headers, distinct ones.
     pub(crate) headers: Vec<String>,
+    /// How many columns all of them have.
+    count: Option<usize>,
+    /// Where the first one was found.
+    origin: String,
 }
 
 /// How lines are cut.
@@ -49,42 +53,135 @@ pub(crate) struct Cut {
 /// Fields that are asked for, with the options that ask for them.
 pub(crate) type Wanted<'a> = [(&'static str, &'a Field); 2];
 
-/// Finds the fields in all headers that there are.
+/// A header, and where it was found.
+struct Found {
+    origin: String,
+    line: String,
+    /// Whether its file may be left out where it does not fit, as one that only is in a directory.
+    may_differ: bool,
+}
+
+impl Found {
+    fn named(path: &Path, line: String) -> Found {
+        Found { origin: path.display().to_string(), line, may_differ: false }
+    }
+}
+
+/// Finds the fields in all headers that there are; `None` if that was interrupted.
 pub(crate) fn layout(
     source: Source<'_>,
     header: Header<'_>,
     wanted: Wanted<'_>,
     cut: Cut,
     interrupt: &Interrupt,
-) -> Result<Layout, Failure> {
+) -> Result<Option<Layout>, Failure> {
     let headers = match header {
-        Header::Given(text) => vec![("--header".to_owned(), text.to_owned())],
-        Header::First => first_lines(source, cut, interrupt)?,
-        Header::Absent => vec![],
-    };
-    let mut layout: Option<Layout> = None;
-    let mut first = "";
-    for (origin, line) in &headers {
-        let names = names(line, cut);
-        let [key, value] = wanted.map(|wanted| position(wanted, &names, origin));
-        let fields = [key?, value?];
-        let Some(layout) = &mut layout else {
-            (layout, first) = (Some(Layout { fields, headers: vec![line.clone()] }), origin);
-            continue;
-        };
-        if layout.fields != fields {
-            let [key, value] = wanted.map(|(_, field)| field);
-            let message = format!(
-                "{key} and {value} are not at the same positions in {origin} as in {first}: {}",
-                list(&names)
-            );
-            return Err(Failure::Usage(message));
+        Header::Given(text) => {
+            let (origin, line) = ("--header".to_owned(), text.to_owned());
+            Some(vec![Found { origin, line, may_differ: false }])
         }
+        Header::First => first_lines(source, cut, interrupt)?,
+        Header::Absent => Some(vec![]),
+    };
+    let Some(headers) = headers else { return Ok(None) };
+    let (mut layout, mut misfit): (Option<Layout>, Option<String>) = (None, None);
+    for Found { origin, line, may_differ } in &headers {
+        let names = names(line, cut);
+        let found = match &layout {
+            None => positions(wanted, &names),
+            Some(layout) => layout.check(wanted, &names).map(|()| layout.fields),
+        };
+        let fields = match found {
+            Ok(fields) => fields,
+            Err(misfits) => {
+                let message = format!("{origin}: {misfits}");
+                if !may_differ {
+                    return Err(Failure::Usage(message));
+                }
+                misfit.get_or_insert(message);
+                continue;
+            }
+        };
+        let layout = layout.get_or_insert_with(|| {
+            tell_of_numbers(wanted, &names, origin);
+            let (count, origin) = (Some(names.len()), origin.clone());
+            Layout { fields, headers: vec![], count, origin }
+        });
+        layout.count = layout.count.filter(|count| *count == names.len());
         if !layout.headers.contains(line) {
             layout.headers.push(line.clone());
         }
     }
-    layout.map_or_else(|| without_header(wanted, header), Ok)
+    match (layout, misfit) {
+        (Some(layout), _) => Ok(Some(layout)),
+        (None, Some(misfit)) => Err(Failure::Usage(misfit)),
+        (None, None) => without_header(wanted, header).map(Some),
+    }
+}
+
+impl Layout {
+    /// Says why another header does not fit, if the fields stand elsewhere.
+    fn check(&self, wanted: Wanted<'_>, names: &[String]) -> Result<(), String> {
+        let fields = positions(wanted, names)?;
+        if fields == self.fields {
+            return Ok(());
+        }
+        let [key, value] = wanted.map(|(_, field)| field);
+        let [at, other] = [fields, self.fields].map(|[key, value]| [key + 1, value + 1]);
+        Err(format!(
+            "{key} and {value} are the columns {} and {}, but {} and {} in {}: {}",
+            at[0],
+            at[1],
+            other[0],
+            other[1],
+            self.origin,
+            list(names)
+        ))
+    }
+
+    /// Decides about the first line of a file: a header that has the fields at the same positions
+    /// is skipped, and a file with any other is left out.
+    pub(crate) fn judge(&self, wanted: Wanted<'_>, cut: Cut, line: &str) -> FirstLine {
+        if is_open(line.as_bytes(), cut) {
+            return FirstLine::More;
+        }
+        let names = names(line, cut);
+        if let Err(misfits) = self.check(wanted, &names) {
+            return FirstLine::Refuse(misfits);
+        }
+        match self.count {
+            Some(count) if count != names.len() => FirstLine::Refuse(format!(
+                "it has {} columns, but {} has {count}: {}",
+                names.len(),
+                self.origin,
+                list(&names)
+            )),
+            _ => FirstLine::Skip,
+        }
+    }
+}
+
+/// Where the fields are in a header.
+fn positions(wanted: Wanted<'_>, names: &[String]) -> Result<[usize; 2], String> {
+    let [key, value] = wanted.map(|wanted| position(wanted, names));
+    Ok([key?, value?])
+}
+
+/// Says which number is a name of another column.
+fn tell_of_numbers(wanted: Wanted<'_>, names: &[String], origin: &str) {
+    for (option, field) in wanted {
+        let Field::Text(text) = field else { continue };
+        let number = text.parse::<usize>().ok().filter(|_| parse::is_digits(text));
+        let is_position = number.is_some_and(|number| (1..=names.len()).contains(&number));
+        let at = names.iter().position(|name| name == text).map(|at| at + 1);
+        if is_position && at.is_some() && at != number {
+            terminal::tell(format_args!(
+                "{option} {text} is the column of this name, the one at {} in {origin}; \
+                 {option} '#{text}' would be the one at {text}",
+                at.unwrap_or_default()
+            ));
+        }
+    }
 }
 
 /// The layout where fields have numbers only, or there is no line to be found in.
@@ -102,21 +199,16 @@ fn without_header(wanted: Wanted<'_>, header: Header<'_>) -> Result<Layout, Fail
         Field::Text(name) => Err(Failure::Usage(format!("{option} {name} needs a header"))),
     };
     let [key, value] = wanted.map(position);
-    Ok(Layout { fields: [key?, value?], headers: vec![] })
+    let (headers, count, origin) = (vec![], None, String::new());
+    Ok(Layout { fields: [key?, value?], headers, count, origin })
 }
 
 /// The position of a field in a header: the column of this name, or else of this number.
-fn position(
-    (option, field): (&str, &Field),
-    names: &[String],
-    origin: &str,
-) -> Result<usize, Failure> {
-    let refused = |what: String| {
-        Err(Failure::Usage(format!("{option}: {origin} has {what}: {}", list(names))))
-    };
+fn position((option, field): (&str, &Field), names: &[String]) -> Result<usize, String> {
+    let refused = |what: String| Err(format!("{option}: no column {what}: {}", list(names)));
     let by_number = |number: usize| match number {
         1.. if number <= names.len() => Ok(number - 1),
-        _ => refused(format!("no column {number}")),
+        _ => refused(number.to_string()),
     };
     let text = match field {
         Field::Position(number) => return by_number(*number),
@@ -124,23 +216,15 @@ fn position(
     };
     let mut found = names.iter().enumerate().filter(|(_, name)| *name == text);
     match (found.next(), found.count()) {
-        (Some((at, _)), 0) => {
-            let number = text.parse().ok().filter(|_| parse::is_digits(text));
-            if number.is_some_and(|number| number != at + 1 && by_number(number).is_ok()) {
-                terminal::tell(format_args!(
-                    "{option} {text} is the column of this name, the one at {} in {origin}; \
-                     {option} '#{text}' would be the one at {text}",
-                    at + 1
-                ));
-            }
-            Ok(at)
+        (Some((at, _)), 0) => Ok(at),
+        (Some(_), more) => {
+            let count = more + 1;
+            Err(format!("{option}: {count} columns named {text:?}: {}", list(names)))
         }
-        (Some(_), more) => refused(format!("{} columns named {text:?}", more + 1)),
-        (None, _) if parse::is_digits(text) => match text.parse() {
-            Ok(number) => by_number(number),
-            Err(_) => refused(format!("no column {text}")),
-        },
-        (None, _) => refused(format!("no column named {text:?}")),
+        (None, _) if parse::is_digits(text) => {
+            text.parse().map_or_else(|_| refused(text.clone()), by_number)
+        }
+        (None, _) => refused(format!("named {text:?}")),
     }
 }
 
@@ -196,63 +280,87 @@ fn is_open(line: &[u8], cut: Cut) -> bool {
     cut.is_quoted && is_inside
 }
 
-/// The first line of each input that has one, and what the input is called.
+/// The first line of each input that has one; `None` if whoever waits for one has enough.
 fn first_lines(
     source: Source<'_>,
     cut: Cut,
     interrupt: &Interrupt,
-) -> Result<Vec<(String, String)>, Failure> {
-    let named = |path: &Path, line| (path.display().to_string(), line);
+) -> Result<Option<Vec<Found>>, Failure> {
     let mut lines = Vec::new();
     match source {
         Source::Files(paths) => {
             // All of them can be read, or it is an error.
             Files::open(paths)?;
             for path in paths {
-                lines.extend(first_line(path, cut, false)?.map(|line| named(path, line)));
+                lines.extend(first_line(path, cut)?.map(|(line, _)| Found::named(path, line)));
             }
         }
-        Source::Follow(paths, _) => {
-            for path in followed(paths)? {
-                lines.extend(first_line(&path, cut, true)?.map(|line| named(&path, line)));
-            }
-            if lines.is_empty() {
-                let message = "no FILE has a first line yet: say what it will be by --header=TEXT";
-                return Err(Failure::Usage(message.to_owned()));
-            }
-        }
+        Source::Follow(paths, _) => return first_lines_of_followed(paths, cut, interrupt),
         Source::Stdin => {
             let line = first_line_of_stdin(cut, interrupt)?;
-            lines.extend(line.map(|line| ("standard input".to_owned(), line)));
+            let origin = "standard input".to_owned();
+            lines.extend(line.map(|line| Found { origin, line, may_differ: false }));
         }
         Source::Connect(_) | Source::Listen { .. } => {
             let message = "connections have no first line: say what the header is by --header=TEXT";
             return Err(Failure::Usage(message.to_owned()));
         }
     }
-    Ok(lines)
+    Ok(Some(lines))
 }
 
-/// The files that are followed and there by now: of a directory those that are read.
-fn followed(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
+/// As [`first_lines`], of files that may come later: waits for a first one.
+fn first_lines_of_followed(
+    paths: &[PathBuf],
+    cut: Cut,
+    interrupt: &Interrupt,
+) -> Result<Option<Vec<Found>>, Failure> {
+    let mut is_told = false;
+    loop {
+        let mut lines = Vec::new();
+        for (path, may_differ) in followed(paths)? {
+            // What is gone again, or is no file, is the source's to tell.
+            if let Ok(Some((line, true))) = first_line(&path, cut) {
+                lines.push(Found { may_differ, ..Found::named(&path, line) });
+            }
         }
+        if !lines.is_empty() {
+            return Ok(Some(lines));
+        }
+        if !is_told {
+            terminal::tell("no FILE has a header yet: waiting for the first one");
+            is_told = true;
+        }
+        std::thread::sleep(POLL);
+        if interrupt.is_wanted() {
+            terminal::clear_line();
+            return Ok(None);
+        }
+    }
+}
+
+/// The files that are followed and there by now, those that are named first, and whether they may
+/// be left out: of a directory those that are read, from the oldest one on.
+fn followed(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>, Failure> {
+    let (directories, files): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        paths.iter().partition(|path| path.is_dir());
+    let mut found: Vec<(PathBuf, bool)> =
+        files.into_iter().map(|path| (path.clone(), false)).collect();
+    for path in directories {
         let entries = std::fs::read_dir(path).map_err(|error| {
             Failure::Input(format!("cannot list directory {}: {error}", path.display()))
         })?;
         let visible = entries
             .flatten()
             .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-        let from = files.len();
-        files.extend(visible.map(|entry| entry.path()));
-        files[from..].sort();
+        let mut dated: Vec<(SystemTime, PathBuf)> = visible
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        dated.sort();
+        found.extend(dated.into_iter().map(|(_, path)| (path, true)));
     }
-    files.retain(|path| path.is_file());
-    Ok(files)
+    found.retain(|(path, _)| path.is_file());
+    Ok(found)
 }
 
 /// The bytes of the longest line that the engine takes whole, with its end.
@@ -260,19 +368,12 @@ fn line_bytes_max() -> usize {
     Limits::default().line_bytes + b"\r\n".len()
 }
 
-/// The first line of a file, unless it is empty, or the line has no end and has to have one.
-fn first_line(path: &Path, cut: Cut, is_whole: bool) -> Result<Option<String>, Failure> {
-    let origin = path.display();
-    let refused = |error| Failure::Input(format!("cannot read {origin}: {error}"));
-    let bytes_max = line_bytes_max();
-    let mut line = Vec::new();
-    let file = File::open(path).map_err(refused)?;
-    let mut input = BufReader::new(file.take(bytes_max as u64));
-    while input.read_until(b'\n', &mut line).map_err(refused)? > 0 && is_open(&line, cut) {}
-    if line.is_empty() || (is_whole && line.last() != Some(&b'\n') && line.len() < bytes_max) {
-        return Ok(None);
-    }
-    text(line, &origin.to_string()).map(Some)
+/// The first line of a file, unpacked if that is compressed, and whether it has its end.
+fn first_line(path: &Path, cut: Cut) -> Result<Option<(String, bool)>, Failure> {
+    let is_open = |line: &str| is_open(line.as_bytes(), cut);
+    let Some(line) = Files::first_line_of(path, is_open)? else { return Ok(None) };
+    let is_whole = line.ends_with('\n') || line.len() >= Limits::default().line_bytes;
+    Ok(Some((text(line.into_bytes(), &path.display().to_string())?, is_whole)))
 }
 
 /// A line as the engine has it: without its end, and valid UTF-8.
@@ -286,7 +387,10 @@ fn text(mut line: Vec<u8>, origin: &str) -> Result<String, Failure> {
         let message = format!("the first line of {origin} has more than {bytes_max} bytes");
         return Err(Failure::Usage(message));
     }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    let line = String::from_utf8_lossy(&line);
+    let line = line.trim_start_matches('\0');
+    // What some programs begin a file with is no part of the first name.
+    Ok(line.strip_prefix('\u{FEFF}').unwrap_or(line).to_owned())
 }
 
 /// The first line of standard input, of which nothing else is taken, unless it is empty.

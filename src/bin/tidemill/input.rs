@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Directory, Files, Follow, LineOptions, Listen, Socket, Stdin, StreamingContext,
+    DStream, Directory, Files, FirstLine, Follow, LineOptions, Listen, Socket, Stdin,
+    StreamingContext,
 };
 
 use crate::failure::Failure;
@@ -92,6 +93,16 @@ pub(crate) struct Following {
     rotated_quiet: Option<Duration>,
 }
 
+/// Who decides about the first line of each file.
+pub(crate) type Ask = Arc<dyn Fn(&Path, &str) -> FirstLine + Send + Sync>;
+
+/// How lines are cut, and which files are read.
+#[derive(Clone, Default)]
+pub(crate) struct Lines {
+    pub(crate) options: LineOptions,
+    pub(crate) first_line: Option<Ask>,
+}
+
 /// Where the lines come from.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
@@ -168,8 +179,9 @@ impl Source<'_> {
     pub(crate) fn open(
         self,
         ssc: &StreamingContext,
-        options: LineOptions,
+        lines: Lines,
     ) -> Result<(DStream<String>, Option<Extent>), Failure> {
+        let Lines { options, first_line } = lines.clone();
         let mut extent = None;
         let lines = match self {
             Source::Connect(address) => ssc.text_stream(Socket::connect(address)?, options),
@@ -180,10 +192,14 @@ impl Source<'_> {
                 ssc.text_stream(listen, options)
             }
             Source::Follow(paths, following) => {
-                return Ok((follow(ssc, paths, following, options)?, None));
+                return Ok((follow(ssc, paths, following, lines)?, None));
             }
             Source::Files(files) => {
                 let files = Files::open(files)?;
+                let files = match first_line {
+                    Some(ask) => files.first_line(move |path, line| ask(path, line)),
+                    None => files,
+                };
                 extent = Some(Extent { total: files.bytes_total(), read: Some(files.progress()) });
                 ssc.text_stream(files, options)
             }
@@ -221,8 +237,9 @@ fn follow(
     ssc: &StreamingContext,
     paths: &[PathBuf],
     following: Following,
-    options: LineOptions,
+    lines: Lines,
 ) -> Result<DStream<String>, Failure> {
+    let Lines { options, first_line } = lines;
     // What ends in a slash is not a file that will come.
     let is_directory =
         |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
@@ -234,6 +251,9 @@ fn follow(
         if let Some(quiet) = following.rotated_quiet {
             files = files.rotated_quiet(quiet);
         }
+        if let Some(ask) = first_line.clone() {
+            files = files.first_line(move |path, line| ask(path, line));
+        }
         streams.push(ssc.text_stream(files, options)?);
     }
     for (number, directory) in directories.iter().enumerate() {
@@ -242,7 +262,10 @@ fn follow(
             continue;
         }
         // Files count whatever their time, as they do where they are named one by one.
-        let all = Directory::new(directory)?.new_files_only(false).remember(Duration::MAX);
+        let mut all = Directory::new(directory)?.new_files_only(false).remember(Duration::MAX);
+        if let Some(ask) = first_line.clone() {
+            all = all.first_line(move |path, line| ask(path, line));
+        }
         streams.push(ssc.text_stream(all, options)?);
     }
     Ok(match streams.as_slice() {

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill::{DStream, Error, IntakeLog, LineOptions, Record, StreamingContext, checkpoint};
+use tidemill::{DStream, Error, IntakeLog, Record, StreamingContext, checkpoint};
 
 use crate::failure::Failure;
-use crate::input::{Extent, Input, Source, Window, is_same};
+use crate::input::{Extent, Input, Lines, Source, Window, is_same};
 use crate::log;
 use crate::output::{Format, Output, Report};
 use crate::parse;
@@ -76,9 +76,9 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// What is shown of them.
     type Report<'a>: Report;
 
-    /// How its lines are cut.
-    fn line_options(&self) -> LineOptions {
-        LineOptions::default()
+    /// How its lines are cut, and who decides about the first ones.
+    fn lines(&self) -> Lines {
+        Lines::default()
     }
 
     /// The values of each batch, or of each window.
@@ -157,7 +157,7 @@ pub(crate) fn run<J: Job>(
         .map_err(Failure::of_checkpoints)?,
         None => builder.build()?,
     };
-    let (lines, extent) = input.source.open(&ssc, job.line_options())?;
+    let (lines, extent) = input.source.open(&ssc, job.lines())?;
     let mut values = job.values(&lines, input.window);
     let has_changed = Arc::new(AtomicBool::new(false));
     if let Some(directory) = &args.checkpoint {

@@ -1,0 +1,202 @@
+//! The first line of a file, of which somebody decides before anything of the file is counted.
+//!
+//! Invariant: it is asked about once for each file that is read from its start, and the line is
+//! whole.
+
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use super::open_file::OpenFile;
+use crate::config::FIRST_LINE_BYTES_MAX;
+
+/// What a source does with the first line of a file.
+///
+/// ```
+/// use tidemill::prelude::*;
+/// use tidemill::{Files, FirstLine};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let [old, new] = ["old.csv", "new.csv"].map(|name| directory.path().join(name));
+/// std::fs::write(&old, "station;celsius\noslo;-3.5\n")?;
+/// std::fs::write(&new, "celsius;station\n4.0;oslo\n")?;
+/// let files = Files::open([old, new])?.first_line(|_, line| match line {
+///     "station;celsius" => FirstLine::Skip,
+///     other => FirstLine::Refuse(format!("it has the columns {other}")),
+/// });
+/// let ssc = StreamingContext::builder("readings").build()?;
+/// let lines = ssc.receiver_stream(files)?.collect(16);
+/// ssc.start()?;
+/// ssc.await_termination()?;
+/// assert!(lines.iter().flat_map(|(_, lines)| lines).eq(["oslo;-3.5"]));
+/// assert_eq!(ssc.source_counts()[0].files_unread, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FirstLine {
+    /// It is a line like all others.
+    Data,
+    /// It is left out, as a header is.
+    Skip,
+    /// It is no whole record, as one with an open quote: the question is asked again with the next
+    /// line behind it.
+    More,
+    /// The whole file is left out, for this reason: it is warned of and counted as
+    /// [unread](crate::SourceCounts::files_unread).
+    Refuse(String),
+}
+
+/// Who decides: called with the path and the line, without a byte-order mark and its line end.
+pub(super) type Ask = Arc<dyn Fn(&Path, &str) -> FirstLine + Send + Sync>;
+
+/// Who decides about the first lines of a source's files, if anybody does.
+#[derive(Clone, Default)]
+pub(super) struct Asks(Option<Ask>);
+
+impl Asks {
+    pub(super) fn by(ask: impl Fn(&Path, &str) -> FirstLine + Send + Sync + 'static) -> Asks {
+        Asks(Some(Arc::new(ask)))
+    }
+
+    /// Has somebody, if there is one, decide about a file before it is read.
+    pub(super) fn of(&self, file: &mut OpenFile, path: &Path, may_grow: bool) {
+        if let Some(ask) = &self.0 {
+            file.ask(ask, path, may_grow);
+        }
+    }
+}
+
+/// What is done with a file that is at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It is read from its first byte on.
+    Whole,
+    /// It is read after so many bytes; maybe within a line, of which the rest is left out.
+    After {
+        bytes: u64,
+        is_within: bool,
+    },
+    /// Its first line is not whole yet.
+    Later,
+    Refused(String),
+}
+
+/// Decides about a file by the first line that its reader gives. One without an end is whole where
+/// the file will not grow.
+pub(super) fn judge(
+    input: &mut impl Read,
+    path: &Path,
+    ask: &Ask,
+    may_grow: bool,
+) -> io::Result<Start> {
+    let (mut head, mut end) = (Vec::new(), 0);
+    loop {
+        let (mut is_within, mut is_last) = (false, false);
+        if let Some(feed) = memchr(b'\n', &head[end..]) {
+            end += feed + 1;
+        } else if head.len() >= FIRST_LINE_BYTES_MAX {
+            (is_within, is_last) = (true, true);
+            end = head.len();
+        } else if read_more(input, &mut head)? {
+            continue;
+        } else if may_grow {
+            return Ok(Start::Later);
+        } else if end == head.len() && end == 0 {
+            return Ok(Start::Whole);
+        } else {
+            is_last = true;
+            end = head.len();
+        }
+        match ask(path, &text(&head[..end])) {
+            FirstLine::Data => return Ok(Start::Whole),
+            FirstLine::Skip => return Ok(Start::After { bytes: end as u64, is_within }),
+            FirstLine::Refuse(reason) => return Ok(Start::Refused(reason)),
+            FirstLine::More if is_last || end >= FIRST_LINE_BYTES_MAX => {
+                let reason = format!("its first record has no end within {end} bytes");
+                return Ok(Start::Refused(reason));
+            }
+            FirstLine::More => {}
+        }
+    }
+}
+
+/// Reads once; false at the end.
+fn read_more(input: &mut impl Read, head: &mut Vec<u8>) -> io::Result<bool> {
+    let len = head.len();
+    head.resize((len + (16 << 10)).min(FIRST_LINE_BYTES_MAX), 0);
+    loop {
+        match input.read(&mut head[len..]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            read => {
+                head.truncate(len + read.as_ref().map_or(0, |count| *count));
+                return read.map(|count| count > 0);
+            }
+        }
+    }
+}
+
+/// A line as it is asked about. What a writer left as a hole before it is no part of it.
+pub(super) fn text(line: &[u8]) -> String {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_start_matches('\0');
+    text.strip_prefix('\u{FEFF}').unwrap_or(text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(content: &[u8], may_grow: bool, answers: &[(&str, FirstLine)]) -> Start {
+        let answers: Vec<(String, FirstLine)> =
+            answers.iter().map(|(line, answer)| ((*line).to_owned(), answer.clone())).collect();
+        let ask: Ask = Arc::new(move |path, line| {
+            assert_eq!(path, Path::new("a.csv"));
+            let found = answers.iter().find(|(asked, _)| asked == line);
+            found.unwrap_or_else(|| panic!("nobody asked about {line:?}")).1.clone()
+        });
+        judge(&mut &content[..], Path::new("a.csv"), &ask, may_grow).unwrap()
+    }
+
+    #[test]
+    fn first_lines_are_whole_and_without_their_ends() {
+        let after = |bytes| Start::After { bytes, is_within: false };
+        let skip = |line| [(line, FirstLine::Skip)];
+        assert_eq!(judged(b"k;v\na;1\n", false, &skip("k;v")), after(4));
+        assert_eq!(judged("\u{feff}k;v\r\na;1".as_bytes(), true, &skip("k;v")), after(8));
+        assert_eq!(judged(b"\0\0k;v\n", true, &skip("k;v")), after(6));
+        assert_eq!(judged(b"k;v", false, &skip("k;v")), after(3));
+        assert_eq!(judged(b"k;v\n", false, &[("k;v", FirstLine::Data)]), Start::Whole);
+        let refused = FirstLine::Refuse("no".to_owned());
+        assert_eq!(judged(b"\n", false, &[("", refused)]), Start::Refused("no".to_owned()));
+        assert_eq!(judged(b"", false, &[]), Start::Whole);
+        for part in [&b""[..], b"k;", b"k;v"] {
+            assert_eq!(judged(part, true, &skip("")), Start::Later);
+        }
+    }
+
+    #[test]
+    fn a_first_record_may_have_several_lines() {
+        let more = [("\"k", FirstLine::More), ("\"k\n2\";v", FirstLine::Skip)];
+        let after = Start::After { bytes: 8, is_within: false };
+        assert_eq!(judged(b"\"k\n2\";v\na;1\n", false, &more), after);
+        assert_eq!(judged(b"\"k\n2\";", true, &more), Start::Later);
+        let open = [("\"k", FirstLine::More), ("\"k\nx", FirstLine::More)];
+        assert!(matches!(judged(b"\"k\nx", false, &open), Start::Refused(_)));
+    }
+
+    #[test]
+    fn a_first_line_over_the_maximum_is_asked_about_as_it_begins() {
+        let long = [b'x'; FIRST_LINE_BYTES_MAX + 100];
+        let ask: Ask = Arc::new(|_, line| {
+            assert_eq!(line.len(), FIRST_LINE_BYTES_MAX);
+            FirstLine::Skip
+        });
+        let start = judge(&mut &long[..], Path::new("a.csv"), &ask, true).unwrap();
+        let bytes = FIRST_LINE_BYTES_MAX as u64;
+        assert_eq!(start, Start::After { bytes, is_within: true });
+    }
+}
