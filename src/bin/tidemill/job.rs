@@ -45,6 +45,8 @@ pub(crate) struct Args {
     /// Keep totals, how far files were read and what sockets brought in DIR, and go on from there
     /// when started again with the same arguments. A file that was read whole is not read again,
     /// whatever becomes of it. A followed file is known again by what it holds, under whatever name
+    /// it has. A batch whose output could not be written, or not all of it, is printed again by the
+    /// next run
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 

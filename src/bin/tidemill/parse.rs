@@ -183,7 +183,7 @@ impl<'a> Decimal<'a> {
         let (mut worth, mut is_whole) = (0, true);
         for digit in self.fraction.bytes().rev() {
             let product = u64::from(digit - b'0') * unit + worth;
-            is_whole &= product % 10 == 0;
+            is_whole &= product.is_multiple_of(10);
             worth = product / 10;
         }
         total = match total.checked_add(worth) {

@@ -136,8 +136,8 @@ impl Course {
     }
 }
 
-/// Where sources stand after a batch: one that grows and shrinks as a directory's does, and one that
-/// is not always there.
+/// Where sources stand after a batch: one that grows and shrinks as a directory's does, and one
+/// that is not always there.
 fn positions(number: u64) -> Vec<(String, Vec<u8>)> {
     let files = number / 2..number + 2;
     let files = files.flat_map(|file| format!("{file:>20}{:>13}\n", file * file).into_bytes());
