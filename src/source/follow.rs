@@ -35,16 +35,23 @@ const POSITION_FORM: u64 = 2;
 /// | --- | --- |
 /// | the file was appended to | what is new |
 /// | it was renamed (`log.1`, or any name in its directory) | its rest, then the name's new file |
-/// | its writer goes on with it after it was renamed or deleted | that, too, until it has been [quiet](Self::rotated_quiet) for 5 s |
-/// | it was rotated more than once between two looks | also the files in between (`log.1`, `log.2`, `log-20260131`, `app.1.log`, also compressed), the oldest first; a warning where a number is missing |
-/// | it was copied and emptied (`copytruncate`) | the rest of the copy, then the file from its start |
+/// | its writer goes on with a renamed or deleted one | that, too, until it is [quiet] for 5 s |
+/// | it was rotated more than once between two looks | also the files in between, as below |
+/// | it was copied and emptied (`copytruncate`) | the rest of the copy, then the file anew |
 /// | it was rotated and compressed | its rest from there |
-/// | it became shorter, or holds other bytes than those that were read | all of it, from its start |
+/// | it became shorter, or holds other bytes than were read | all of it, from its start |
 /// | another file has its inode, and not what was read | not that one |
-/// | the same bytes stand under another inode or device (`sed -i`, `rsync`, another mount), and the old file is gone | what comes after them |
-/// | the name, its directory or its volume is missing or unreadable | its place is kept until it is there |
+/// | the same bytes have another inode or device, as below | what comes after them |
+/// | the name or its volume is missing or unreadable | nothing; its place is kept until it is there |
 /// | the name is a link | the file that it leads to; rotated ones are looked for beside that file |
 /// | it ends at a line that has no end, and is left | that line |
+///
+/// Files in between are found by their names, such as `log.1`, `log-20260131` and `app.1.log`, also
+/// compressed, and are read the oldest first; where a number is missing, a warning says so. Another
+/// inode or device is what `sed -i`, `rsync` and another mount give to the same bytes: it is the same
+/// file where the old one is gone.
+///
+/// [quiet]: Self::rotated_quiet
 ///
 /// A file that gzip or Zstandard have compressed is unpacked and read once: nobody appends to it.
 ///

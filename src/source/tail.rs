@@ -210,7 +210,7 @@ impl Tail {
         } else {
             into.finish_as(&mut open.file.carry, &path);
             let (read, verdict) = (kept.place.proof.offset, in_words(verdict));
-            tracing::warn!(%path, read, verdict, "a file was written anew: it is read from its start");
+            tracing::warn!(%path, read, verdict, "a file was written anew: read from its start");
         }
         let Some(open) = &mut self.current else { return Ok(()) };
         open.file.resume(Standing::default())?;
@@ -291,7 +291,7 @@ impl Tail {
             Found::Named => {
                 let Some(open) = named else { return };
                 if let Err(error) = open.file.resume(kept.place.standing) {
-                    tracing::warn!(%path, %error, "a file cannot be gone on with: it is read whole");
+                    tracing::warn!(%path, %error, "a file cannot be gone on with: read whole");
                 }
             }
             Found::Beside(sibling, file) => {

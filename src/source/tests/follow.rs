@@ -1,5 +1,5 @@
-//! Files that are followed: each row of the table in the docs of [`Follow`], while it runs and across
-//! restarts.
+//! Files that are followed: each row of the table in the docs of [`Follow`], while it runs and
+//! across restarts.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
