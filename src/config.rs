@@ -9,6 +9,25 @@ use crate::error::{Error, ErrorKind, Result};
 /// over, small enough that it stays in a core's L2 cache between the read and the kernels.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
+/// The longest that lines may be made by [`Limits::line_bytes`]: blocks have to hold a few, and all
+/// in flight are to fit in memory.
+pub(crate) const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// Lines of the maximum that a block has room for at least: bad UTF-8 may lengthen a line threefold,
+/// and a block must hold it with its carry.
+const LINES_IN_BLOCK_MIN: usize = 4;
+
+/// Blocks of a pool at least, where they are larger than usual: one is filled while another is being
+/// worked on, and two come between.
+const LARGE_BLOCKS_MIN: usize = 4;
+
+/// Bytes of the largest block: what claims to be a larger one is none.
+pub(crate) const BLOCK_BYTES_MAX: usize = LINES_IN_BLOCK_MIN * LINE_BYTES_MAX;
+
+/// The unfinished part of a line that is held whole though it may be cut between words: what is
+/// held is moved at each read.
+pub(crate) const UNSPLIT_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes asked of one read: past 256 KiB a socket's read gets no faster, and the bytes fall out of
 /// the nearest caches before their line ends are searched.
 pub(crate) const READ_BYTES: usize = 256 << 10;
@@ -75,6 +94,8 @@ pub(crate) const UNPACK_CHUNKS_MAX: usize = 4;
 pub(crate) const UNPACK_WINDOW_LOG_MAX: u32 = 27;
 
 const _: () = assert!(READ_BYTES * 2 <= BLOCK_BYTES && ROOM_BYTES_MIN <= READ_BYTES);
+const _: () = assert!(BLOCK_BYTES <= BLOCK_BYTES_MAX && BLOCK_BYTES_MAX <= u32::MAX as usize);
+const _: () = assert!(UNSPLIT_BYTES_MAX + READ_BYTES <= BLOCK_BYTES);
 
 /// The maxima of one streaming context. Change them with the context builder's `limits`.
 ///
@@ -87,10 +108,11 @@ const _: () = assert!(READ_BYTES * 2 <= BLOCK_BYTES && ROOM_BYTES_MIN <= READ_BY
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Blocks of 1 MiB in the pool of each receiver (default 64): its bytes in flight. An empty
-    /// pool stops the reading, and so the sender.
+    /// pool stops the reading, and so the sender. Where long lines need larger blocks they are
+    /// fewer, for the same bytes, but at least 4.
     pub blocks: usize,
-    /// Bytes of one line (default 256 KiB, at most a quarter of a block). Longer ones are cut or
-    /// rejected, and counted.
+    /// Bytes of one line (default 256 KiB, at most 64 MiB). Longer ones are cut or rejected, and
+    /// counted. A block has four times as many, if that is more than 1 MiB.
     pub line_bytes: usize,
     /// Distinct keys that one operator may hold (default 64 Mi); one more fails the batch.
     pub distinct_keys: usize,
@@ -130,12 +152,22 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Bytes of a block that holds lines of the maximum.
+    pub(crate) fn block_bytes(&self) -> usize {
+        BLOCK_BYTES.max(LINES_IN_BLOCK_MIN * self.line_bytes)
+    }
+
+    /// Blocks of a pool: of larger ones fewer.
+    pub(crate) fn pool_blocks(&self) -> usize {
+        let bytes = self.blocks * BLOCK_BYTES;
+        self.blocks.min((bytes / self.block_bytes()).max(LARGE_BLOCKS_MIN))
+    }
+
     /// Says which limit is outside of its range, and what the range is.
     pub(crate) fn check(&self) -> Result<()> {
         // A receiver fills one block while at least one other is being worked on.
         range("blocks", self.blocks, 2, 1 << 16)?;
-        // Bad UTF-8 may lengthen a line threefold, and a block must hold it with its carry.
-        range("line_bytes", self.line_bytes, 1, BLOCK_BYTES / 4)?;
+        range("line_bytes", self.line_bytes, 1, LINE_BYTES_MAX)?;
         range("distinct_keys", self.distinct_keys, 1, u32::MAX as usize)?;
         range("joined_rows", self.joined_rows, 1, u32::MAX as usize)?;
         range("retained_bytes", self.retained_bytes, 0, isize::MAX as usize)?;

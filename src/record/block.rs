@@ -47,6 +47,11 @@ impl BlockPool {
         Arc::new(BlockPool { blocks_max, block_bytes, blocks, freed, awaited })
     }
 
+    /// Bytes of each block.
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
     /// Lowers the maximum; only blocks that were not made yet are fewer.
     pub(crate) fn limit(&self, blocks_max: usize) {
         self.blocks_max.fetch_min(blocks_max, Ordering::Relaxed);

@@ -9,12 +9,18 @@ const CARRY_BYTES_KEPT: usize = 16 << 10;
 
 /// The bytes after the last line end that was read; a receiver keeps one for each of its inputs.
 ///
+/// A new one, and one that was [cleared](Self::clear) or [finished](super::BlockWriter::finish),
+/// stands at the start of an input: of text a byte-order mark there (U+FEFF in UTF-8) is dropped.
+///
 /// Its size is bounded by the source's longest line, and two bytes for what may be its line end.
 #[derive(Debug, Default)]
 pub struct Carry {
     pub(super) bytes: Vec<u8>,
-    /// A line that was too long has been dealt with; the rest of it is still coming.
+    /// A line that was too long has been dealt with; the rest of it is still coming. Where lines
+    /// are cut between words it is the rest of a word, and `bytes` what may begin its end.
     pub(super) skipping: bool,
+    /// What was read is past a byte-order mark, or what is none: a mark begins an input.
+    pub(super) has_begun: bool,
 }
 
 /// A place between two lines of an input, or in a line that was too long.
@@ -44,7 +50,7 @@ impl Carry {
     /// Forgets the unfinished line: after a reset it will never be finished.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        self.skipping = false;
+        (self.skipping, self.has_begun) = (false, false);
     }
 
     /// Where the first line begins that was not given yet, after so many bytes of the input, and
@@ -58,6 +64,7 @@ impl Carry {
     pub(super) fn resume(&mut self, standing: Standing) {
         self.clear();
         self.skipping = standing.is_skipping;
+        self.has_begun = standing.offset > 0;
     }
 
     /// Holds this unfinished line in the place of the one before.

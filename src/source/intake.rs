@@ -15,7 +15,7 @@ use super::log::{Log, LogCounts, Replay, number_at, position_of};
 use super::pace::{Now, Pace};
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
-use crate::config::{BLOCK_BYTES, EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
+use crate::config::{EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::record::batch::AnyChunk;
 use crate::record::block::{BlockPool, SharedText};
@@ -151,7 +151,7 @@ impl Intake {
         form: Form,
         limits: &Limits,
     ) -> Intake {
-        let pool = BlockPool::new(limits.blocks, BLOCK_BYTES);
+        let pool = BlockPool::new(limits.pool_blocks(), limits.block_bytes());
         let writer = BlockWriter::new(pool.clone(), options, form, limits.line_bytes);
         Intake {
             name: receiver.name(),

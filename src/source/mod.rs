@@ -30,6 +30,7 @@ mod tail;
 mod tests;
 mod unpack;
 mod whole_file;
+mod word_ends;
 mod writer;
 
 use std::io;

@@ -15,12 +15,16 @@ use tidemill_kernels::TextBuffer;
 use super::Carry;
 use super::form::Form;
 use super::quoted::{CLOSING, Quoted};
-use crate::config::{BLOCK_BYTES, READ_BYTES, ROOM_BYTES_MIN};
+use super::word_ends::{WordEnds, end_line};
+use crate::config::{READ_BYTES, ROOM_BYTES_MIN, UNSPLIT_BYTES_MAX};
 use crate::error::BoxError;
 use crate::record::block::{BlockPool, SharedText};
 
 #[cfg(test)]
 mod tests;
+
+/// U+FEFF in UTF-8, which some programs put before a text.
+const BYTE_ORDER_MARK: [u8; 3] = *b"\xEF\xBB\xBF";
 
 /// What happens to a line that is not valid UTF-8.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +44,30 @@ pub enum LongLine {
     Cut,
     /// The line is dropped.
     Reject,
+    /// It is given as several lines, cut between words that white space separates, so that all of
+    /// them come, however long the line is. Only a word over the maximum is cut there and the rest
+    /// of it dropped, and [counted](SourceCounts::words_cut).
+    ///
+    /// For streams in which lines count by their words alone: long lines count as several, also
+    /// some that are within the maximum, and come before their ends do.
+    SplitAtWhitespace,
+    /// As [`SplitAtWhitespace`](Self::SplitAtWhitespace), for words that this ASCII character
+    /// separates, between two of which there is an empty word. With a line end, or a byte that is
+    /// no such character, it is as [`Cut`](Self::Cut).
+    SplitAt(u8),
+}
+
+impl LongLine {
+    fn word_ends(self) -> Option<WordEnds> {
+        match self {
+            LongLine::SplitAtWhitespace => Some(WordEnds::Whitespace),
+            // Any other byte may be a part of a character, or of a line end.
+            LongLine::SplitAt(byte) if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => {
+                Some(WordEnds::Byte(byte))
+            }
+            LongLine::SplitAt(_) | LongLine::Cut | LongLine::Reject => None,
+        }
+    }
 }
 
 /// How a source treats lines that it cannot take as they are; each such line is counted.
@@ -87,6 +115,8 @@ pub struct SourceCounts {
     pub lines_replaced: u64,
     /// Lines that were cut at the maximum.
     pub lines_cut: u64,
+    /// Words that were cut at the maximum, where lines are cut between words.
+    pub words_cut: u64,
     /// Lines that were dropped, for either reason, and records of another length than theirs.
     pub lines_rejected: u64,
     /// Files of a directory that could not be read, or not to their ends.
@@ -98,6 +128,7 @@ pub(crate) struct Counters {
     bytes: AtomicU64,
     lines_replaced: AtomicU64,
     lines_cut: AtomicU64,
+    words_cut: AtomicU64,
     lines_rejected: AtomicU64,
     files_unread: AtomicU64,
 }
@@ -109,6 +140,7 @@ impl Counters {
             bytes: read(&self.bytes),
             lines_replaced: read(&self.lines_replaced),
             lines_cut: read(&self.lines_cut),
+            words_cut: read(&self.words_cut),
             lines_rejected: read(&self.lines_rejected),
             files_unread: read(&self.files_unread),
         }
@@ -134,6 +166,8 @@ pub struct BlockWriter {
     options: LineOptions,
     form: Form,
     line_bytes_max: usize,
+    /// Where lines are cut between words.
+    word_ends: Option<WordEnds>,
     // Changing.
     block: Option<Arc<TextBuffer>>,
     /// Whole lines that found no room: at most one call's worth. They open the next block.
@@ -162,6 +196,7 @@ impl BlockWriter {
             options,
             form,
             line_bytes_max,
+            word_ends: options.long_line.word_ends().filter(|_| form.is_lines()),
             block: None,
             excess: Vec::new(),
             is_closed: false,
@@ -220,19 +255,51 @@ impl BlockWriter {
         let block = writable(&mut self.block);
         let (from, head) = (block.len(), carry.bytes.len());
         let room = block.spare();
-        let read_max = if self.is_limited { READ_BYTES.min(self.bytes_left) } else { READ_BYTES };
+        let read_max = match self.is_limited {
+            true => READ_BYTES.min(self.bytes_left),
+            // As much again as a long line has so far, or its bytes would be moved too often.
+            false => READ_BYTES.max(head),
+        };
         let end = room.len().min(head + read_max);
         room[..head].copy_from_slice(&carry.bytes);
         let count = read(&mut room[head..end])?;
         assert!(count <= end - head, "a read filled more than it was given");
         add(&self.counters.bytes, count);
         self.bytes_left = self.bytes_left.saturating_sub(count);
-        let fresh = &room[..head + count];
-        let whole = self.form.whole(fresh, head);
+        let mut filled = head + count;
+        if self.form.is_text() && !carry.has_begun {
+            carry.has_begun =
+                filled >= BYTE_ORDER_MARK.len() || !BYTE_ORDER_MARK.starts_with(&room[..filled]);
+            if room[..filled].starts_with(&BYTE_ORDER_MARK) {
+                room.copy_within(BYTE_ORDER_MARK.len()..filled, 0);
+                filled -= BYTE_ORDER_MARK.len();
+            }
+        }
+        let fresh = &mut room[..filled];
+        // A part of a mark may have been held, but never a line end.
+        let held = head.min(filled);
+        let mut whole = self.form.whole(fresh, held);
+        let fits = match self.word_ends {
+            Some(ends) => {
+                let rest = &mut fresh[whole..];
+                if !carry.skipping && rest.len() > self.line_bytes_max.min(UNSPLIT_BYTES_MAX) {
+                    // In what was held, if it is that long, there is none.
+                    let known = if whole == 0 && held > UNSPLIT_BYTES_MAX { held - 3 } else { 0 };
+                    let end = rest.len() - ends.held(rest);
+                    let found = ends.last_to_write(&rest[known..end]);
+                    if let Some((at, len)) = found.filter(|&(at, _)| at > 0 || known == 0) {
+                        end_line(&mut rest[known + at..][..len]);
+                        whole += known + at + len;
+                    }
+                }
+                self.form.fits(&fresh[..whole], self.line_bytes_max)
+                    || ends.fit(&fresh[..whole], self.line_bytes_max)
+            }
+            None => self.form.fits(&fresh[..whole], self.line_bytes_max),
+        };
+        let fresh = &room[..filled];
         let is_plain = matches!(self.form, Form::Records(_))
-            || !carry.skipping
-                && fresh.len() - whole <= self.line_bytes_max
-                && self.form.fits(&fresh[..whole], self.line_bytes_max);
+            || !carry.skipping && fits && fresh.len() - whole <= self.line_bytes_max;
         if !is_plain {
             let fresh = fresh.to_vec();
             self.fill_slowly(carry, &fresh);
@@ -256,8 +323,16 @@ impl BlockWriter {
 
     /// As [`finish`](Self::finish), for an input of this name.
     pub(super) fn finish_as(&mut self, carry: &mut Carry, name: &dyn Display) {
-        let line = std::mem::take(&mut carry.bytes);
+        let mut line = std::mem::take(&mut carry.bytes);
+        let is_skipping = carry.skipping;
         carry.clear();
+        if is_skipping {
+            let has_word = self.word_ends.is_some_and(|ends| ends.held(&line) > 0);
+            line.clear();
+            if has_word {
+                return self.push_line(&line);
+            }
+        }
         match self.form {
             _ if line.is_empty() => {}
             Form::Records(record_bytes) => {
@@ -367,7 +442,7 @@ impl BlockWriter {
     /// Makes ready for a call of the receiver: gives the writer a block, if it has none and one is
     /// free. Returns whether it has one.
     pub(crate) fn open(&mut self) -> bool {
-        self.bytes_left = BLOCK_BYTES;
+        self.bytes_left = self.pool.block_bytes();
         self.is_limited = false;
         if self.block.is_none() {
             self.block = self.pool.take();
@@ -383,7 +458,7 @@ impl BlockWriter {
 
     /// Has the next call of the receiver bring about so many bytes, and says where it starts.
     pub(crate) fn limit(&mut self, bytes: usize) -> Mark {
-        self.bytes_left = bytes.min(BLOCK_BYTES);
+        self.bytes_left = bytes.min(self.pool.block_bytes());
         self.is_limited = true;
         Mark { bytes: self.bytes_left, filled: self.filled(), excess: self.excess.len() }
     }
@@ -443,21 +518,42 @@ impl BlockWriter {
     #[cold]
     fn fill_slowly(&mut self, carry: &mut Carry, mut fresh: &[u8]) {
         if carry.skipping {
-            let Some(at) = memchr(b'\n', fresh) else { return };
-            fresh = &fresh[at + 1..];
+            let end = match self.word_ends {
+                Some(ends) => ends.first(fresh),
+                None => memchr(b'\n', fresh).map(|at| (at, 1)),
+            };
+            // After a separator there is a word, even where the input ends.
+            let held = self.word_ends.map_or(0, |ends| ends.held(fresh));
+            let Some((at, len)) = end.filter(|&(at, _)| at < fresh.len() - held) else {
+                let begun = self.word_ends.map_or(0, |ends| ends.begun(fresh));
+                return carry.keep(&fresh[fresh.len() - begun..]);
+            };
+            fresh = &fresh[at + len..];
             carry.skipping = false;
         }
         let whole = self.form.whole(fresh, 0);
-        let (lines, rest) = fresh.split_at(whole);
+        let (lines, mut rest) = fresh.split_at(whole);
         self.push_lines(lines);
+        if let Some(ends) = self.word_ends
+            && rest.len() > self.line_bytes_max
+            && let Some((at, len)) = ends.last(&rest[..rest.len() - ends.held(rest)])
+        {
+            self.split_line(&rest[..at], ends);
+            rest = &rest[at + len..];
+        }
         // One byte more: it may be the `\r` of a line end.
-        if rest.len() <= self.line_bytes_max + 1 {
+        let begun = self.word_ends.map_or(0, |ends| ends.begun(rest));
+        if rest.len() - begun <= self.line_bytes_max + 1 {
             return carry.keep(rest);
         }
-        carry.clear();
-        carry.skipping = true;
         // No cut and no verdict looks further than this.
-        self.push_lines(&rest[..self.line_bytes_max + 2]);
+        let head = &rest[..self.line_bytes_max + 2];
+        match self.word_ends {
+            Some(ends) => self.split_line(head, ends),
+            None => self.push_lines(head),
+        }
+        carry.keep(&rest[rest.len() - begun..]);
+        carry.skipping = true;
     }
 
     /// Appends lines that need a second look, each by the source's options.
@@ -469,9 +565,63 @@ impl BlockWriter {
             let line = rest.split_off(..end).expect("an end within the rest");
             let line = line.strip_suffix(b"\n").unwrap_or(line);
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            self.judge(line, &mut taken);
+            match self.word_ends {
+                Some(ends) => self.split(line, ends, &mut taken),
+                None => self.judge(line, &mut taken),
+            }
         }
         self.append(&taken);
+    }
+
+    /// Appends a part of a line, as several lines within the maximum.
+    fn split_line(&mut self, line: &[u8], ends: WordEnds) {
+        let mut taken = Vec::with_capacity(line.len());
+        self.split(line, ends, &mut taken);
+        self.append(&taken);
+    }
+
+    /// Appends the line in pieces within the maximum, each as it may be taken.
+    fn split(&self, line: &[u8], ends: WordEnds, taken: &mut Vec<u8>) {
+        for piece in self.pieces(line, ends) {
+            let is_bad = self.form.is_text() && std::str::from_utf8(piece).is_err();
+            if !is_bad {
+                push_line_to(piece, taken);
+                continue;
+            }
+            if self.options.bad_utf8 == BadUtf8::Reject {
+                add(&self.counters.lines_rejected, 1);
+                continue;
+            }
+            add(&self.counters.lines_replaced, 1);
+            // The replacement may be longer than what it replaces.
+            let text = String::from_utf8_lossy(piece);
+            for piece in self.pieces(text.as_bytes(), ends) {
+                push_line_to(piece, taken);
+            }
+        }
+    }
+
+    /// The line, cut between words; of a word over the maximum the rest is left out, and counted.
+    fn pieces<'a>(
+        &'a self,
+        line: &'a [u8],
+        ends: WordEnds,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let max = self.line_bytes_max;
+        let mut rest = Some(line);
+        std::iter::from_fn(move || {
+            let line = rest.take()?;
+            if line.len() <= max {
+                return Some(line);
+            }
+            if let Some((at, len)) = ends.last_within(line, max) {
+                rest = Some(&line[at + len..]);
+                return Some(&line[..at]);
+            }
+            add(&self.counters.words_cut, 1);
+            rest = ends.first(line).map(|(at, len)| &line[at + len..]);
+            Some(self.cut(line))
+        })
     }
 
     /// Appends the line as it may be taken, if it may.
@@ -503,12 +653,7 @@ impl BlockWriter {
         {
             return self.close(quoted, text, taken);
         }
-        taken.extend_from_slice(text);
-        if text.ends_with(b"\r") {
-            // Content, which would be part of the line end if it stood right before it.
-            taken.push(b'\r');
-        }
-        taken.push(b'\n');
+        push_line_to(text, taken);
     }
 
     /// Appends a record whose last quote is open, closed so that none takes it for a good one, and
@@ -565,6 +710,16 @@ impl BlockWriter {
         }
         self.excess.extend_from_slice(&lines[fits..]);
     }
+}
+
+/// Appends a line, and its end.
+fn push_line_to(text: &[u8], lines: &mut Vec<u8>) {
+    lines.extend_from_slice(text);
+    if text.ends_with(b"\r") {
+        // Content, which would be part of the line end if it stood right before it.
+        lines.push(b'\r');
+    }
+    lines.push(b'\n');
 }
 
 fn writable(block: &mut Option<Arc<TextBuffer>>) -> &mut TextBuffer {

@@ -107,7 +107,8 @@ fn counts_equal_the_naive_model_from_files_pipes_and_redirected_input() {
     let folder = TempDir::new().expect("a folder");
     for input in inputs {
         let shown = String::from_utf8_lossy(&input[..input.len().min(60)]).into_owned();
-        let expected = naive(input);
+        // A byte-order mark at the start is none of the text.
+        let expected = naive(input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input));
         let path = file(&folder, "input", input);
         let by_file = tidemill().args(ALL_CSV).arg(&path).output().expect("starts");
         assert_eq!(csv_counts(&by_file), expected, "file: {shown:?}");
@@ -198,7 +199,7 @@ fn top_prints_the_most_frequent() {
     let csv = print(&["wordcount", "--top", "3", "--format", "csv"]);
     assert_eq!(csv, "word,count\nd,3\na,2\nb,2\n");
     let default = print(&["wordcount", "--format", "csv"]);
-    assert_eq!(default.lines().count(), 11);
+    assert_eq!(default.lines().count(), 17);
 }
 
 #[test]

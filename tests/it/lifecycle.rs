@@ -534,8 +534,8 @@ fn limits_out_of_range() {
     check_limit(Limits { blocks: 65_537, ..limits }, "limit blocks is 65537");
     check_limit(Limits { line_bytes: 0, ..limits }, "limit line_bytes is 0");
     check_limit(
-        Limits { line_bytes: 262_145, ..limits },
-        "limit line_bytes is 262145, but must be between 1 and 262144",
+        Limits { line_bytes: 67_108_865, ..limits },
+        "limit line_bytes is 67108865, but must be between 1 and 67108864",
     );
     check_limit(Limits { distinct_keys: 0, ..limits }, "limit distinct_keys is 0");
     check_limit(Limits { distinct_keys: 1 << 33, ..limits }, "limit distinct_keys is 8589934592");

@@ -24,6 +24,8 @@ mod combine;
 mod command;
 #[cfg(all(unix, feature = "cli"))]
 mod command_kills;
+#[cfg(all(feature = "cli", feature = "compression"))]
+mod compressed_files;
 mod conformance;
 mod decimals;
 #[cfg(all(feature = "json", feature = "regex"))]
@@ -82,6 +84,8 @@ mod tables;
 #[cfg(all(unix, feature = "cli"))]
 mod terminal;
 mod text_files;
+#[cfg(feature = "cli")]
+mod text_input;
 mod tidy;
 mod time;
 mod ui;

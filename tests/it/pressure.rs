@@ -315,6 +315,7 @@ fn a_line_without_an_end() {
                 counts.lines_rejected = 1;
                 assert_eq!(rows.iter().collect::<Vec<_>>(), [5]);
             }
+            LongLine::SplitAtWhitespace | LongLine::SplitAt(_) => unreachable!("not asked for"),
         }
         assert_eq!(ssc.source_counts(), [counts]);
         if let (Some(before), Some(after)) = (before, memory_max()) {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Directory, Files, FirstLine, Follow, LineOptions, Listen, Socket, Stdin,
+    DStream, Directory, Files, FirstLine, Follow, Limits, LineOptions, Listen, Socket, Stdin,
     StreamingContext,
 };
 
@@ -47,6 +47,11 @@ pub(crate) struct Args {
     #[arg(requires = "follow")]
     rotated_quiet: Option<Duration>,
 
+    /// The longest line, or for wordcount the longest word, from 1 to 64M; what is longer is cut
+    /// there, and the exit code says so [default: 256k]
+    #[arg(long, value_name = "BYTES", value_parser = parse::line_bytes)]
+    pub(crate) max_line: Option<usize>,
+
     /// Time between two batches of a stream, from 1ms to 24h [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
     interval: Option<Duration>,
@@ -77,6 +82,8 @@ pub(crate) struct Input<'a> {
     pub(crate) is_stream: bool,
     pub(crate) interval: Duration,
     pub(crate) window: Option<Window>,
+    /// Bytes of the longest line or word.
+    pub(crate) max_line: usize,
 }
 
 /// How many bytes there are to read, on the disk, and how many of them were.
@@ -139,7 +146,8 @@ impl Args {
             Some(window) => window.slide,
             None => self.interval.unwrap_or(Duration::from_secs(1)),
         };
-        Ok(Input { source, is_stream, interval, window })
+        let max_line = self.max_line.unwrap_or(Limits::default().line_bytes);
+        Ok(Input { source, is_stream, interval, window, max_line })
     }
 
     fn source(&self) -> Source<'_> {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill::{DStream, Error, IntakeLog, Record, StreamingContext, checkpoint};
+use tidemill::{DStream, Error, IntakeLog, Limits, Record, StreamingContext, checkpoint};
 
 use crate::failure::Failure;
 use crate::input::{Extent, Input, Lines, Source, Window, is_same};
@@ -30,9 +30,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
-    /// Print the first N rows
-    #[arg(long, value_name = "N", default_value = "10", value_parser = parse::count)]
-    top: u64,
+    /// Print the first N rows [default: 10 as a table; all as CSV and JSON]
+    #[arg(long, value_name = "N", value_parser = parse::count)]
+    top: Option<u64>,
 
     /// Print all rows
     #[arg(long, conflicts_with = "top")]
@@ -58,9 +58,14 @@ pub(crate) struct Args {
 /// The batch interval of whole files with --checkpoint, and the least time between two checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
+/// Rows of a table unless told otherwise.
+const TABLE_ROWS: u64 = 10;
+
 impl Args {
+    /// Who reads a table sees its first rows; a program is not told that there were more.
     fn rows_max(&self) -> Option<usize> {
-        (!self.all).then(|| usize::try_from(self.top).unwrap_or(usize::MAX))
+        let top = self.top.or((self.format == Format::Table).then_some(TABLE_ROWS));
+        top.filter(|_| !self.all).map(|top| usize::try_from(top).unwrap_or(usize::MAX))
     }
 }
 
@@ -143,7 +148,8 @@ pub(crate) fn run<J: Job>(
         // What ends by itself is cut by time, too, so that there is something to keep before.
         interval = if input.is_stream { interval } else { CHECKPOINT_EVERY };
     }
-    let mut builder = StreamingContext::builder(J::NAME).batch_interval(interval);
+    let limits = Limits { line_bytes: input.max_line, ..Limits::default() };
+    let mut builder = StreamingContext::builder(J::NAME).batch_interval(interval).limits(limits);
     if let Some(threads) = args.threads {
         builder = builder.threads(usize::from(threads));
     }
@@ -176,7 +182,9 @@ pub(crate) fn run<J: Job>(
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
-    let run = Run { job: Arc::new(job), ssc, values, has_changed, extent, args, interrupt };
+    let max_line = input.max_line;
+    let run =
+        Run { job: Arc::new(job), ssc, values, has_changed, extent, max_line, args, interrupt };
     if input.is_stream { run.stream(output) } else { run.whole(output) }
 }
 
@@ -238,6 +246,7 @@ struct Run<'a, J: Job> {
     /// Something was added to the totals that a checkpoint keeps.
     has_changed: Arc<AtomicBool>,
     extent: Option<Extent>,
+    max_line: usize,
     args: &'a Args,
     interrupt: &'a Interrupt,
 }
@@ -319,7 +328,7 @@ impl<J: Job> Run<'_, J> {
         if matches!(ended, Err(Failure::ReaderGone)) {
             return ended;
         }
-        let mut summary = Summary::of(&self.ssc.source_counts());
+        let mut summary = Summary::of(&self.ssc.source_counts(), self.max_line);
         summary.add(self.job.tell());
         summary.close(ended)
     }

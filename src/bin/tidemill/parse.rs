@@ -60,6 +60,22 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     number.checked_mul(unit).filter(|&count| count > 0).ok_or(limits.to_owned())
 }
 
+/// The longest line that can be asked for.
+const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// The bytes of a line: `4096`, `64k`, `16M`, with units of 1024.
+pub(crate) fn line_bytes(text: &str) -> Result<usize, String> {
+    let limits = "must be a number of bytes from 1 to 64M, such as 4096, 64k or 16M";
+    let (number, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        _ => (text, 1),
+    };
+    let bytes = number.parse().ok().filter(|_| is_digits(number));
+    let bytes = bytes.and_then(|bytes: usize| bytes.checked_mul(unit));
+    bytes.filter(|bytes| (1..=LINE_BYTES_MAX).contains(bytes)).ok_or(limits.to_owned())
+}
+
 /// Where words end.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Split {

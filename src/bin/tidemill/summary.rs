@@ -2,7 +2,7 @@
 //!
 //! Invariant: the last line on standard error says what the exit code says.
 
-use tidemill::{Limits, SourceCounts};
+use tidemill::SourceCounts;
 
 use crate::failure::Failure;
 use crate::terminal;
@@ -16,7 +16,7 @@ pub(crate) struct Summary {
 impl Summary {
     /// The summary of all sources together. Repaired lines are told at once: nothing of them is
     /// missing.
-    pub(crate) fn of(counts: &[SourceCounts]) -> Summary {
+    pub(crate) fn of(counts: &[SourceCounts], max_line: usize) -> Summary {
         let total = |count: fn(&SourceCounts) -> u64| counts.iter().map(count).sum::<u64>();
         let replaced = total(|counts| counts.lines_replaced);
         if replaced > 0 {
@@ -26,10 +26,12 @@ impl Summary {
             ));
         }
         let mut summary = Summary::default();
-        let line_bytes = Limits::default().line_bytes;
         let (cut, rejected) = (total(|counts| counts.lines_cut), total(|c| c.lines_rejected));
         let unread = total(|counts| counts.files_unread);
-        summary.push(cut, "line", &format!("cut at the maximum of {line_bytes} bytes"));
+        let words_cut = total(|counts| counts.words_cut);
+        let at_maximum = format!("cut at the maximum of {max_line} bytes (--max-line)");
+        summary.push(cut, "line", &at_maximum);
+        summary.push(words_cut, "word", &at_maximum);
         summary.push(rejected, "line", "dropped");
         summary.push(unread, "file", "not read, or not to the end");
         summary

@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 
-use tidemill::{DStream, Error, ErrorKind};
+use tidemill::{DStream, Error, ErrorKind, LineOptions, LongLine};
 
 use crate::cells;
 use crate::failure::Failure;
-use crate::input::{self, Window};
+use crate::input::{self, Lines, Window};
 use crate::job::{self, Job};
 use crate::output::{self, Report};
 use crate::parse::{self, Split};
@@ -80,6 +80,16 @@ impl Job for WordCount {
             Some(Window { length, slide }) => words.count_by_value_and_window(length, slide),
             None => words.count_by_value(),
         }
+    }
+
+    /// Words count, and lines do not.
+    fn lines(&self) -> Lines {
+        let long_line = match self.split {
+            Split::Whitespace => LongLine::SplitAtWhitespace,
+            Split::Byte(separator) => LongLine::SplitAt(separator),
+        };
+        let options = LineOptions { long_line, ..LineOptions::default() };
+        Lines { options, ..Lines::default() }
     }
 
     fn totals_of(&self) -> String {

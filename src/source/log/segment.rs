@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use crate::config::BLOCK_BYTES;
+use crate::config::BLOCK_BYTES_MAX;
 
 const MAGIC: &[u8; 8] = b"tidelog\n";
 
@@ -105,7 +105,7 @@ fn block_at(bytes: &[u8], at: usize) -> Option<Block> {
     let prefix = bytes.get(at..at + PREFIX_BYTES)?;
     let len = word(prefix, 4)? as usize;
     // More is no block of ours, and need not be hashed.
-    if len > BLOCK_BYTES {
+    if len > BLOCK_BYTES_MAX {
         return None;
     }
     let from = at + PREFIX_BYTES;

@@ -118,7 +118,8 @@ impl Taker {
                 Some(count) => bytes = &bytes[count..],
                 None => assert!(self.writer.is_full(), "or it would be called for ever"),
             }
-            assert!(carry.bytes.len() <= self.setup.line_bytes_max + 1);
+            let begun = if self.setup.options.long_line.word_ends().is_some() { 2 } else { 0 };
+            assert!(carry.bytes.len() <= self.setup.line_bytes_max + 1 + begun);
         }
     }
 
@@ -135,7 +136,8 @@ impl Taker {
             rest = &rest[end + 1..];
             assert!(!self.setup.is_quoted || !self.setup.quoted().is_open(line), "it is closed");
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            assert!(line.len() <= self.setup.line_bytes_max);
+            let is_within = line.len() <= self.setup.line_bytes_max;
+            assert!(is_within || self.setup.options.long_line.word_ends().is_some());
             self.lines.push(line.to_vec());
         }
     }
@@ -361,6 +363,123 @@ fn what_becomes_of_quotes_that_are_never_closed() {
     // A quote within a field opens nothing.
     let (lines, cut) = take(100, "5\" pipe;1\n6\";2\n");
     assert_eq!((&lines[..], cut), (&["5\" pipe;1".to_owned(), "6\";2".to_owned()][..], 0));
+}
+
+/// The words of lines, and how many of them are over the maximum and were cut.
+fn words_of(lines: &[u8], setup: Setup, is_model: bool) -> (Vec<Vec<u8>>, u64) {
+    let (mut words, mut cut) = (Vec::new(), 0);
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = std::str::from_utf8(line).unwrap();
+        let all: Vec<&str> = match setup.options.long_line {
+            LongLine::SplitAt(separator) => line.split(char::from(separator)).collect(),
+            _ => line.split_whitespace().collect(),
+        };
+        for word in all.iter().map(|word| word.as_bytes()) {
+            let is_long = word.len() > setup.line_bytes_max;
+            assert!(is_model || !is_long, "{} bytes of a word", word.len());
+            cut += u64::from(is_long);
+            words.push(setup.model_cut(word));
+        }
+    }
+    (words, cut)
+}
+
+fn check_words(setup: Setup, input: &[u8], pieces: &[usize]) -> Result<(), TestCaseError> {
+    let (expected, words_cut) = words_of(input, setup, true);
+    let (lines, counts) = take(setup, input, pieces);
+    let lines: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\r\n"[..]].concat()).collect();
+    let (words, _) = words_of(&lines, setup, false);
+    prop_assert!(words == expected, "{} words of {}", words.len(), expected.len());
+    let bytes = input.len() as u64;
+    prop_assert_eq!(counts, SourceCounts { bytes, words_cut, ..SourceCounts::default() });
+    Ok(())
+}
+
+/// Words, and what may stand between them.
+fn word_part() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "a", "bc", "é", "€", "😀", " ", ",", "\t", "\r", "\n", "\r\n", "\u{85}", "\u{A0}",
+        "\u{2003}", "\u{3000}",
+    ])
+}
+
+fn words_setup(line_bytes_max: impl Strategy<Value = usize>) -> impl Strategy<Value = Setup> {
+    let ends = vec![LongLine::SplitAtWhitespace, LongLine::SplitAt(b',')];
+    (select(ends), line_bytes_max, 0..300usize).prop_map(
+        |(long_line, line_bytes_max, block_bytes_more)| Setup {
+            options: LineOptions { long_line, ..LineOptions::default() },
+            is_text: true,
+            is_quoted: false,
+            line_bytes_max,
+            block_bytes_more,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn words_are_whole_whatever_their_lines_are(
+        setup in words_setup(4..12usize),
+        parts in vec(word_part(), 0..40),
+    ) {
+        let input = parts.concat().into_bytes();
+        for cut in 1..=input.len() {
+            check_words(setup, &input, &[cut, input.len()])?;
+        }
+        check_words(setup, &input, &[1])?;
+        check_words(setup, &input, &[1, 0, 2, 3, 0])?;
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(48))]
+
+    #[test]
+    fn words_in_lines_longer_than_blocks(
+        setup in words_setup(prop_oneof![4..100usize, 30_000..70_000usize]),
+        parts in vec((word_part(), prop_oneof![4 => 1..3usize, 1 => 1..40_000usize]), 0..60),
+        times in 1..4usize,
+        pieces in vec(prop_oneof![Just(0usize), 1..100usize, 1..300_000usize], 1..5),
+    ) {
+        let input: String = parts.iter().map(|(part, times)| part.repeat(*times)).collect();
+        let pieces = [&pieces[..], &[4096]].concat();
+        check_words(setup, input.repeat(times).as_bytes(), &pieces)?;
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_an_input() {
+    let setup = setup_of(9);
+    let take_lines = |input: &[u8], pieces: &[usize]| take(setup, input, pieces).0;
+    for pieces in [&[1][..], &[2], &[3], &[4], &[100], &[1, 0]] {
+        assert_eq!(take_lines(b"\xEF\xBB\xBFoslo\nrome", pieces), [&b"oslo"[..], b"rome"]);
+        assert_eq!(take_lines(b"\xEF\xBB\xBF", pieces), [b""; 0]);
+        assert_eq!(take_lines(b"\xEF\xBB\xBF\na", pieces), [&b""[..], b"a"]);
+        // Only at the start, and only one.
+        let twice = "\u{FEFF}\u{FEFF}a\n\u{FEFF}b".as_bytes();
+        assert_eq!(take_lines(twice, pieces), ["\u{FEFF}a".as_bytes(), "\u{FEFF}b".as_bytes()]);
+        assert_eq!(take_lines("\u{FEFE}a".as_bytes(), pieces), ["\u{FEFE}a".as_bytes()]);
+    }
+    let bytes = Setup { is_text: false, ..setup };
+    assert_eq!(take(bytes, b"\xEF\xBB\xBFa", &[2]).0, [b"\xEF\xBB\xBFa"]);
+}
+
+#[test]
+fn an_input_that_is_gone_on_with_has_no_byte_order_mark() {
+    let mut carry = Carry::default();
+    let mut taker = Taker::new(setup_of(9));
+    taker.fill(&mut carry, b"\xEF\xBB\xBFa\nb");
+    let standing = carry.standing(6);
+    assert_eq!(standing.offset, 5);
+    carry.resume(standing);
+    taker.fill(&mut carry, "\u{FEFF}b\n".as_bytes());
+    carry.clear();
+    taker.fill(&mut carry, "\u{FEFF}c\n".as_bytes());
+    assert_eq!(taker.end().0, [b"a".to_vec(), "\u{FEFF}b".into(), b"c".to_vec()]);
 }
 
 fn setup_of(line_bytes_max: usize) -> Setup {
