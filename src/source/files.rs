@@ -24,8 +24,7 @@ use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 ///
 /// A file that begins as those of gzip or Zstandard do is unpacked while it is read, whatever its
 /// name (feature `compression`). Of a truncated or damaged one that is read which came before; it
-/// is
-/// [counted](crate::SourceCounts::files_unread) and warned of, and the next one is read.
+/// is [counted](crate::SourceCounts::files_unread) and warned of, and the next one is read.
 ///
 /// ```no_run
 /// use tidemill::Files;
@@ -70,8 +69,7 @@ impl Files {
 
     /// Has the closure decide about each file by its path and first line, before anything of the
     /// file is counted: whether the line is skipped, as a header, or the file is left out. It gets
-    /// the
-    /// line without its end and without a byte-order mark.
+    /// the line without its end and without a byte-order mark.
     #[must_use]
     pub fn first_line(
         mut self,

@@ -42,14 +42,14 @@ const POSITION_FORM: u64 = 2;
 /// | it became shorter, or holds other bytes than were read | all of it, from its start |
 /// | another file has its inode, and not what was read | not that one |
 /// | the same bytes have another inode or device, as below | what comes after them |
-/// | the name or its volume is missing or unreadable | nothing; its place is kept until it is there |
+/// | the name or its volume is missing or unreadable | its place is kept until it is there |
 /// | the name is a link | the file that it leads to; rotated ones are looked for beside that file |
 /// | it ends at a line that has no end, and is left | that line |
 ///
 /// Files in between are found by their names, such as `log.1`, `log-20260131` and `app.1.log`, also
 /// compressed, and are read the oldest first; where a number is missing, a warning says so. Another
-/// inode or device is what `sed -i`, `rsync` and another mount give to the same bytes: it is the same
-/// file where the old one is gone.
+/// inode or device is what `sed -i`, `rsync` and another mount give to the same bytes: it is the
+/// same file where the old one is gone.
 ///
 /// [quiet]: Self::rotated_quiet
 ///
