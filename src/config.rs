@@ -9,12 +9,12 @@ use crate::error::{Error, ErrorKind, Result};
 /// over, small enough that it stays in a core's L2 cache between the read and the kernels.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
-/// The longest that lines may be made by [`Limits::line_bytes`]: blocks have to hold a few, and all
-/// in flight are to fit in memory.
+/// The longest that lines may be made by [`Limits::line_bytes`]: blocks have to hold a few, and
+/// all in flight are to fit in memory.
 pub(crate) const LINE_BYTES_MAX: usize = 64 << 20;
 
-/// Lines of the maximum that a block has room for at least: bad UTF-8 may lengthen a line threefold,
-/// and a block must hold it with its carry.
+/// Lines of the maximum that a block has room for at least: bad UTF-8 may lengthen a line
+/// threefold, and a block must hold it with its carry.
 const LINES_IN_BLOCK_MIN: usize = 4;
 
 /// Blocks of a pool at least, where they are larger than usual: one is filled while another is being

@@ -218,7 +218,7 @@ impl Receiver for Directory {
                         tracing::warn!(path = %name, %error, "a file cannot be read to its end");
                         self.file.finish(&path, into);
                     } else {
-                        tracing::warn!(path = %name, %error, "a file cannot be read and is left out");
+                        tracing::warn!(path = %name, %error, "a file cannot be read: left out");
                         self.file.leave();
                     }
                     into.count_unread_file();

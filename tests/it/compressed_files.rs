@@ -1,4 +1,4 @@
-//! Compressed files, known by what they hold, as FILEs, in directories, and where they are followed.
+//! Compressed files, known by what they hold, as FILEs, in directories and where they are followed.
 
 use std::io::Write;
 use std::path::Path;
