@@ -5,24 +5,27 @@
 //! batches that takes.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::first_line::Asks;
-use super::open_file::{Place, regular};
-use super::picks::{Picks, name_of};
+use super::listing::{Filter, Listing, is_hidden};
+use super::open_file::Place;
+use super::own_output::own_output;
+use super::picks::{Fresh, Picks};
 use super::read::Taken;
 use super::whole_file::{WholeFile, plain};
 use super::{BlockWriter, FirstLine, Received, Receiver};
+use crate::config::DIRECTORY_FILES_MAX;
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
+use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint, torn};
 use crate::time::Time;
 
 /// Reads the files that come to a directory, as Spark's file streams do.
 ///
-/// At each batch time T the directory is listed, without those in it, and a file is read if
+/// At each batch time T the directory is looked at, without those in it unless it is to be read
+/// [with them](Self::recursive), and a file is read if
 ///
 /// * it passes the [filter](Self::filter): if its name does not begin with a dot;
 /// * it was last modified after the stream was made, unless
@@ -33,8 +36,30 @@ use crate::time::Time;
 ///
 /// So a file is to be written elsewhere, or under a name with a dot, and then moved in: what is
 /// appended later is not read. A file with an old time that is moved in never is, and one that is
-/// changed after its time has left the window is read again, as a new one. Each listing looks at
-/// each file, so what was read long ago had better be moved away.
+/// changed after its time has left the window is read again, as a new one.
+///
+/// A file is known by what it holds; its name and its numbers (device and inode) only say when to
+/// look. Whatever is read again, skipped or given up is said once, by a warning with its path:
+///
+/// | what happened | what is done |
+/// | --- | --- |
+/// | another file has a name that was read, moved in or written anew | it is read |
+/// | the same bytes were moved in again under a name that was read | not read |
+/// | the same bytes and more were moved in under it | what is more is read |
+/// | a file that was read has grown where it is | what is new in it is not read |
+/// | a file was renamed in the directory, running or not | known by content, length and time |
+/// | one that was being read was renamed | it goes on |
+/// | two files with the same bytes are there at a time | both are read |
+/// | a file is empty | it is read once there is something in it |
+/// | the directory or its volume is away, or an empty one in its place | files are remembered |
+/// | files are gone, the directory is there | they are remembered for a minute |
+/// | a file's time is ahead: a clock was set, the machine slept | it waits two batches at most |
+/// | a directory is in the directory | left out unless [`recursive`](Self::recursive) is wanted |
+/// | a pipe, a socket or a device is in it | left out |
+/// | the process's standard output or error goes into it | left out |
+///
+/// What [text files](crate::DStream::save_as_text_files) write into the directory are directories:
+/// a recursive source reads them as it does others, so write them elsewhere.
 ///
 /// A file's lines belong to the batch of the time at which it was picked. Where all blocks are in
 /// use before its end, or a rate forbids more, the rest belongs to the next batches: nothing is
@@ -43,13 +68,17 @@ use crate::time::Time;
 ///
 /// Files that gzip or Zstandard have compressed are unpacked, as by [`Files`](super::Files).
 ///
+/// A look costs what has changed: names are read when some came or went, and files are looked at
+/// when they are new. As files can be changed in place, each is looked at every ten seconds, and
+/// at each batch where there are no more than 256.
+///
 /// A file that cannot be read, or not to its end, is [counted](crate::SourceCounts::files_unread)
 /// and warned of. So is a directory that cannot be listed: it is tried again at the next time, and
 /// its window then reaches back to the last listing.
 ///
 /// In a checkpoint stands which files were picked, and how far they were read. So after a crash
 /// each line of each file is in a state exactly once, and what came while nothing ran is read then.
-/// A directory is known by its path, as it was given.
+/// A directory is known by its absolute path, as written: `in`, `./in/` and `$PWD/in` are one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,19 +100,26 @@ pub struct Directory {
     path: PathBuf,
     filter: Filter,
     // Changing.
+    listing: Listing,
     picks: Picks,
-    /// Files that were picked and not read to their ends, in their order.
-    pending: VecDeque<OsString>,
-    /// The first of them, once it is being read.
+    /// Files that were picked and not read to their ends, in their order; the first may be open.
+    pending: VecDeque<Pending>,
     file: WholeFile,
-    /// Where to go on in it, if an earlier process has begun it.
-    place: Option<Place>,
+    /// Files that are gone before they were read, and not counted yet.
+    unread: usize,
+    /// Whether the last look went well; no file is given up while the directory is away.
+    is_there: bool,
     /// What is wrong with the directory, said once.
     trouble: Option<io::ErrorKind>,
 }
 
-/// Whether a file is to be read.
-type Filter = Box<dyn Fn(&Path) -> bool + Send>;
+struct Pending {
+    number: u64,
+    /// Where to go on in it, if it was begun before.
+    place: Option<Place>,
+    /// It was not there when its turn came. The next look says whether it was renamed.
+    is_missing: bool,
+}
 
 impl Directory {
     /// A source of the files that come to this directory from now on.
@@ -92,20 +128,39 @@ impl Directory {
     ///
     /// [`ErrorKind::Source`], with the path, if it is no directory that can be listed.
     pub fn new(path: impl Into<PathBuf>) -> Result<Directory> {
-        let path = plain(path.into());
-        std::fs::read_dir(&path).map_err(|error| {
-            let message = format!("cannot list directory {}", path.display());
+        let directory = Directory::awaited(path);
+        std::fs::read_dir(&directory.path).map_err(|error| {
+            let message = format!("cannot list directory {}", directory.path.display());
             Error::caused(ErrorKind::Source, message, error)
         })?;
-        Ok(Directory {
-            path,
+        Ok(directory)
+    }
+
+    /// A source of the files that come to a directory that may not be there yet, as one on a volume
+    /// that is mounted later: it waits for it, with a warning.
+    pub fn awaited(path: impl Into<PathBuf>) -> Directory {
+        let path = path.into();
+        // Without the working directory it stays as it is.
+        let path = plain(std::path::absolute(&path).unwrap_or(path));
+        Directory {
             filter: Box::new(|path| !is_hidden(path)),
-            picks: Picks::default(),
+            listing: Listing::new(path.clone(), DIRECTORY_FILES_MAX),
+            picks: Picks::new(path.clone(), own_output()),
+            path,
             pending: VecDeque::new(),
             file: WholeFile::default(),
-            place: None,
+            unread: 0,
+            is_there: true,
             trouble: None,
-        })
+        }
+    }
+
+    /// Whether the files in the directories below are read, too (default: false), but for those
+    /// whose names begin with a dot. Links to directories are followed, each directory is read
+    /// once.
+    pub fn recursive(mut self, is_recursive: bool) -> Directory {
+        self.listing.is_recursive = is_recursive;
+        self
     }
 
     /// Reads the files for whose paths the closure says so, in the place of those whose names do
@@ -145,46 +200,64 @@ impl Directory {
         self
     }
 
-    /// How many files may be in the directory, or remembered (default: 1 Mi); one more ends the
-    /// source with an error.
+    /// How many files may be in the directory, or remembered (default: 1 Mi), those below and their
+    /// directories too where they are read; one more ends the source with an error.
     pub fn files_max(mut self, files: usize) -> Directory {
-        self.picks.files_max = files;
+        (self.picks.files_max, self.listing.files_max) = (files, files);
         self
     }
 
-    /// The files that are there now, and when they were last modified, since the epoch.
-    fn list(&self) -> io::Result<Vec<(OsString, Duration)>> {
-        let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            let entry = entry?;
-            let path = entry.path();
-            if !(self.filter)(&path) {
-                continue;
-            }
-            // What is gone again by now was never there.
-            let Ok(metadata) = regular(&path) else { continue };
-            let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-            files.push((entry.file_name(), modified));
-            if files.len() > self.picks.files_max {
-                break;
+    /// Picks what belongs to the batch of this time.
+    fn pick(&mut self, time: Time) -> io::Result<()> {
+        let news = self.listing.look(&self.filter)?;
+        self.picks.check_max(self.listing.len())?;
+        let mut changed = news.changed;
+        for name in self.picks.waiting() {
+            if !changed.iter().any(|(other, _)| *other == name)
+                && let Some(hint) = self.listing.look_again(&name)
+            {
+                changed.push((name, hint));
             }
         }
-        Ok(files)
+        let place = self.file.place();
+        let begun =
+            self.pending.front().and_then(|file| Some((file.number, place.or(file.place)?)));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let has_gone = news.has_gone;
+        let fresh = self.picks.pick(time, now, changed, has_gone, &self.listing, begun)?;
+        self.drop_gone();
+        self.pending.extend(fresh.into_iter().map(|Fresh { number, place }| Pending {
+            number,
+            place,
+            is_missing: false,
+        }));
+        Ok(())
+    }
+
+    /// Gives up those files that wait for their turn and are gone; the one that is open is not.
+    fn drop_gone(&mut self) {
+        let open = self.file.place().and(self.pending.front()).map(|file| file.number);
+        let Directory { pending, picks, listing, unread, path, .. } = self;
+        pending.retain_mut(|file| {
+            file.is_missing = false;
+            let Some(name) = picks.name(file.number) else { return false };
+            if Some(file.number) == open || listing.contains(name) {
+                return true;
+            }
+            let path = path.join(name);
+            tracing::warn!(path = %path.display(), "a file is gone before it was read to its end");
+            picks.done(file.number, None);
+            *unread += 1;
+            false
+        });
     }
 
     /// Reads once from the first of the pending files.
     fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
-        if let Some(place) = self.place.take() {
+        if let Some(place) = self.pending.front_mut().and_then(|file| file.place.take()) {
             self.file.go_on(path, place)?;
         }
         self.file.read(path, into)
-    }
-
-    /// The first of the pending files was read, or cannot be.
-    fn next(&mut self) {
-        if let Some(name) = self.pending.pop_front() {
-            self.picks.done(&name);
-        }
     }
 
     /// Says what is wrong with the directory, or that nothing is any more, when it has changed.
@@ -203,26 +276,44 @@ impl Directory {
 
 impl Receiver for Directory {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
-        while let Some(name) = self.pending.front() {
-            let path = self.path.join(name);
+        for _ in 0..std::mem::take(&mut self.unread) {
+            into.count_unread_file();
+        }
+        while let Some(&Pending { number, is_missing, place }) = self.pending.front()
+            && self.is_there
+            && !is_missing
+        {
+            let path = self.path.join(self.picks.name(number).unwrap_or_default());
             match self.read(&path, into) {
                 Ok(Taken::Bytes(_)) => {}
                 Ok(Taken::End) => {
+                    let read = self.file.place().map(|place| place.proof).zip(self.file.len());
                     self.file.finish(&path, into);
-                    self.next();
+                    self.pending.pop_front();
+                    self.picks.done(number, read);
                 }
                 Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.file.leave();
+                    self.pending.pop_front();
+                    self.pending.push_back(Pending { number, place, is_missing: true });
+                }
                 Err(error) => {
-                    let name = path.display();
-                    if self.file.is_packed() {
-                        tracing::warn!(path = %name, %error, "a file cannot be read to its end");
+                    let shown = path.display();
+                    // What came of an archive before its damage counts.
+                    let read = if self.file.is_packed() {
+                        tracing::warn!(path = %shown, %error, "a file cannot be read to its end");
+                        let read = self.file.place().map(|place| place.proof).zip(self.file.len());
                         self.file.finish(&path, into);
+                        read
                     } else {
-                        tracing::warn!(path = %name, %error, "a file cannot be read: left out");
+                        tracing::warn!(path = %shown, %error, "a file cannot be read: left out");
                         self.file.leave();
-                    }
+                        None
+                    };
                     into.count_unread_file();
-                    self.next();
+                    self.pending.pop_front();
+                    self.picks.done(number, read);
                 }
             }
         }
@@ -235,53 +326,53 @@ impl Receiver for Directory {
     }
 
     fn tick(&mut self, time: Time) -> io::Result<bool> {
-        match self.list() {
-            Ok(files) => {
-                self.note(None);
-                self.picks.check_max(files.len())?;
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                self.pending.extend(self.picks.pick(time, now, files)?);
-            }
+        let looked = self.pick(time);
+        self.is_there = looked.is_ok();
+        match looked {
+            Ok(()) => self.note(None),
+            // More files than the maximum.
+            Err(error) if error.kind() == io::ErrorKind::Other => return Err(error),
             Err(error) => self.note(Some(error)),
         }
-        Ok(!self.pending.is_empty())
+        Ok(self.unread > 0 || (self.is_there && !self.pending.is_empty()))
     }
 
-    /// The files that were picked, those of them that are to be read, and how far the first of
-    /// those is.
+    /// The files that were picked, and those of them that are to be read, with how far they are.
     fn position(&self) -> Option<Vec<u8>> {
         let mut position = Vec::new();
         self.picks.save(&mut position);
         push_varint(self.pending.len() as u64, &mut position);
-        for name in &self.pending {
+        for (index, file) in self.pending.iter().enumerate() {
+            let name = self.picks.name(file.number).unwrap_or_default();
             push_bytes(name.as_encoded_bytes(), &mut position);
-        }
-        if let Some(place) = self.file.place().or(self.place) {
-            place.save(&mut position);
+            let open = if index == 0 { self.file.place() } else { None };
+            let place = open.or(file.place);
+            position.push(u8::from(place.is_some()));
+            if let Some(place) = place {
+                place.save(&mut position);
+            }
         }
         Some(position)
     }
 
     /// Whether the file that was being read still is what it was shows when it is opened: another
-    /// one is left out as one that cannot be read.
+    /// one is left out as one that cannot be read. Nothing is read before the next look.
     fn resume(&mut self, mut position: &[u8]) -> io::Result<()> {
         let position = &mut position;
         self.picks.load(position).map_err(io::Error::other)?;
         for _ in 0..take_varint(position).map_err(io::Error::other)? {
             let name = take_bytes(position).map_err(io::Error::other)?;
-            self.pending.push_back(name_of(name));
+            let number = self.picks.number_of(name).ok_or_else(|| io::Error::other(torn()))?;
+            let has_place = take_byte(position).map_err(io::Error::other)? != 0;
+            let place = has_place.then(|| Place::load(position)).transpose();
+            let place = place.map_err(io::Error::other)?;
+            self.pending.push_back(Pending { number, place, is_missing: false });
         }
-        if !position.is_empty() {
-            self.place = Some(Place::load(position).map_err(io::Error::other)?);
-        }
+        self.is_there = false;
         Ok(())
     }
 
     fn name(&self) -> String {
         format!("directory {}", self.path.display())
     }
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }

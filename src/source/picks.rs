@@ -3,14 +3,22 @@
 //! Invariant: what a listing could pick again is remembered. Below the floor nothing is picked, and
 //! the floor never goes down, so what is forgotten below it never comes twice.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use hashbrown::HashMap;
+
+use super::carry::Standing;
+use super::identity::{FileId, Proof, Verdict};
+use super::listing::{Hint, Listing, nanos};
+use super::open_file::{OpenFile, Place};
 use crate::config::DIRECTORY_FILES_MAX;
 use crate::error::Result;
-use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
+use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
 use crate::time::Time;
 
 /// Spark's `spark.streaming.fileStream.minRememberDuration`.
@@ -20,44 +28,106 @@ const REMEMBER: Duration = Duration::from_secs(60);
 /// directory may be away for a moment, and each of its files with it.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
+/// Batches that a file waits for its time; one whose time is still ahead then is read.
+const WAITING_BATCHES_MAX: u32 = 2;
+
 pub(super) struct Picks {
     // Fixed.
+    pub(super) root: PathBuf,
     pub(super) new_files_only: bool,
     pub(super) remember: Duration,
     pub(super) files_max: usize,
     interval: Duration,
+    own_output: Vec<FileId>,
     // Changing.
     /// Files that were last modified then or before are not picked any more, if there are any such.
     floor: Option<Duration>,
     /// When the directory was listed last, or the stream was made.
     listed: Time,
-    picked: BTreeMap<OsString, Picked>,
+    /// The directory in which files were found last. What its name leads to now may be another one:
+    /// the place where a volume is mounted.
+    home: Option<FileId>,
+    /// In the order in which they were picked, so that what is saved of them grows at its end.
+    picked: BTreeMap<u64, Picked>,
+    numbers: HashMap<OsString, u64>,
+    next: u64,
+    /// Those that are gone from the directory, and the last listing that had them.
+    gone: BTreeMap<u64, Time>,
+    /// Its name leads to another one, in which none of them is.
+    is_away: bool,
+    /// What has been listed was compared with what is remembered.
+    is_compared: bool,
+    /// Files whose times are ahead.
+    waiting: BTreeMap<OsString, Waiting>,
+    has_said_ahead: bool,
+    /// What is saved of the files, unless they have changed since.
+    saved: RefCell<Vec<u8>>,
+}
+
+/// A file that waits for its time, since it was seen so for the first time.
+#[derive(Copy, Clone)]
+struct Waiting {
+    hint: Hint,
+    batches: u32,
+    since: Instant,
 }
 
 struct Picked {
-    /// Since the epoch, as of the last listing that had it.
-    modified: Duration,
-    /// The time of that listing.
-    seen: Time,
-    /// It still has to be read, at least in part.
-    is_pending: bool,
+    name: OsString,
+    hint: Hint,
+    state: State,
 }
 
-impl Default for Picks {
-    fn default() -> Picks {
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum State {
+    /// It still has to be read, at least in part.
+    Pending,
+    /// It could not be read.
+    Unread,
+    /// It is what this process, or one before it, has written.
+    Output,
+    /// What was read of it.
+    Read(Proof),
+}
+
+/// A file that is to be read, by its number, and from where on.
+pub(super) struct Fresh {
+    pub(super) number: u64,
+    pub(super) place: Option<Place>,
+}
+
+/// What is to be done with a file that was seen.
+enum Choice {
+    /// It waits for its time.
+    Wait,
+    Leave,
+    Read(Option<Place>),
+}
+
+impl Picks {
+    pub(super) fn new(root: PathBuf, own_output: Vec<FileId>) -> Picks {
         Picks {
+            root,
             new_files_only: true,
             remember: REMEMBER,
             files_max: DIRECTORY_FILES_MAX,
             interval: Duration::ZERO,
+            own_output,
             floor: None,
             listed: Time::from_millis(0),
+            home: None,
             picked: BTreeMap::new(),
+            numbers: HashMap::new(),
+            next: 0,
+            gone: BTreeMap::new(),
+            is_away: false,
+            is_compared: false,
+            waiting: BTreeMap::new(),
+            has_said_ahead: false,
+            saved: RefCell::default(),
         }
     }
-}
 
-impl Picks {
     /// The stream is made now; what it remembers is whole intervals.
     pub(super) fn begin(&mut self, now: Time, interval: Duration) {
         let intervals = self.remember.as_nanos().div_ceil(interval.as_nanos());
@@ -67,39 +137,274 @@ impl Picks {
         self.floor = self.new_files_only.then(|| since_epoch(now));
     }
 
-    /// Of the files that the directory has, with the times at which they were modified, those that
-    /// belong to the batch of `time`, the oldest first. `now` is what the clock shows that files
-    /// have their times from.
+    pub(super) fn name(&self, number: u64) -> Option<&OsStr> {
+        self.picked.get(&number).map(|picked| picked.name.as_os_str())
+    }
+
+    /// The files that wait for their times.
+    pub(super) fn waiting(&self) -> Vec<OsString> {
+        self.waiting.keys().cloned().collect()
+    }
+
+    /// Of the files that came or were changed, those that belong to the batch of `time`, the oldest
+    /// first. `now` is what the clock shows that files have their times from, `begun` the file that
+    /// is being read.
     pub(super) fn pick(
         &mut self,
         time: Time,
         now: Duration,
-        files: Vec<(OsString, Duration)>,
-    ) -> io::Result<Vec<OsString>> {
+        changed: Vec<(OsString, Hint)>,
+        has_gone: bool,
+        listing: &Listing,
+        begun: Option<(u64, Place)>,
+    ) -> io::Result<Vec<Fresh>> {
         self.raise_floor(time, now);
-        let mut fresh = Vec::new();
-        for (name, modified) in files {
-            if let Some(picked) = self.picked.get_mut(&name) {
-                (picked.modified, picked.seen) = (modified, time);
-            } else if self.floor < Some(modified) && modified <= since_epoch(time) {
-                fresh.push((modified, name));
+        self.note_gone(has_gone, listing);
+        let gone = self.gone_by_look();
+        let (mut fresh, mut moved) = (Vec::new(), 0);
+        let mut waiting = BTreeMap::new();
+        for (name, hint) in changed {
+            let known = self.numbers.get(&name).copied();
+            if known.is_none() && self.find_moved(&name, hint, &gone, begun) {
+                moved += 1;
+                continue;
+            }
+            let choice = match known {
+                Some(number) => self.choose_known(number, hint, time),
+                None => self.choose_new(&name, hint, time),
+            };
+            match choice {
+                Choice::Wait => {
+                    let new = Waiting { hint, batches: 0, since: Instant::now() };
+                    let before = self.waiting.get(&name).filter(|before| before.hint == hint);
+                    let before = *before.unwrap_or(&new);
+                    // Where missed batches are made up for, many come at once.
+                    let has_waited = before.batches >= WAITING_BATCHES_MAX
+                        && before.since.elapsed() >= self.interval * 3 / 2;
+                    if has_waited {
+                        self.say_ahead(&name);
+                        fresh.push((hint, name, None));
+                    } else {
+                        waiting.insert(name, Waiting { batches: before.batches + 1, ..before });
+                    }
+                }
+                Choice::Leave => {}
+                Choice::Read(place) => fresh.push((hint, name, place)),
             }
         }
+        self.waiting = waiting;
+        if moved > 0 {
+            let (path, files) = (self.root.display(), moved);
+            tracing::warn!(%path, files, "files are known by what they hold, under other names");
+        }
         self.listed = time;
-        let floor = self.floor;
-        self.picked.retain(|_, picked| {
-            let may_come_again =
-                floor < Some(picked.modified) && picked.seen + FORGOTTEN_AFTER > time;
-            picked.is_pending || may_come_again
-        });
+        self.forget(time);
         self.check_max(self.picked.len() + fresh.len())?;
-        fresh.sort();
-        let names = fresh.into_iter().map(|(modified, name)| {
-            let picked = Picked { modified, seen: time, is_pending: true };
-            self.picked.insert(name.clone(), picked);
-            name
+        fresh.sort_by(|(one, name, _), (other, other_name, _)| {
+            (one.modified, name).cmp(&(other.modified, other_name))
         });
-        Ok(names.collect())
+        let picked = fresh.into_iter().map(|(hint, name, place)| {
+            let number = self.insert(Picked { name, hint, state: State::Pending });
+            Fresh { number, place }
+        });
+        Ok(picked.collect())
+    }
+
+    /// A file that was seen under a name that nobody has read.
+    fn choose_new(&mut self, name: &OsStr, hint: Hint, time: Time) -> Choice {
+        if self.own_output.contains(&hint.id) {
+            let path = self.root.join(name);
+            let path = path.display();
+            tracing::warn!(%path, "what this process writes is in a followed directory: not read");
+            self.insert(Picked { name: name.to_owned(), hint, state: State::Output });
+            return Choice::Leave;
+        }
+        self.choose(hint, time, None)
+    }
+
+    /// A file under a name that was read.
+    fn choose_known(&mut self, number: u64, hint: Hint, time: Time) -> Choice {
+        let Some(picked) = self.picked.get_mut(&number) else { return Choice::Leave };
+        let before = picked.hint;
+        if before == hint {
+            return Choice::Leave;
+        }
+        let path = self.root.join(&picked.name);
+        let is_same_file = before.id == hint.id;
+        let (proof, verdict) = match picked.state {
+            State::Pending => (None, Some(Verdict::Same)),
+            State::Output if is_same_file => (None, Some(Verdict::Same)),
+            State::Output | State::Unread => (None, Some(Verdict::Rewritten)),
+            State::Read(proof) => {
+                let checked = OpenFile::open(&path).and_then(|mut file| file.check(&proof));
+                (Some(proof), checked.ok())
+            }
+        };
+        let path = path.display();
+        match verdict {
+            // It is compared when it changes again, as one that can be opened does.
+            None => Choice::Leave,
+            Some(Verdict::Same) if proof.is_none() || hint.len <= before.len => {
+                (picked.hint, self.saved) = (hint, RefCell::default());
+                Choice::Leave
+            }
+            Some(Verdict::Same) if is_same_file => {
+                (picked.hint, self.saved) = (hint, RefCell::default());
+                tracing::warn!(%path, "a file that was read has grown: what is new is not read");
+                Choice::Leave
+            }
+            Some(Verdict::Same) => {
+                let standing =
+                    Standing { offset: proof.map_or(0, |proof| proof.offset), is_skipping: false };
+                let place = proof.map(|proof| Place { id: hint.id, proof, standing });
+                let choice = self.choose(hint, time, place);
+                if let Choice::Read(_) = choice {
+                    tracing::warn!(%path, "a file came again with more in it: the rest is read");
+                }
+                choice
+            }
+            Some(Verdict::Shorter | Verdict::Rewritten) => {
+                let is_read = proof.is_some();
+                let choice = self.choose(hint, time, None);
+                if let Choice::Read(_) = choice
+                    && is_read
+                {
+                    tracing::warn!(%path, "another file under a name that was read: it is read");
+                }
+                choice
+            }
+        }
+    }
+
+    /// Spark's rules, but that a file without a byte is none yet.
+    fn choose(&self, hint: Hint, time: Time, place: Option<Place>) -> Choice {
+        let is_in_window = self.floor < Some(hint.modified);
+        if hint.len == 0 || !is_in_window {
+            Choice::Leave
+        } else if hint.modified <= since_epoch(time) {
+            Choice::Read(place)
+        } else {
+            Choice::Wait
+        }
+    }
+
+    fn say_ahead(&mut self, name: &OsStr) {
+        if !self.has_said_ahead {
+            let path = self.root.join(name);
+            let path = path.display();
+            tracing::warn!(%path, "a file's time is ahead of the batches': read all the same");
+            self.has_said_ahead = true;
+        }
+    }
+
+    /// Finds out which of the files are gone. Where the name of the directory leads to another one
+    /// by now, and none of them is in that, they are only away.
+    fn note_gone(&mut self, has_gone: bool, listing: &Listing) {
+        let root = listing.root_id();
+        if self.is_compared && !has_gone && self.home == root {
+            return;
+        }
+        self.is_away = self.home.is_some()
+            && self.home != root
+            && !self.picked.is_empty()
+            && !self.picked.values().any(|picked| listing.contains(&picked.name));
+        if !self.is_away {
+            self.home = root;
+        }
+        for (number, picked) in &self.picked {
+            if listing.contains(&picked.name) {
+                self.gone.remove(number);
+            } else {
+                // Those that are away are looked for under other names, too.
+                self.gone.entry(*number).or_insert(self.listed);
+            }
+        }
+        self.is_compared = true;
+    }
+
+    /// The files that are gone, by what stays as it is when they are renamed.
+    fn gone_by_look(&self) -> HashMap<(u64, Duration), Vec<u64>> {
+        let mut gone = HashMap::<_, Vec<u64>>::new();
+        for number in self.gone.keys() {
+            if let Some(Picked { hint, .. }) = self.picked.get(number) {
+                gone.entry((hint.len, hint.modified)).or_default().push(*number);
+            }
+        }
+        gone
+    }
+
+    /// Whether a file with a new name is one that was picked under another one, which is gone.
+    fn find_moved(
+        &mut self,
+        name: &OsStr,
+        hint: Hint,
+        gone: &HashMap<(u64, Duration), Vec<u64>>,
+        begun: Option<(u64, Place)>,
+    ) -> bool {
+        let Some(candidates) = gone.get(&(hint.len, hint.modified)) else { return false };
+        let path = self.root.join(name);
+        let holds = |proof: &Proof| {
+            let checked = OpenFile::open(&path).and_then(|mut file| file.check(proof));
+            checked.is_ok_and(|verdict| verdict == Verdict::Same)
+        };
+        let is_it = |number: &&u64| {
+            self.gone.contains_key(*number)
+                && self.picked.get(*number).is_some_and(|picked| match (&picked.state, begun) {
+                    (State::Read(proof), _) => holds(proof),
+                    (State::Pending, Some((begun, place)))
+                        if begun == **number && place.proof.offset > 0 =>
+                    {
+                        holds(&place.proof)
+                    }
+                    _ => picked.hint.id == hint.id,
+                })
+        };
+        let Some(&number) = candidates.iter().find(is_it) else { return false };
+        self.gone.remove(&number);
+        if let Some(picked) = self.picked.get_mut(&number) {
+            self.numbers.remove(&picked.name);
+            self.numbers.insert(name.to_owned(), number);
+            (picked.name, picked.hint) = (name.to_owned(), hint);
+            self.saved = RefCell::default();
+        }
+        true
+    }
+
+    fn insert(&mut self, picked: Picked) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        if let Some(before) = self.numbers.insert(picked.name.clone(), number) {
+            self.picked.remove(&before);
+            self.gone.remove(&before);
+        }
+        self.picked.insert(number, picked);
+        self.saved = RefCell::default();
+        number
+    }
+
+    fn forget(&mut self, time: Time) {
+        if self.floor.is_none() && self.gone.is_empty() {
+            return;
+        }
+        let (floor, gone, is_away) = (self.floor, &self.gone, self.is_away);
+        let forgotten: Vec<u64> = self
+            .picked
+            .iter()
+            .filter(|(number, picked)| {
+                let is_gone = !is_away
+                    && gone.get(number).is_some_and(|&seen| seen + FORGOTTEN_AFTER <= time);
+                let may_come_again = floor < Some(picked.hint.modified) && !is_gone;
+                picked.state != State::Pending && !may_come_again
+            })
+            .map(|(&number, _)| number)
+            .collect();
+        for number in forgotten {
+            if let Some(picked) = self.picked.remove(&number) {
+                self.numbers.remove(&picked.name);
+            }
+            self.gone.remove(&number);
+            self.saved = RefCell::default();
+        }
     }
 
     /// The window that is looked back over begins before `time`; earlier after times at which
@@ -121,43 +426,88 @@ impl Picks {
         Err(io::Error::other(message))
     }
 
-    /// A file that was picked was read, or cannot be.
-    pub(super) fn done(&mut self, name: &OsStr) {
-        if let Some(picked) = self.picked.get_mut(name) {
-            picked.is_pending = false;
+    /// A file that was picked was read to its end, with the proof of that and its length, or cannot
+    /// be read.
+    pub(super) fn done(&mut self, number: u64, read: Option<(Proof, u64)>) {
+        if let Some(picked) = self.picked.get_mut(&number) {
+            let proof = read.map(|(proof, len)| {
+                // It may have grown since it was picked.
+                picked.hint.len = len;
+                proof
+            });
+            // Of one that was empty by then anything may come.
+            let proof = proof.filter(|proof| proof.offset > 0);
+            picked.state = proof.map_or(State::Unread, State::Read);
+            self.saved = RefCell::default();
         }
     }
 
+    /// What only grows comes first, and what is another at each listing last.
     pub(super) fn save(&self, out: &mut Vec<u8>) {
-        push_varint(self.floor.map_or(0, |floor| nanos(floor) + 1), out);
+        let saved = &mut *self.saved.borrow_mut();
+        if saved.is_empty() {
+            self.picked.values().for_each(|picked| picked.save(saved));
+            push_bytes(&[], saved);
+        }
+        out.extend_from_slice(saved);
+        push_varint(self.floor.map_or(0, |floor| nanos(floor).saturating_add(1)), out);
         push_varint(self.listed.millis(), out);
-        push_varint(self.picked.len() as u64, out);
-        for (name, picked) in &self.picked {
-            push_bytes(name.as_encoded_bytes(), out);
-            push_varint(nanos(picked.modified) << 1 | u64::from(picked.is_pending), out);
+        out.push(u8::from(self.home.is_some()));
+        if let Some(home) = self.home {
+            home.save(out);
         }
     }
 
     pub(super) fn load(&mut self, from: &mut &[u8]) -> Result<()> {
+        loop {
+            let name = take_bytes(from)?;
+            if name.is_empty() {
+                break;
+            }
+            let picked = Picked::load(name_of(name), from)?;
+            self.insert(picked);
+        }
         self.floor = take_varint(from)?.checked_sub(1).map(Duration::from_nanos);
         self.listed = Time::from_millis(take_varint(from)?);
-        for _ in 0..take_varint(from)? {
-            let (name, number) = (name_of(take_bytes(from)?), take_varint(from)?);
-            let (modified, is_pending) = (Duration::from_nanos(number >> 1), number & 1 == 1);
-            let picked = Picked { modified, seen: self.listed, is_pending };
-            self.picked.insert(name, picked);
-        }
+        self.home = (take_byte(from)? != 0).then(|| FileId::load(from)).transpose()?;
         Ok(())
+    }
+
+    /// The number of the file that was picked under this name.
+    pub(super) fn number_of(&self, name: &[u8]) -> Option<u64> {
+        self.numbers.get(&name_of(name)).copied()
+    }
+}
+
+impl Picked {
+    fn save(&self, out: &mut Vec<u8>) {
+        push_bytes(self.name.as_encoded_bytes(), out);
+        self.hint.save(out);
+        match &self.state {
+            State::Pending => out.push(0),
+            State::Unread => out.push(1),
+            State::Output => out.push(2),
+            State::Read(proof) => {
+                out.push(3);
+                proof.save(out);
+            }
+        }
+    }
+
+    fn load(name: OsString, from: &mut &[u8]) -> Result<Picked> {
+        let hint = Hint::load(from)?;
+        let state = match take_byte(from)? {
+            0 => State::Pending,
+            1 => State::Unread,
+            2 => State::Output,
+            _ => State::Read(Proof::load(from)?),
+        };
+        Ok(Picked { name, hint, state })
     }
 }
 
 fn since_epoch(time: Time) -> Duration {
     Duration::from_millis(time.millis())
-}
-
-/// 63 bits last until 2262; what claims to be later is as good as that.
-fn nanos(since_epoch: Duration) -> u64 {
-    u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX >> 1)
 }
 
 /// The name that has these bytes.

@@ -50,6 +50,11 @@ impl WholeFile {
         self.file.as_ref().map_or(0, OpenFile::consumed)
     }
 
+    /// The length of the file itself, once it is open.
+    pub(super) fn len(&self) -> Option<u64> {
+        self.file.as_ref()?.metadata().ok().map(|metadata| metadata.len())
+    }
+
     /// Where the reading stands, once the file is open.
     pub(super) fn place(&self) -> Option<Place> {
         self.file.as_ref().map(OpenFile::place)

@@ -35,6 +35,7 @@ mod derive;
 mod directories;
 #[cfg(feature = "cli")]
 mod directory_command;
+mod directory_identity;
 mod faults;
 mod feed;
 #[cfg(all(unix, feature = "cli"))]

@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Directory, Files, FirstLine, Follow, Limits, LineOptions, Listen, Socket, Stdin,
-    StreamingContext,
+    DStream, Files, FirstLine, Limits, LineOptions, Listen, Socket, Stdin, StreamingContext,
 };
 
 use crate::failure::Failure;
+use crate::followed::{check_output, follow};
 use crate::{parse, stdio, terminal};
 
 /// The batch interval of input that is not cut by time; what ends by itself ends its batch, too.
@@ -46,6 +46,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
     #[arg(requires = "follow")]
     rotated_quiet: Option<Duration>,
+
+    /// Of a directory that is followed read the files in the directories below, too, but for hidden
+    /// ones
+    #[arg(long, requires = "follow")]
+    recursive: bool,
 
     /// The longest line, or for wordcount the longest word, from 1 to 64M; what is longer is cut
     /// there, and the exit code says so [default: 256k]
@@ -97,7 +102,9 @@ pub(crate) struct Extent {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Following {
     /// How long a rotated file has to be quiet, unless it is the usual time.
-    rotated_quiet: Option<Duration>,
+    pub(crate) rotated_quiet: Option<Duration>,
+    /// Whether directories are read with those below.
+    pub(crate) is_recursive: bool,
 }
 
 /// Who decides about the first line of each file.
@@ -146,6 +153,9 @@ impl Args {
             Some(window) => window.slide,
             None => self.interval.unwrap_or(Duration::from_secs(1)),
         };
+        if matches!(source, Source::Follow(..) | Source::Files(_) | Source::Stdin) {
+            check_output(&self.files, is_stream)?;
+        }
         let max_line = self.max_line.unwrap_or(Limits::default().line_bytes);
         Ok(Input { source, is_stream, interval, window, max_line })
     }
@@ -156,8 +166,9 @@ impl Args {
             Args { listen: Some(address), acknowledge, .. } => {
                 Source::Listen { address, acknowledges: *acknowledge }
             }
-            Args { follow: true, files, rotated_quiet, .. } => {
-                Source::Follow(files, Following { rotated_quiet: *rotated_quiet })
+            Args { follow: true, files, rotated_quiet, recursive, .. } => {
+                let (rotated_quiet, is_recursive) = (*rotated_quiet, *recursive);
+                Source::Follow(files, Following { rotated_quiet, is_recursive })
             }
             Args { files, .. } if files.is_empty() => Source::Stdin,
             Args { files, .. } if files.len() == 1 && files[0].as_os_str() == "-" => Source::Stdin,
@@ -188,6 +199,7 @@ impl Source<'_> {
         self,
         ssc: &StreamingContext,
         lines: Lines,
+        checkpoint: Option<&Path>,
     ) -> Result<(DStream<String>, Option<Extent>), Failure> {
         let Lines { options, first_line } = lines.clone();
         let mut extent = None;
@@ -200,7 +212,7 @@ impl Source<'_> {
                 ssc.text_stream(listen, options)
             }
             Source::Follow(paths, following) => {
-                return Ok((follow(ssc, paths, following, lines)?, None));
+                return Ok((follow(ssc, paths, following, checkpoint, lines)?, None));
             }
             Source::Files(files) => {
                 let files = Files::open(files)?;
@@ -238,46 +250,4 @@ impl Source<'_> {
 pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
     let [one, other] = [one, other].map(|path| path.canonicalize());
     matches!((one, other), (Ok(one), Ok(other)) if one == other)
-}
-
-/// The lines of files that are appended to, and of all files that are in directories or come there.
-fn follow(
-    ssc: &StreamingContext,
-    paths: &[PathBuf],
-    following: Following,
-    lines: Lines,
-) -> Result<DStream<String>, Failure> {
-    let Lines { options, first_line } = lines;
-    // What ends in a slash is not a file that will come.
-    let is_directory =
-        |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
-    let (directories, files): (Vec<PathBuf>, Vec<PathBuf>) =
-        paths.iter().cloned().partition(is_directory);
-    let mut streams = Vec::new();
-    if !files.is_empty() {
-        let mut files = Follow::new(files)?;
-        if let Some(quiet) = following.rotated_quiet {
-            files = files.rotated_quiet(quiet);
-        }
-        if let Some(ask) = first_line.clone() {
-            files = files.first_line(move |path, line| ask(path, line));
-        }
-        streams.push(ssc.text_stream(files, options)?);
-    }
-    for (number, directory) in directories.iter().enumerate() {
-        // One that is named twice is read once, as files are.
-        if directories[..number].iter().any(|other| is_same(other, directory)) {
-            continue;
-        }
-        // Files count whatever their time, as they do where they are named one by one.
-        let mut all = Directory::new(directory)?.new_files_only(false).remember(Duration::MAX);
-        if let Some(ask) = first_line.clone() {
-            all = all.first_line(move |path, line| ask(path, line));
-        }
-        streams.push(ssc.text_stream(all, options)?);
-    }
-    Ok(match streams.as_slice() {
-        [lines] => lines.clone(),
-        several => ssc.union(several),
-    })
 }

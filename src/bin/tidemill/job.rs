@@ -165,7 +165,7 @@ pub(crate) fn run<J: Job>(
         .map_err(Failure::of_checkpoints)?,
         None => builder.build()?,
     };
-    let (lines, extent) = input.source.open(&ssc, job.lines())?;
+    let (lines, extent) = input.source.open(&ssc, job.lines(), args.checkpoint.as_deref())?;
     let mut values = job.values(&lines, input.window);
     let has_changed = Arc::new(AtomicBool::new(false));
     if let Some(directory) = &args.checkpoint {

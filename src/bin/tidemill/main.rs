@@ -11,6 +11,7 @@ mod checkpoint;
 mod corpus;
 mod demo;
 mod failure;
+mod followed;
 mod generate;
 mod guess;
 mod header;
