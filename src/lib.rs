@@ -61,9 +61,9 @@ pub use decode::{
 pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState};
 pub use engine::{
     BackPressure, BatchInfo, CheckpointMetrics, ContextBuilder, ContextState, Delays,
-    IntakeLogMetrics, ListenerId, Metrics, OutputOperationInfo, PidRateEstimator, ReceiverInfo,
-    SourceMetrics, StateMetrics, StatsReport, StreamingContext, StreamingListener, TestClock,
-    TestContext, TestInput, TestOutput,
+    IntakeLogMetrics, ListenerId, Metrics, MissedBatches, OutputOperationInfo, PidRateEstimator,
+    ReceiverInfo, SourceMetrics, StateMetrics, StatsReport, StreamingContext, StreamingListener,
+    TestClock, TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
 pub use ops::{

@@ -70,15 +70,12 @@ impl Clock {
     pub(crate) fn not_before(&self, time: Time, interval: Duration) {
         let now = self.now();
         match self {
-            Clock::System { ahead, .. } if now + interval < time => {
+            _ if now + interval >= time => {}
+            Clock::System { ahead, .. } => {
                 tracing::warn!(%now, last = %time, "the clock is behind the last batch: set on");
                 ahead.fetch_add((time - now).as_millis() as u64, Ordering::Relaxed);
             }
-            Clock::System { .. } => {}
-            Clock::Manual(now) => {
-                let mut now = lock(now);
-                *now = time.max(*now);
-            }
+            Clock::Manual(now) => *lock(now) = time,
         }
     }
 

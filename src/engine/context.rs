@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::MissedBatches;
 use super::bus::Bus;
 use super::checkpointer::{CheckpointPlan, Checkpointer};
 use super::clock::Clock;
@@ -52,6 +53,7 @@ struct Shared {
     control: Arc<Control>,
     rates: RateSettings,
     counts_rows: bool,
+    missed: MissedBatches,
     bus: Arc<Bus>,
     meter: Arc<Meter>,
     building: Mutex<Building>,
@@ -67,6 +69,8 @@ struct Building {
     /// What each stream remembers, and the time before the first batch: once it has started.
     histories: Vec<Option<Arc<History>>>,
     zero: Option<Time>,
+    /// The time of the first batch: once it has started.
+    first: Option<Time>,
     checkpoints: Option<Checkpoints>,
     /// How what is received is logged, if it is.
     intake_log: Option<IntakeLog>,
@@ -87,6 +91,7 @@ impl Building {
             explanation: None,
             histories: Vec::new(),
             zero: None,
+            first: None,
             checkpoints: None,
             intake_log: None,
             storage: Arc::new(Disk),
@@ -116,6 +121,7 @@ pub struct ContextBuilder {
     limits: Limits,
     rates: RateSettings,
     counts_rows: bool,
+    missed: MissedBatches,
     is_manual: bool,
 }
 
@@ -169,6 +175,21 @@ impl ContextBuilder {
         self
     }
 
+    /// What becomes of batch times that pass while no batch can be cut (default
+    /// [`MissedBatches::Each`]).
+    ///
+    /// ```
+    /// use tidemill::MissedBatches;
+    /// use tidemill::prelude::*;
+    ///
+    /// let ssc = StreamingContext::builder("totals").missed_batches(MissedBatches::One).build()?;
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn missed_batches(mut self, missed: MissedBatches) -> ContextBuilder {
+        self.missed = missed;
+        self
+    }
+
     pub(super) fn manual_clock(mut self) -> ContextBuilder {
         self.is_manual = true;
         self
@@ -205,6 +226,7 @@ impl ContextBuilder {
             control: Arc::new(Control::new(self.limits.queued_batches)),
             rates: self.rates,
             counts_rows: self.counts_rows,
+            missed: self.missed,
             bus: Arc::default(),
             meter: Arc::default(),
             building: Mutex::new(Building::new()),
@@ -227,6 +249,7 @@ impl StreamingContext {
             limits,
             rates: RateSettings::default(),
             counts_rows: false,
+            missed: MissedBatches::default(),
             is_manual: false,
         }
     }
@@ -391,7 +414,11 @@ impl StreamingContext {
         check_names(&physical.nodes, &outputs)?;
         let parts = checkpoints.is_some().then(|| SavedParts::of(&physical.nodes, &outputs));
         let parts = parts.transpose()?;
-        let Shared { clock, interval, threads, limits, control, .. } = &*self.shared;
+        let Shared { clock, interval, threads, limits, control, missed, .. } = &*self.shared;
+        let missed_max = match missed {
+            MissedBatches::Each => limits.missed_batches,
+            MissedBatches::One => 0,
+        };
         let mut executor = Executor::new(physical, *threads, limits.retained_bytes);
         let (mut beginning, mut checkpointer) = (None, None);
         if let (Some(checkpoints), Some(parts)) = (checkpoints, parts) {
@@ -401,7 +428,7 @@ impl StreamingContext {
                 None => open(storage.clone(), &directory)?,
             };
             let checkpoint = checkpoint.as_ref();
-            let began = Beginning::of(checkpoint, clock, *interval, limits.missed_batches)?;
+            let began = Beginning::of(checkpoint, clock, *interval, missed_max)?;
             parts.open_logs(checkpoint, &storage, &directory, intake_log, limits)?;
             parts.restore(checkpoint, &forgotten, &mut executor)?;
             let last = began.number_before(*interval);
@@ -432,12 +459,15 @@ impl StreamingContext {
             control: control.clone(),
             clock: clock.clone(),
             interval: *interval,
-            first: beginning.first,
+            beginning,
+            missed: *missed,
             threads: *threads,
             limits: *limits,
         };
         // Before anything runs: a test's clock may move as soon as this returns.
-        self.building().zero = Some(beginning.zero);
+        let mut building = self.building();
+        (building.zero, building.first) = (Some(beginning.zero), Some(beginning.first));
+        drop(building);
         let intakes = self.building().intakes.clone();
         let Shared { bus, meter, rates, .. } = &*self.shared;
         let rates = Rates::start(*rates, &intakes, clock, *interval)?;
@@ -462,6 +492,14 @@ impl StreamingContext {
     /// Stops the receivers, and then, when what they have received is processed, the rest. Returns
     /// when all is over, except inside of a closure or receiver of the context itself, where it
     /// only says so.
+    ///
+    /// The last batch is cut early, under the time of the next tick. With checkpoints a later process
+    /// goes on after that time; if it is stopped before that has come, it cuts no batch ahead of the
+    /// clock: what its sources can give again (files, and sockets with an
+    /// [intake log](Self::intake_log)) is left to the next process, and comes in the batch of that
+    /// time. So batch times never run ahead by two intervals, however often a program is stopped.
+    /// Only what cannot be given again, and the end of input that ends by itself, has a batch in any
+    /// case.
     ///
     /// Where batches keep up that is within an interval and two seconds. Batches that wait for
     /// their turn are run, however long they take, and the last checkpoint is waited for up to 30
@@ -534,11 +572,19 @@ impl StreamingContext {
         &self.shared.control
     }
 
-    /// Moves a test's clock on by an interval, and says what it shows then.
+    /// Moves a test's clock on by an interval, or to the first batch if that comes later, and says
+    /// which batch time it shows then.
     pub(super) fn advance_clock(&self) -> Time {
-        self.shared.clock.advance(self.shared.interval);
-        self.shared.control.notify_all();
-        self.shared.clock.now().floor(self.shared.interval)
+        let building = self.building();
+        let (zero, first) = (building.zero, building.first);
+        drop(building);
+        let Shared { clock, control, interval, .. } = &*self.shared;
+        clock.advance(*interval);
+        if let Some(first) = first.filter(|&first| clock.now() < first) {
+            clock.advance(first - clock.now());
+        }
+        control.notify_all();
+        clock.now().floor_from(zero.unwrap_or(Time::from_millis(0)), *interval)
     }
 
     pub(super) fn clock(&self) -> (Clock, Arc<Control>) {

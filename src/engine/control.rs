@@ -38,6 +38,8 @@ struct State {
     has_cut_last: bool,
     /// A block was sealed since somebody looked.
     has_blocks: bool,
+    /// Batches of times that passed before the start are still to be cut: nothing is read yet.
+    is_catching_up: bool,
     /// A bounded source's blocks are all in use: cut what there is.
     wants_cut: bool,
     /// The time of the last batch that has run.
@@ -82,6 +84,7 @@ impl Control {
             stop: None,
             has_cut_last: false,
             has_blocks: false,
+            is_catching_up: false,
             wants_cut: false,
             completed: None,
             error: None,
@@ -248,6 +251,30 @@ impl Control {
         state.stop != Some(Stop::Now)
     }
 
+    /// Nothing is read before [`set_caught_up`](Self::set_caught_up).
+    pub(super) fn set_catching_up(&self) {
+        self.lock().is_catching_up = true;
+    }
+
+    /// The batches of all times that passed before the start were cut.
+    pub(super) fn set_caught_up(&self) {
+        self.lock().is_catching_up = false;
+        self.work.notify_all();
+        self.news.notify_all();
+    }
+
+    /// Waits until sources may be read; true at once in most cases, false when the context stops.
+    pub(super) fn wait_caught_up(&self) -> bool {
+        let is_waiting = |state: &mut State| state.is_catching_up && state.stop.is_none();
+        let waited = self.news.wait_while(self.lock(), is_waiting);
+        waited.unwrap_or_else(|poisoned| poisoned.into_inner()).stop.is_none()
+    }
+
+    /// Whether the context shall stop, in either way.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.lock().stop.is_some()
+    }
+
     /// The batch at `time` was cut.
     pub(super) fn push_due(&self, time: Time, now: Duration) {
         let mut state = self.lock();
@@ -277,7 +304,7 @@ impl Control {
                 return Next::Stop;
             }
             // Without blocks a busy source has to wait for the cut.
-            let is_busy = is_busy && !state.wants_cut;
+            let is_busy = is_busy && !state.wants_cut && !state.is_catching_up;
             if std::mem::take(&mut state.has_blocks) || (is_busy && pause.is_none()) {
                 return Next::Blocks;
             }

@@ -13,6 +13,7 @@ mod executor;
 mod fan_out;
 mod listener;
 mod metrics;
+mod missed;
 mod monitor;
 mod pid;
 mod rate;
@@ -33,6 +34,7 @@ pub use listener::{BatchInfo, ListenerId, OutputOperationInfo, ReceiverInfo, Str
 pub use metrics::{
     CheckpointMetrics, Delays, IntakeLogMetrics, Metrics, SourceMetrics, StateMetrics,
 };
+pub use missed::MissedBatches;
 pub use pid::PidRateEstimator;
 pub use rate::BackPressure;
 pub use stats_report::StatsReport;

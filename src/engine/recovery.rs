@@ -61,6 +61,9 @@ pub(super) struct Beginning {
     pub(super) zero: Time,
     /// The time of the first batch of this process.
     pub(super) first: Time,
+    /// The time of the first batch that has what this process reads. Those before it were missed,
+    /// and are run without rows.
+    pub(super) reads_from: Time,
 }
 
 /// Whether no two states or sinks have the same name.
@@ -290,8 +293,9 @@ impl SavedParts {
 }
 
 impl Beginning {
-    /// Where the batches begin, or go on from a checkpoint: with the batch after its own, since all
-    /// that came since belongs there, unless that would be more than `missed_max` batches ago.
+    /// Where the batches begin, or go on from a checkpoint. What is read now belongs to the time
+    /// that comes next, or to the one after the checkpoint's where a graceful stop was ahead of the
+    /// clock. Of the times that passed in between each has a batch, up to `missed_max`, or none.
     ///
     /// # Errors
     ///
@@ -305,7 +309,7 @@ impl Beginning {
     ) -> Result<Beginning> {
         let Some(checkpoint) = checkpoint else {
             let zero = clock.now().floor(interval);
-            return Ok(Beginning { zero, first: zero + interval });
+            return Ok(Beginning { zero, first: zero + interval, reads_from: zero + interval });
         };
         if checkpoint.interval != interval {
             let message = format!(
@@ -318,17 +322,22 @@ impl Beginning {
         let due = checkpoint.time.max(clock.now().floor_from(checkpoint.zero, interval));
         let missed = (due - checkpoint.time).as_millis() / interval.as_millis();
         let skipped = missed.saturating_sub(missed_max as u128) as u64;
-        if skipped > 0 {
+        if skipped > 0 && missed_max > 0 {
             tracing::warn!(missed, skipped, "more batches were missed than are run now");
         }
         let millis = interval.as_millis() as u64 * (skipped + 1);
         let first = checkpoint.time + Duration::from_millis(millis);
-        Ok(Beginning { zero: checkpoint.zero, first })
+        Ok(Beginning { zero: checkpoint.zero, first, reads_from: due + interval })
+    }
+
+    /// The number of the batch at this time, from 1.
+    pub(super) fn number_of(&self, time: Time, interval: Duration) -> u64 {
+        ((time - self.zero).as_millis() / interval.as_millis()) as u64
     }
 
     /// How many batches there were before.
     pub(super) fn number_before(&self, interval: Duration) -> u64 {
-        ((self.first - self.zero).as_millis() / interval.as_millis()) as u64 - 1
+        self.number_of(self.first, interval) - 1
     }
 }
 

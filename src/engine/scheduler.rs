@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::MissedBatches;
 use super::bus::{Bus, Event};
 use super::checkpointer::Checkpointer;
 use super::clock::{Clock, wake_this_thread_on_time};
@@ -15,6 +16,7 @@ use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
 use super::listener::BatchInfo;
 use super::monitor::{Monitor, receiver_failed};
+use super::recovery::Beginning;
 use crate::config::{CHECKPOINT_WAIT_MAX, Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Output};
@@ -26,8 +28,8 @@ pub(super) struct Schedule {
     pub(super) control: Arc<Control>,
     pub(super) clock: Clock,
     pub(super) interval: Duration,
-    /// The time of the first batch.
-    pub(super) first: Time,
+    pub(super) beginning: Beginning,
+    pub(super) missed: MissedBatches,
     pub(super) threads: usize,
     pub(super) limits: Limits,
 }
@@ -54,7 +56,10 @@ pub(super) fn start(schedule: Schedule, work: Work) -> Result<()> {
 
 fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> Result<()> {
     let inputs = std::mem::take(&mut work.inputs);
-    let Schedule { control, clock, interval, first, threads, limits } = schedule;
+    let Schedule { control, clock, interval, beginning, missed, threads, limits } = schedule;
+    if beginning.first < beginning.reads_from {
+        control.set_catching_up();
+    }
     for intake in &work.monitor.intakes {
         if let Some(log) = intake.log() {
             let (intake, control) = (intake.clone(), control.clone());
@@ -91,12 +96,15 @@ fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> 
         clock,
         bus,
         intakes,
-        first,
+        beginning,
         interval,
+        missed,
+        has_checkpoints: work.checkpointer.is_some(),
         queued_batches_max,
     };
     spawn("ticker", move || ticker.run(&inputs, receivers, &receiving))?;
-    spawn("batches", move || run_batches(&control, work, threads))?;
+    let numbers = move |time| beginning.number_of(time, interval);
+    spawn("batches", move || run_batches(&control, work, &numbers, threads))?;
     Ok(())
 }
 
@@ -116,6 +124,9 @@ fn receive(
     wake_this_thread_on_time();
     control.own_this_thread();
     let mut waiter = intake.waiter();
+    if !control.wait_caught_up() {
+        return;
+    }
     while receiving.load(Ordering::Relaxed) {
         let step = intake.step();
         if let Some(error) = intake.take_error() {
@@ -153,22 +164,29 @@ struct Ticker {
     clock: Clock,
     bus: Arc<Bus>,
     intakes: Vec<Arc<Intake>>,
-    first: Time,
+    beginning: Beginning,
     interval: Duration,
+    missed: MissedBatches,
+    has_checkpoints: bool,
     queued_batches_max: usize,
 }
 
 impl Ticker {
-    /// Cuts a batch at each multiple of the interval; those that come late are all cut, the first
-    /// with what was received and the others empty.
+    /// Cuts a batch at each multiple of the interval. Where some come late, each of them is cut, the
+    /// first with what was received and the others empty, or one for all of them.
     fn run(self, inputs: &[Input], receivers: Vec<JoinHandle<()>>, receiving: &AtomicBool) {
         wake_this_thread_on_time();
-        let mut time = self.first;
+        let mut time = self.catch_up(inputs);
         let have_ended = || !inputs.is_empty() && inputs.iter().all(Input::has_ended);
         let last = loop {
             match self.control.wait_for_cut(time, &self.clock, self.queued_batches_max, have_ended)
             {
-                Cut::Batch => self.cut(inputs, time),
+                Cut::Batch => {
+                    if self.missed == MissedBatches::One {
+                        time = time.max(self.due());
+                    }
+                    self.cut(inputs, time);
+                }
                 last => break last,
             }
             time = time + self.interval;
@@ -178,10 +196,50 @@ impl Ticker {
             // It ends within `WAIT_MAX`, or has panicked, which its intake has recorded.
             let _ = receiver.join();
         }
-        if last == Cut::Last {
+        if last == Cut::Last && !self.keeps_rest(inputs, time, have_ended()) {
+            let due = self.due();
+            if self.missed == MissedBatches::One && time <= due {
+                time = if due < self.clock.now() { due + self.interval } else { due };
+            }
             self.cut_rest(inputs, time);
         }
         self.control.set_cut_last();
+    }
+
+    /// The last batch time that has come.
+    fn due(&self) -> Time {
+        self.clock.now().floor_from(self.beginning.zero, self.interval)
+    }
+
+    /// Cuts the batches of times that passed before the start, before anything is read, and says
+    /// which time comes next.
+    fn catch_up(&self, inputs: &[Input]) -> Time {
+        let Beginning { first: mut time, reads_from, .. } = self.beginning;
+        while time < reads_from
+            && self.control.wait_for_room(self.queued_batches_max)
+            && !self.control.is_stopping()
+        {
+            inputs.iter().for_each(Input::cut_empty);
+            self.submit(time);
+            time = time + self.interval;
+        }
+        self.control.set_caught_up();
+        time
+    }
+
+    /// Whether a graceful stop leaves what was received since the last batch to the next process.
+    ///
+    /// A stop cuts its last batch early, under the time of the next tick. Where that was done
+    /// before in this interval, by an earlier process, one more batch would be ahead of the clock
+    /// by an interval, and by another one at each further stop. So there is none where all sources
+    /// give what came again. Input that has ended is no stop: whoever waits for it sees its end.
+    fn keeps_rest(&self, inputs: &[Input], time: Time, have_ended: bool) -> bool {
+        let is_ahead = time > self.due() + self.interval;
+        // Of all inputs, as each has something to do for it.
+        let is_kept = |inputs: &[Input]| {
+            inputs.iter().map(Input::keeps_rest).fold(true, |all, kept| all & kept)
+        };
+        self.has_checkpoints && is_ahead && !have_ended && is_kept(inputs)
     }
 
     /// The last batch, and as many more as it takes for what a queue stream still holds, and for
@@ -235,7 +293,12 @@ impl Ticker {
 }
 
 /// The batch loop's thread: a member of the pool that it enters for large work.
-fn run_batches(control: &Arc<Control>, mut work: Work, threads: usize) {
+fn run_batches(
+    control: &Arc<Control>,
+    mut work: Work,
+    numbers: &dyn Fn(Time) -> u64,
+    threads: usize,
+) {
     control.own_this_thread();
     let helped = control.clone();
     // The registration of this thread lasts as long as the thread.
@@ -254,7 +317,7 @@ fn run_batches(control: &Arc<Control>, mut work: Work, threads: usize) {
             return;
         }
     };
-    let ran = catch_unwind(AssertUnwindSafe(|| run_loop(control, &mut work)));
+    let ran = catch_unwind(AssertUnwindSafe(|| run_loop(control, &mut work, numbers)));
     if let Err(panic) = ran {
         // All that runs something of the user's is guarded, so this is ours: say it, and end.
         let message = format!("the batch loop panicked: {}", panic_text(&*panic));
@@ -277,8 +340,8 @@ fn run_batches(control: &Arc<Control>, mut work: Work, threads: usize) {
     drop(work.executor);
 }
 
-/// Runs what is due until nothing more will be.
-fn run_loop(control: &Arc<Control>, work: &mut Work) {
+/// Runs what is due until nothing more will be. `numbers` says which batch stands at a time.
+fn run_loop(control: &Arc<Control>, work: &mut Work, numbers: &dyn Fn(Time) -> u64) {
     let Work { executor, outputs, checkpointer, monitor, .. } = work;
     let mut last = None;
     loop {
@@ -287,6 +350,8 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 let span = monitor.batch_started(time, cut);
                 let entered = span.enter();
                 let mut has_failed = false;
+                // Times that were left out count, too: what left windows in them is gone.
+                executor.go_on_after(numbers(time) - 1);
                 executor.run_batch(time, outputs, monitor, &mut |error| {
                     tracing::error!(%error, "a batch has failed");
                     control.record_failed(error);
@@ -294,7 +359,9 @@ fn run_loop(control: &Arc<Control>, work: &mut Work) {
                 });
                 monitor.batch_ended(has_failed, |states| executor.measure_states(states));
                 drop(entered);
-                if checkpointer.is_some() && executor.has_lost_memory() {
+                if control.is_stopping_at_once() {
+                    // As by a crash: an output may have given up in the middle of the batch.
+                } else if checkpointer.is_some() && executor.has_lost_memory() {
                     // As by a crash: a restart has all of it, unless this is saved.
                     control.stop(Stop::Now);
                 } else if let Some(checkpointer) = checkpointer

@@ -191,6 +191,23 @@ impl Input {
         }
     }
 
+    /// Ends the batch of a time that passed before anything was read: it has no rows.
+    pub(crate) fn cut_empty(&self) {
+        match self {
+            Input::Lines(intake) => intake.cut_empty(),
+            Input::Queue(queue) => queue.cut_empty(),
+        }
+    }
+
+    /// Whether what came since the last cut, if anything did, is given again after a restart from
+    /// a checkpoint of the batch before that cut.
+    pub(crate) fn keeps_rest(&self) -> bool {
+        match self {
+            Input::Lines(intake) => intake.keeps_rest(),
+            Input::Queue(queue) => queue.is_empty(),
+        }
+    }
+
     /// Ends one batch more, with what [still waits](Self::has_rest) for one.
     pub(crate) fn cut_rest(&self, notify: &dyn Fn() -> bool) {
         match self {

@@ -2,12 +2,14 @@
 
 mod collect;
 mod print;
+mod stdout;
 mod text_files;
 mod transaction;
 mod transactional_files;
 
 pub(crate) use collect::{Delivered, deliver};
 pub(crate) use print::{print_batch, print_table};
+pub(crate) use stdout::write_stdout;
 pub use text_files::TextFiles;
 pub(crate) use transaction::Transaction;
 pub use transaction::TransactionalSink;

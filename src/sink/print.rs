@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use super::stdout::write_stdout;
 use crate::record::{Batch, Show, shown};
 use crate::time::Time;
 
@@ -24,16 +25,10 @@ pub(crate) fn print_batch<T: Show>(
         writeln!(text, "...")?;
     }
     writeln!(text)?;
-    write_all(&text)
+    write_stdout(&text)
 }
 
 /// Writes a batch that is a table, under its time.
 pub(crate) fn print_table(table: &impl fmt::Display, time: Time) -> io::Result<()> {
-    write_all(format!("{LINE}\nTime: {time}\n{LINE}\n{table}\n").as_bytes())
-}
-
-fn write_all(text: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text)?;
-    out.flush()
+    write_stdout(format!("{LINE}\nTime: {time}\n{LINE}\n{table}\n").as_bytes())
 }

@@ -75,6 +75,8 @@ struct Filling {
     pace: Option<Pace>,
     /// The receiver is at its end, and its last lines wait for a block.
     is_ending: bool,
+    /// A block was sealed since the last cut.
+    has_sealed: bool,
 }
 
 /// What is sealed goes to a log, too.
@@ -166,6 +168,7 @@ impl Intake {
                 logging: None,
                 pace: None,
                 is_ending: false,
+                has_sealed: false,
             }),
             sealed: Mutex::new(VecDeque::with_capacity(limits.blocks + limits.queued_batches + 1)),
             is_eager: AtomicBool::new(false),
@@ -392,6 +395,11 @@ impl Intake {
         self.has_rest.store(has_rest && !self.is_log_full(), Ordering::Relaxed);
         let filling = &mut *lock(&self.filling);
         self.flush(filling);
+        self.push_cut(filling);
+    }
+
+    /// Ends a batch here, whatever was received is not in a block yet.
+    fn push_cut(&self, filling: &mut Filling) {
         let position = match &filling.logging {
             // Lines that found no block belong to the next batch, but not to what is received
             // later.
@@ -399,7 +407,29 @@ impl Intake {
             Some(logging) => Some(position_of(logging.last)),
             None => self.position(filling),
         };
+        filling.has_sealed = false;
         lock(&self.sealed).push_back(Sealed::Cut(position));
+    }
+
+    /// Ends a batch to which nothing belongs, since nothing was read yet.
+    pub(crate) fn cut_empty(&self) {
+        self.push_cut(&mut lock(&self.filling));
+    }
+
+    /// Whether a restart from the last cut has again what came since. What goes to a log is handed
+    /// to it for that. Input that ends by itself is not kept: its batches are not bound to ticks,
+    /// and its end is to be seen.
+    pub(crate) fn keeps_rest(&self) -> bool {
+        let filling = &mut *lock(&self.filling);
+        if self.is_bounded && !self.has_ended() {
+            return false;
+        }
+        if filling.logging.is_some() {
+            self.flush(filling);
+            return !filling.writer.has_excess();
+        }
+        let has_come = filling.has_sealed || filling.writer.filled() > 0;
+        filling.receiver.can_resume() || !(has_come || filling.writer.has_excess())
     }
 
     /// Where the receiver stands, if it can say.
@@ -558,6 +588,7 @@ impl Intake {
                 logging.sealed(&block, position);
             }
         }
+        filling.has_sealed = true;
         self.taken.blocks_queued.fetch_add(1, Ordering::Relaxed);
         lock(&self.sealed).push_back(Sealed::Block(block));
         true

@@ -85,6 +85,12 @@ impl Queue {
         state.cut.push_back(next.map(|(chunks, _)| chunks));
     }
 
+    /// Cuts a batch that takes nothing of what is queued.
+    pub(crate) fn cut_empty(&self) {
+        let empty = (self.take != Take::One).then(Vec::new);
+        self.lock().cut.push_back(empty);
+    }
+
     pub(crate) fn take(&self) -> Option<Vec<AnyChunk>> {
         self.lock().cut.pop_front().expect("each batch was cut")
     }

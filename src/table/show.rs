@@ -1,9 +1,10 @@
 //! Tables as text, in the form that Spark's users know.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 
 use super::Table;
+use crate::sink::write_stdout;
 
 /// Rows that a table shows unless told otherwise.
 const ROWS: usize = 20;
@@ -18,9 +19,7 @@ impl Table {
     /// Prints the first rows to standard output, as Spark's `show` does: values are cut at 20
     /// characters and stand at the right.
     pub fn show(&self, rows_max: usize) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(self.shown(rows_max).to_string().as_bytes())?;
-        out.flush()
+        write_stdout(self.shown(rows_max).to_string().as_bytes())
     }
 
     /// What [`show`](Self::show) prints, to be formatted with `{}`; the table itself is formatted

@@ -36,6 +36,7 @@ mod directories;
 #[cfg(feature = "cli")]
 mod directory_command;
 mod directory_identity;
+mod failed_outputs;
 mod faults;
 mod feed;
 #[cfg(all(unix, feature = "cli"))]
@@ -70,6 +71,7 @@ mod records;
 mod recovery;
 mod refusals;
 mod replay;
+mod restarts;
 mod saved;
 mod saved_names;
 mod saved_windows;
