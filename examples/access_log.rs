@@ -27,6 +27,8 @@ const LINE: &str = concat!(
 );
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut arguments = std::env::args().skip(1);
     let log = arguments.next().ok_or("which log? the first argument says")?;
     let batches: Option<u64> = arguments.nth(1).and_then(|count| count.parse().ok());

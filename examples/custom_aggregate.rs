@@ -73,6 +73,8 @@ fn quantile(buckets: &[i64], share: f64) -> u64 {
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let batches = std::env::args().skip_while(|a| a != "--batches").nth(1);
     let batches: u32 = batches.map_or(Ok(3), |n| n.parse())?;
     check_laws(&Histogram, &[0, 1, 7, 8, 9, 1000, u32::MAX])?;

@@ -38,6 +38,8 @@ impl Receiver for Thermometers {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let batches = std::env::args().skip_while(|a| a != "--batches").nth(1);
     let batches: Option<u64> = batches.map(|n| n.parse()).transpose()?;
 

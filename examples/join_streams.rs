@@ -10,6 +10,8 @@ use std::time::Duration;
 use tidemill::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let batches = std::env::args().skip_while(|a| a != "--batches").nth(1);
     let batches: i64 = batches.map_or(Ok(5), |n| n.parse())?;
 

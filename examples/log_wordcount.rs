@@ -12,6 +12,8 @@ use tidemill::Follow;
 use tidemill::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let mut arguments = std::env::args().skip(1);
     let file = arguments.next().unwrap_or_else(|| "/var/log/syslog".to_owned());
     let batches: Option<u64> = match (arguments.next().as_deref(), arguments.next()) {

@@ -36,6 +36,8 @@ impl StreamingListener for Watch {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let Arguments { address, checkpoints, batches } = arguments();
 
     // The program is built anew at each start: a checkpoint holds data by names, and no code.

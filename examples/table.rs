@@ -25,6 +25,8 @@ struct Place {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     // One table: what does not fit is an error of the call.
     let table = Table::from_records((0..1_000).map(reading))?;
     println!("{}", table.shown(3));

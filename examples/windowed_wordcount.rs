@@ -11,6 +11,8 @@ use std::time::Duration;
 use tidemill::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // What sources come upon, such as a server that is not there, goes to standard error.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let (address, batches) = arguments();
     let (window, slide) = (Duration::from_secs(60), Duration::from_secs(2));
 

@@ -17,6 +17,9 @@
 //! use std::time::Duration;
 //! use tidemill::prelude::*;
 //!
+//! // What sources come upon, such as a server that is not there, goes to standard error.
+//! tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+//!
 //! let ssc = StreamingContext::builder("words").batch_interval(Duration::from_secs(1)).build()?;
 //! let lines = ssc.socket_text_stream("127.0.0.1:9999")?;
 //! lines.split_whitespace().count_by_value().print(10);
@@ -24,6 +27,10 @@
 //! ssc.await_termination()?;
 //! # Ok::<(), tidemill::Error>(())
 //! ```
+//!
+//! Warnings go to `tracing`. Where no subscriber is set up when a context starts, those of lost or
+//! delayed data go to standard error, each once:
+//! [`warnings_to_stderr`](ContextBuilder::warnings_to_stderr) turns that off.
 //!
 //! Start with [`StreamingContext`] and [`DStream`]; [`Record`] says what a stream may carry,
 //! [`Receiver`] how to write a source of your own, and [`TestContext`] how to test a program
@@ -81,7 +88,8 @@ pub use record::{
 pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
     BadUtf8, BlockWriter, Carry, Directory, Files, FirstLine, Follow, IntakeLog, LineOptions,
-    Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts, Stdin, Waiter,
+    Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts, SourceState, Stdin,
+    Waiter,
 };
 pub use time::Time;
 

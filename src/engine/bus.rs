@@ -24,6 +24,8 @@ pub(super) enum Event {
     StreamingStarted(Time),
     ReceiverStarted(ReceiverInfo),
     ReceiverError(ReceiverInfo),
+    ReceiverTrouble(ReceiverInfo),
+    ReceiverRecovered(ReceiverInfo),
     ReceiverStopped(ReceiverInfo),
     BatchSubmitted(BatchInfo),
     BatchStarted(BatchInfo),
@@ -93,6 +95,7 @@ impl Bus {
         let (bus, control) = (self.clone(), control.clone());
         let run = move || {
             control.own_this_thread();
+            let _warnings = control.warnings.on_this_thread();
             for event in events {
                 bus.deliver(&event);
             }
@@ -180,6 +183,8 @@ fn call(listener: &mut dyn StreamingListener, event: &Event) {
         Event::StreamingStarted(time) => listener.on_streaming_started(*time),
         Event::ReceiverStarted(receiver) => listener.on_receiver_started(receiver),
         Event::ReceiverError(receiver) => listener.on_receiver_error(receiver),
+        Event::ReceiverTrouble(receiver) => listener.on_receiver_trouble(receiver),
+        Event::ReceiverRecovered(receiver) => listener.on_receiver_recovered(receiver),
         Event::ReceiverStopped(receiver) => listener.on_receiver_stopped(receiver),
         Event::BatchSubmitted(batch) => listener.on_batch_submitted(batch),
         Event::BatchStarted(batch) => listener.on_batch_started(batch),

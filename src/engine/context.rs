@@ -19,6 +19,7 @@ use super::monitor::{Meter, Monitor, source_metrics};
 use super::rate::{BackPressure, RateSettings, Rates};
 use super::recovery::{Beginning, SavedParts, check_names};
 use super::scheduler::{self, Schedule, Work};
+use super::warnings::Warnings;
 use crate::config::Limits;
 use crate::dstream::DStream;
 use crate::error::{BoxError, Error, ErrorKind, Result};
@@ -122,6 +123,7 @@ pub struct ContextBuilder {
     rates: RateSettings,
     counts_rows: bool,
     missed: MissedBatches,
+    warns_on_stderr: bool,
     is_manual: bool,
 }
 
@@ -190,6 +192,21 @@ impl ContextBuilder {
         self
     }
 
+    /// Whether what loses or delays data is told on standard error where the program has set up no
+    /// `tracing` subscriber when the context starts (default: yes). Each is told once, with other
+    /// numbers again after 10 s, and never many at a time.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// let ssc = StreamingContext::builder("silent").warnings_to_stderr(false).build()?;
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn warnings_to_stderr(mut self, are_wanted: bool) -> ContextBuilder {
+        self.warns_on_stderr = are_wanted;
+        self
+    }
+
     pub(super) fn manual_clock(mut self) -> ContextBuilder {
         self.is_manual = true;
         self
@@ -217,13 +234,14 @@ impl ContextBuilder {
             return config(format!("threads is {threads}, but must be between 1 and 1024"));
         }
         let clock = if self.is_manual { Clock::manual() } else { Clock::system() };
+        let warnings = Warnings::new(self.warns_on_stderr, &clock);
         let shared = Shared {
             name: self.name,
             interval,
             threads,
             limits: self.limits,
             clock,
-            control: Arc::new(Control::new(self.limits.queued_batches)),
+            control: Arc::new(Control::new(self.limits.queued_batches, warnings)),
             rates: self.rates,
             counts_rows: self.counts_rows,
             missed: self.missed,
@@ -250,6 +268,7 @@ impl StreamingContext {
             rates: RateSettings::default(),
             counts_rows: false,
             missed: MissedBatches::default(),
+            warns_on_stderr: true,
             is_manual: false,
         }
     }
@@ -387,6 +406,7 @@ impl StreamingContext {
     }
 
     fn start_threads(&self) -> Result<()> {
+        let _warnings = self.shared.control.warnings.on_this_thread();
         let mut building = self.building();
         if let Some(error) = building.error.take() {
             return Err(error);
@@ -475,7 +495,8 @@ impl StreamingContext {
             intakes.iter().for_each(|intake| intake.count_rows());
         }
         bus.start(control)?;
-        let monitor = Monitor::new(clock.clone(), bus.clone(), meter.clone(), intakes, rates);
+        let monitor =
+            Monitor::new(clock.clone(), bus.clone(), meter.clone(), intakes, rates, *interval);
         monitor.streaming_started();
         let work = Work { inputs, executor, outputs, checkpointer, monitor };
         scheduler::start(schedule, work)?;
@@ -691,6 +712,7 @@ impl StreamingContext {
 
     /// Keeps an error of a method that has no result.
     pub(crate) fn misused(&self, error: Error) {
+        let _warnings = self.shared.control.warnings.on_this_thread();
         tracing::error!(context = self.name(), %error, "a stream is used wrongly");
         if self.state() == ContextState::Initialized {
             self.building().error.get_or_insert(error);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::clock::Clock;
 use super::context::ContextState;
+use super::warnings::Warnings;
 use crate::config::WAIT_MAX;
 use crate::error::Error;
 use crate::time::Time;
@@ -27,6 +28,8 @@ pub(super) struct Control {
     is_due: AtomicBool,
     /// The engine's threads that run users' code: they must not wait for their own end.
     own_threads: Mutex<Vec<ThreadId>>,
+    /// Where warnings go that nobody else hears.
+    pub(super) warnings: Warnings,
 }
 
 struct State {
@@ -77,7 +80,7 @@ pub(super) enum Cut {
 }
 
 impl Control {
-    pub(super) fn new(queued_batches_max: usize) -> Control {
+    pub(super) fn new(queued_batches_max: usize, warnings: Warnings) -> Control {
         let state = State {
             context: ContextState::Initialized,
             due: VecDeque::with_capacity(queued_batches_max + 1),
@@ -98,6 +101,7 @@ impl Control {
             news,
             is_due: AtomicBool::new(false),
             own_threads: Mutex::default(),
+            warnings,
         }
     }
 

@@ -53,6 +53,13 @@ pub trait StreamingListener: Send + 'static {
     #[doc(alias = "onReceiverError")]
     fn on_receiver_error(&mut self, _receiver: &ReceiverInfo) {}
 
+    /// A source of lines cannot receive for now, and tries again, as a socket whose server is not
+    /// there: told the first time, and then once in 10 s at most until it has recovered.
+    fn on_receiver_trouble(&mut self, _receiver: &ReceiverInfo) {}
+
+    /// A source of lines receives again.
+    fn on_receiver_recovered(&mut self, _receiver: &ReceiverInfo) {}
+
     /// A source of lines has ended, or is read no more.
     #[doc(alias = "onReceiverStopped")]
     fn on_receiver_stopped(&mut self, _receiver: &ReceiverInfo) {}
@@ -158,7 +165,7 @@ pub struct ReceiverInfo {
     /// Whether it is read.
     #[doc(alias = "active")]
     pub is_active: bool,
-    /// Why it has ended, if that was an error.
+    /// Why it has ended, if that was an error, or cannot receive for now.
     #[doc(alias = "lastErrorMessage")]
     pub last_error: Option<String>,
     /// When that was.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::listener::BatchInfo;
-use crate::source::SourceCounts;
+use crate::source::{SourceCounts, SourceState};
 
 /// What a context has done so far, and what it holds now: see
 /// [`StreamingContext::metrics`](crate::StreamingContext::metrics).
@@ -112,6 +112,12 @@ impl Delays {
 pub struct SourceMetrics {
     /// Its name.
     pub name: String,
+    /// Whether it receives, or tries again what failed.
+    pub state: SourceState,
+    /// What kept it from receiving last, also where it has recovered since, or why it has ended.
+    pub last_error: Option<String>,
+    /// Attempts that failed since it last received.
+    pub failures: u64,
     /// What it has read, and could not take as it was.
     pub counts: SourceCounts,
     /// Rows that batches took of it, where they are counted: with a limit to the rate, from the

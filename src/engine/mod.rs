@@ -25,6 +25,8 @@ mod signals;
 mod simulation;
 mod stats_report;
 mod test_context;
+mod troubles;
+mod warnings;
 
 pub use checkpoint::{
     CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, intake_logs, verify,

@@ -9,8 +9,10 @@ use super::clock::Clock;
 use super::listener::{BatchInfo, OutputOperationInfo, ReceiverInfo, time_of};
 use super::metrics::{IntakeLogMetrics, Metrics, SourceMetrics, StateMetrics};
 use super::rate::Rates;
+use super::troubles::Troubles;
 use crate::error::Error;
 use crate::source::intake::Intake;
+use crate::source::status::News;
 use crate::time::Time;
 
 /// What has been counted, to be read by the program at any time.
@@ -28,8 +30,12 @@ impl Meter {
 /// What a source has done, and what it holds.
 pub(super) fn source_metrics(intake: &Intake) -> SourceMetrics {
     let ((rows, bytes_processed), blocks) = (intake.taken(), intake.blocks());
+    let (state, last_error, failures) = intake.status();
     SourceMetrics {
         name: intake.name().to_owned(),
+        state,
+        last_error,
+        failures,
         counts: intake.counts(),
         rows,
         bytes_processed,
@@ -60,6 +66,7 @@ pub(super) struct Monitor {
     /// How long blocks were worked on as they came, since the last batch.
     early_work: Duration,
     batch: Option<Running>,
+    troubles: Troubles,
 }
 
 /// The batch that runs.
@@ -77,10 +84,12 @@ impl Monitor {
         meter: Arc<Meter>,
         intakes: Vec<Arc<Intake>>,
         rates: Rates,
+        interval: Duration,
     ) -> Monitor {
         let rows = vec![0; intakes.len()];
         let early_work = Duration::ZERO;
-        Monitor { clock, bus, meter, intakes, rates, rows, early_work, batch: None }
+        let (batch, troubles) = (None, Troubles::new(interval));
+        Monitor { clock, bus, meter, intakes, rates, rows, early_work, batch, troubles }
     }
 
     /// Blocks are worked on before their batch is due.
@@ -176,6 +185,7 @@ impl Monitor {
         let work = processing + info.early_work;
         self.rates.after_batch(time_of(ended), &self.intakes, &self.rows, work, scheduling);
         info.has_failed = has_failed;
+        self.troubles.after_batch(ended, total, &self.intakes);
         if self.bus.is_heard() {
             info.source_rows.clone_from(&self.rows);
             self.bus.tell(|| Event::BatchCompleted(info.clone()));
@@ -233,6 +243,28 @@ pub(super) fn receiver_failed(
         info.last_error = Some(error.to_string());
         info.last_error_time = Some(time_of(clock.exact()));
         Event::ReceiverError(info)
+    });
+}
+
+/// A source cannot receive for now, or can again.
+pub(super) fn receiver_news(
+    bus: &Bus,
+    clock: &Clock,
+    intakes: &[Arc<Intake>],
+    of: &Intake,
+    news: News,
+) {
+    let Some(id) = intakes.iter().position(|intake| std::ptr::eq(&**intake, of)) else { return };
+    bus.tell(|| {
+        let mut info = receiver_info(id, of, true);
+        match news {
+            News::Trouble(error) => {
+                info.last_error = Some(error);
+                info.last_error_time = Some(time_of(clock.exact()));
+                Event::ReceiverTrouble(info)
+            }
+            News::Recovered => Event::ReceiverRecovered(info),
+        }
     });
 }
 

@@ -15,12 +15,14 @@ use super::context::ContextState;
 use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
 use super::listener::BatchInfo;
-use super::monitor::{Monitor, receiver_failed};
+use super::monitor::{Monitor, receiver_failed, receiver_news};
 use super::recovery::Beginning;
+use super::warnings::Warnings;
 use crate::config::{CHECKPOINT_WAIT_MAX, Limits, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Output};
 use crate::source::intake::{Intake, Step, panic_text};
+use crate::source::status::News;
 use crate::time::Time;
 
 /// What the threads are told at their start.
@@ -63,7 +65,8 @@ fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> 
     for intake in &work.monitor.intakes {
         if let Some(log) = intake.log() {
             let (intake, control) = (intake.clone(), control.clone());
-            spawn(&format!("log of {}", intake.name()), move || {
+            let warnings = control.warnings.clone();
+            spawn(&warnings, &format!("log of {}", intake.name()), move || {
                 let report = |error: Error| {
                     control.record(error.within(&format!("source {}", intake.name())));
                 };
@@ -83,9 +86,15 @@ fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> 
             let failed = move |of: &Intake, error: &Error| {
                 receiver_failed(&bus, &clock, &intakes, of, error);
             };
+            let (bus, clock) = (work.monitor.bus.clone(), work.monitor.clock.clone());
+            let intakes = work.monitor.intakes.clone();
+            let news = move |of: &Intake, news: News| {
+                receiver_news(&bus, &clock, &intakes, of, news);
+            };
             let name = format!("receiver {}", intake.name());
-            receivers.push(spawn(&name, move || {
-                receive(&intake, &control, &receiving, &failed);
+            let warnings = control.warnings.clone();
+            receivers.push(spawn(&warnings, &name, move || {
+                receive(&intake, &control, &receiving, &failed, &news);
             })?);
         }
     }
@@ -102,13 +111,23 @@ fn start_all(schedule: Schedule, mut work: Work, receiving: Arc<AtomicBool>) -> 
         has_checkpoints: work.checkpointer.is_some(),
         queued_batches_max,
     };
-    spawn("ticker", move || ticker.run(&inputs, receivers, &receiving))?;
+    let warnings = control.warnings.clone();
+    spawn(&warnings, "ticker", move || ticker.run(&inputs, receivers, &receiving))?;
     let numbers = move |time| beginning.number_of(time, interval);
-    spawn("batches", move || run_batches(&control, work, &numbers, threads))?;
+    spawn(&warnings, "batches", move || run_batches(&control, work, &numbers, threads))?;
     Ok(())
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+fn spawn(
+    warnings: &Warnings,
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let warnings = warnings.clone();
+    let run = move || {
+        let _warnings = warnings.on_this_thread();
+        run();
+    };
     std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| {
         Error::caused(ErrorKind::State, format!("cannot start the thread {name:?}"), error)
     })
@@ -120,6 +139,7 @@ fn receive(
     control: &Control,
     receiving: &AtomicBool,
     failed: &dyn Fn(&Intake, &Error),
+    news: &dyn Fn(&Intake, News),
 ) {
     wake_this_thread_on_time();
     control.own_this_thread();
@@ -132,6 +152,9 @@ fn receive(
         if let Some(error) = intake.take_error() {
             failed(intake, &error);
             control.record(error);
+        }
+        if let Some(of_it) = intake.take_news() {
+            news(intake, of_it);
         }
         match step {
             Step::Sealed => control.notify_blocks(),
@@ -306,7 +329,10 @@ fn run_batches(
         .num_threads(threads)
         .use_current_thread()
         .thread_name(|index| format!("tidemill {index}"))
-        .start_handler(move |_| helped.own_this_thread())
+        .start_handler(move |_| {
+            helped.own_this_thread();
+            helped.warnings.keep_on_this_thread();
+        })
         .build();
     let _pool = match pool {
         Ok(pool) => pool,

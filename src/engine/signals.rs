@@ -10,6 +10,7 @@ use signal_hook::iterator::Signals;
 use super::context::{ContextState, StreamingContext};
 use super::control::Stop;
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::ignored_signals;
 
 /// How long a signal may wait until it is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -22,6 +23,9 @@ impl StreamingContext {
     /// likes. These signals do not end the process any more, not even after the context has
     /// stopped. Each context of a process that calls this stops. A signal that is sent twice
     /// within 20 ms may count once.
+    ///
+    /// A signal that is ignored at this call stays ignored, as with `nohup`, for a process that a
+    /// shell script runs in the background, or after `trap '' INT`; on Linux, where that is known.
     ///
     /// ```
     /// use tidemill::prelude::*;
@@ -37,7 +41,13 @@ impl StreamingContext {
     /// [`ErrorKind::State`] if the system refuses the handlers or the thread that waits for them.
     #[doc(alias = "stopGracefullyOnShutdown")]
     pub fn stop_gracefully_on_signals(&self) -> Result<()> {
-        let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(|error| {
+        let ignored = ignored_signals();
+        let mut wanted = vec![SIGINT, SIGTERM];
+        wanted.retain(|signal| ignored & 1 << (signal - 1) == 0);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut signals = Signals::new(wanted).map_err(|error| {
             Error::caused(ErrorKind::State, "cannot handle SIGTERM and SIGINT", error)
         })?;
         let (context, control) = (self.weak(), self.shared_control());

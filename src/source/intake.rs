@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::form::Form;
 use super::log::{Log, LogCounts, Replay, number_at, position_of};
 use super::pace::{Now, Pace};
+use super::status::{News, SourceState, Status};
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
@@ -31,6 +32,7 @@ pub(crate) struct Intake {
     is_bounded: bool,
     pool: Arc<BlockPool>,
     counters: Arc<Counters>,
+    status: Arc<Status>,
     // Changing.
     filling: Mutex<Filling>,
     sealed: Mutex<VecDeque<Sealed>>,
@@ -75,6 +77,8 @@ struct Filling {
     pace: Option<Pace>,
     /// The receiver is at its end, and its last lines wait for a block.
     is_ending: bool,
+    /// The receiver was called.
+    was_read: bool,
     /// A block was sealed since the last cut.
     has_sealed: bool,
 }
@@ -162,12 +166,14 @@ impl Intake {
             is_bounded: receiver.is_bounded(),
             pool,
             counters: writer.counters(),
+            status: writer.status().clone(),
             filling: Mutex::new(Filling {
                 receiver,
                 writer,
                 logging: None,
                 pace: None,
                 is_ending: false,
+                was_read: false,
                 has_sealed: false,
             }),
             sealed: Mutex::new(VecDeque::with_capacity(limits.blocks + limits.queued_batches + 1)),
@@ -261,6 +267,17 @@ impl Intake {
         lock(&self.error).take()
     }
 
+    /// Trouble and recovery since the last call.
+    pub(crate) fn take_news(&self) -> Option<News> {
+        self.status.take_news()
+    }
+
+    /// Whether it receives, its last error, and attempts that failed since it last did.
+    pub(crate) fn status(&self) -> (SourceState, Option<String>, u64) {
+        let (state, error, failures) = self.status.now();
+        (if self.has_ended() { SourceState::Ended } else { state }, error, failures)
+    }
+
     pub(crate) fn waiter(&self) -> Option<Box<dyn Waiter>> {
         lock(&self.filling).receiver.waiter()
     }
@@ -309,7 +326,9 @@ impl Intake {
         };
         let received = self.guarded(|| receiver.receive(writer));
         if let Some(report) = writer.take_report() {
-            lock(&self.error).get_or_insert(self.caused(report));
+            let report = self.caused(report);
+            self.status.failed(report.to_string());
+            lock(&self.error).get_or_insert(report);
         }
         if let (Some(pace), Some(mark)) = (pace, mark) {
             let (bytes, lines) = writer.taken_since(mark);
@@ -317,6 +336,10 @@ impl Intake {
         }
         match received {
             Ok(received) => {
+                if !filling.was_read {
+                    filling.was_read = true;
+                    self.status.was_read();
+                }
                 let is_due = writer.is_block_full() || self.is_worth_sealing(writer);
                 let is_sealed = is_due && self.seal(filling);
                 match received {
@@ -355,6 +378,7 @@ impl Intake {
     /// Has the source end, with an error, at its next step.
     fn give_up(&self, filling: &mut Filling, error: Error) {
         tracing::error!(%error, "a source has ended");
+        self.status.failed(error.to_string());
         *lock(&self.error) = Some(error);
         filling.is_ending = true;
     }

@@ -65,6 +65,8 @@ pub struct Listen {
     /// When to accept again, if there may be somebody to accept.
     accept_at: Option<Instant>,
     complain_at: Instant,
+    /// What was not said yet, as something else was shortly before.
+    unsaid: Option<String>,
     connections: Vec<Option<Connection>>,
     /// Free places in `connections`.
     free: Vec<usize>,
@@ -122,6 +124,7 @@ impl Listen {
             listener,
             accept_at: Some(now),
             complain_at: now,
+            unsaid: None,
             connections: Vec::new(),
             free: Vec::new(),
             ready: VecDeque::new(),
@@ -188,13 +191,13 @@ impl Listen {
         Ok(())
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, into: &mut BlockWriter) {
         if self.accept_at.is_none_or(|at| Instant::now() < at) {
             return;
         }
         for _ in 0..ACCEPTS_MAX {
             match self.listener.accept() {
-                Ok((stream, peer)) => self.connect(stream, peer),
+                Ok((stream, peer)) => self.connect(stream, peer, into),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         self.accept_at = None;
@@ -203,7 +206,7 @@ impl Listen {
                     // Whoever gave up while waiting; the next may still be there.
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => {
-                        self.complain(&format!("cannot accept: {error}"));
+                        self.complain(format!("cannot accept: {error}"));
                         self.accept_at = Some(Instant::now() + ACCEPT_AFTER);
                         return;
                     }
@@ -212,12 +215,13 @@ impl Listen {
         }
     }
 
-    fn connect(&mut self, mut stream: TcpStream, peer: SocketAddr) {
+    fn connect(&mut self, mut stream: TcpStream, peer: SocketAddr, into: &mut BlockWriter) {
         let count = self.connections.len() - self.free.len();
         if count == self.connections_max {
             let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
             let limit = self.connections_max;
-            self.complain(&format!(
+            into.count_refused();
+            self.complain(format!(
                 "refused {peer}: {limit} connections are the maximum ({refused} refused so far)"
             ));
             return;
@@ -229,7 +233,7 @@ impl Listen {
         let registry = self.readiness.registry();
         if let Err(error) = registry.register(&mut stream, Token(place), Interest::READABLE) {
             self.free.extend((place < self.connections.len()).then_some(place));
-            return self.complain(&format!("cannot poll {peer}: {error}"));
+            return self.complain(format!("cannot poll {peer}: {error}"));
         }
         tracing::debug!(%peer, "connected");
         self.connected += 1;
@@ -267,7 +271,8 @@ impl Listen {
             }
             Err(error) => {
                 let message = format!("the connection of {} broke: {error}", connection.peer);
-                self.complain(&message);
+                into.count_broken();
+                self.complain(message);
                 self.remove(place);
             }
         }
@@ -279,9 +284,17 @@ impl Listen {
         self.free.push(place);
     }
 
-    fn complain(&mut self, message: &str) {
+    fn complain(&mut self, message: String) {
+        self.unsaid = Some(message);
+        self.say();
+    }
+
+    /// Says what went wrong last, if nothing was said shortly before.
+    fn say(&mut self) {
         let now = Instant::now();
-        if now >= self.complain_at {
+        if now >= self.complain_at
+            && let Some(message) = self.unsaid.take()
+        {
             self.complain_at = now + COMPLAIN_EVERY;
             tracing::warn!(address = %self.local, "{message}");
         }
@@ -310,7 +323,7 @@ impl Listen {
                 // Whatever else it sends is of use; that it hears nothing is its own to notice.
                 connection.receipt.give_up();
                 let (peer, has_ended) = (connection.peer, connection.receipt.has_ended());
-                self.complain(&format!("cannot acknowledge to {peer}: {error}"));
+                self.complain(format!("cannot acknowledge to {peer}: {error}"));
                 if has_ended {
                     self.remove(place);
                 }
@@ -322,7 +335,10 @@ impl Listen {
 impl Receiver for Listen {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
         self.take_events()?;
-        self.accept();
+        self.accept(into);
+        if self.unsaid.is_some() {
+            self.say();
+        }
         if std::mem::take(&mut self.is_telling) {
             (0..self.connections.len()).for_each(|place| self.tell(place));
         }

@@ -26,6 +26,7 @@ mod readiness;
 mod receipt;
 mod rotation;
 mod socket;
+pub(crate) mod status;
 mod stdin;
 mod tail;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use listen::Listen;
 pub use log::{IntakeLog, IntakeLogInfo};
 pub use queue::QueueHandle;
 pub use socket::Socket;
+pub use status::SourceState;
 pub use stdin::Stdin;
 pub use writer::{BadUtf8, BlockWriter, LineOptions, LongLine, SourceCounts};
 

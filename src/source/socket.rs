@@ -120,28 +120,31 @@ impl Socket {
                 self.state = State::Down(until);
                 Some(Received::Later(until - now))
             }
-            State::Down(_) => self.look_up(),
+            State::Down(_) => {
+                into.status().connecting();
+                self.look_up(into)
+            }
             State::LookingUp(answer) => match answer.try_recv() {
                 Ok(Ok(addresses)) => {
                     self.untried = addresses;
                     self.untried.reverse();
-                    self.connect_next(io::ErrorKind::AddrNotAvailable.into())
+                    self.connect_next(io::ErrorKind::AddrNotAvailable.into(), into)
                 }
-                Ok(Err(error)) => self.fail(&error),
+                Ok(Err(error)) => self.fail(&error, into),
                 Err(TryRecvError::Empty) => {
                     self.state = State::LookingUp(answer);
                     Some(Received::Later(LOOK_UP_POLL))
                 }
-                Err(TryRecvError::Disconnected) => self.fail(&io::ErrorKind::Other.into()),
+                Err(TryRecvError::Disconnected) => self.fail(&io::ErrorKind::Other.into(), into),
             },
             State::Connecting(stream, until) => match is_connected(&stream) {
-                Ok(true) => self.open(stream),
+                Ok(true) => self.open(stream, into),
                 Ok(false) if now < until => {
                     self.state = State::Connecting(stream, until);
                     Some(Received::Later(until - now))
                 }
-                Ok(false) => self.connect_next(io::ErrorKind::TimedOut.into()),
-                Err(error) => self.connect_next(error),
+                Ok(false) => self.connect_next(io::ErrorKind::TimedOut.into(), into),
+                Err(error) => self.connect_next(error, into),
             },
             State::Open(stream, is_readable) => {
                 let is_readable = is_readable || !self.events.is_empty();
@@ -151,10 +154,10 @@ impl Socket {
     }
 
     /// Starts an attempt. Looking up a name blocks, so it has a thread of its own.
-    fn look_up(&mut self) -> Option<Received> {
+    fn look_up(&mut self, into: &mut BlockWriter) -> Option<Received> {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
             self.untried = vec![SocketAddr::new(ip, self.port)];
-            return self.connect_next(io::ErrorKind::AddrNotAvailable.into());
+            return self.connect_next(io::ErrorKind::AddrNotAvailable.into(), into);
         }
         let (sender, answer) = sync_channel(1);
         let (host, port) = (self.host.clone(), self.port);
@@ -168,12 +171,12 @@ impl Socket {
                 self.state = State::LookingUp(answer);
                 None
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(&error, into),
         }
     }
 
     /// Starts to connect to the next address; `error` says what became of the one before.
-    fn connect_next(&mut self, mut error: io::Error) -> Option<Received> {
+    fn connect_next(&mut self, mut error: io::Error, into: &mut BlockWriter) -> Option<Received> {
         while let Some(address) = self.untried.pop() {
             let interests = Interest::READABLE | Interest::WRITABLE;
             let started = TcpStream::connect(address).and_then(|mut stream| {
@@ -188,17 +191,18 @@ impl Socket {
                 Err(failed) => error = failed,
             }
         }
-        self.fail(&error)
+        self.fail(&error, into)
     }
 
-    fn open(&mut self, mut stream: TcpStream) -> Option<Received> {
+    fn open(&mut self, mut stream: TcpStream, into: &mut BlockWriter) -> Option<Received> {
         if let Err(error) = keep_alive(&stream) {
             tracing::warn!(address = self.address, %error, "cannot keep a socket alive");
         }
         let registry = self.readiness.registry();
         if let Err(error) = registry.reregister(&mut stream, CONNECTION, Interest::READABLE) {
-            return self.fail(&error);
+            return self.fail(&error, into);
         }
+        into.status().recovered();
         tracing::info!(address = self.address, "connected");
         self.untried.clear();
         self.failures = 0;
@@ -222,13 +226,14 @@ impl Socket {
                 }
                 Err(error) => {
                     self.carry.clear();
+                    into.count_broken();
                     break error;
                 }
             }
         };
         // A closed socket leaves the poll by itself.
         drop(stream);
-        self.retry(&error)
+        self.retry(&error, into)
     }
 
     fn wait(&mut self, stream: TcpStream) -> Received {
@@ -236,12 +241,13 @@ impl Socket {
         Received::Later(UNTIL_EVENT)
     }
 
-    fn fail(&mut self, error: &io::Error) -> Option<Received> {
+    fn fail(&mut self, error: &io::Error, into: &mut BlockWriter) -> Option<Received> {
         self.failures += 1;
-        Some(self.retry(error))
+        Some(self.retry(error, into))
     }
 
-    fn retry(&mut self, error: &io::Error) -> Received {
+    fn retry(&mut self, error: &io::Error, into: &mut BlockWriter) -> Received {
+        into.status().trouble(&error.to_string());
         let (address, failures, delay) = (&self.address, self.failures, self.reconnect_after);
         tracing::warn!(address, failures, %error, "no connection; next attempt in {delay:?}");
         self.state = State::Down(Instant::now() + delay);

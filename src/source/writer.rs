@@ -15,6 +15,7 @@ use tidemill_kernels::TextBuffer;
 use super::Carry;
 use super::form::Form;
 use super::quoted::{CLOSING, Quoted};
+use super::status::Status;
 use super::word_ends::{WordEnds, end_line};
 use crate::config::{READ_BYTES, ROOM_BYTES_MIN, UNSPLIT_BYTES_MAX};
 use crate::error::BoxError;
@@ -121,6 +122,10 @@ pub struct SourceCounts {
     pub lines_rejected: u64,
     /// Files of a directory that could not be read, or not to their ends.
     pub files_unread: u64,
+    /// Connections beyond the maximum of a server, which were ended at once.
+    pub connections_refused: u64,
+    /// Connections that broke, of a server's clients or a client's own: an unfinished line is lost.
+    pub connections_broken: u64,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +136,8 @@ pub(crate) struct Counters {
     words_cut: AtomicU64,
     lines_rejected: AtomicU64,
     files_unread: AtomicU64,
+    connections_refused: AtomicU64,
+    connections_broken: AtomicU64,
 }
 
 impl Counters {
@@ -143,6 +150,8 @@ impl Counters {
             words_cut: read(&self.words_cut),
             lines_rejected: read(&self.lines_rejected),
             files_unread: read(&self.files_unread),
+            connections_refused: read(&self.connections_refused),
+            connections_broken: read(&self.connections_broken),
         }
     }
 }
@@ -163,6 +172,7 @@ pub struct BlockWriter {
     // Fixed.
     pool: Arc<BlockPool>,
     counters: Arc<Counters>,
+    status: Arc<Status>,
     options: LineOptions,
     form: Form,
     line_bytes_max: usize,
@@ -193,6 +203,7 @@ impl BlockWriter {
         BlockWriter {
             pool,
             counters: Arc::default(),
+            status: Arc::default(),
             options,
             form,
             line_bytes_max,
@@ -380,6 +391,65 @@ impl BlockWriter {
         let error = error.into();
         tracing::error!(%error, "a source reports an error");
         self.report.get_or_insert(error);
+    }
+
+    /// Says that the source cannot receive now and tries again: its
+    /// [metrics](crate::SourceMetrics) say so until it has [recovered](Self::recovered), listeners
+    /// hear of it, and it is warned of, the first time and then once in 10 s at most.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidemill::prelude::*;
+    ///
+    /// struct Sensor(u32);
+    ///
+    /// impl Receiver for Sensor {
+    ///     fn receive(&mut self, into: &mut BlockWriter) -> std::io::Result<Received> {
+    ///         self.0 += 1;
+    ///         if self.0 == 1 {
+    ///             into.trouble("the sensor does not answer");
+    ///             return Ok(Received::Later(Duration::from_millis(1)));
+    ///         }
+    ///         into.recovered();
+    ///         into.push_line(b"21.5");
+    ///         Ok(Received::End)
+    ///     }
+    /// }
+    ///
+    /// let ssc = StreamingContext::builder("sensor").warnings_to_stderr(false).build()?;
+    /// ssc.receiver_stream(Sensor(0))?.count().print(10);
+    /// ssc.start()?;
+    /// ssc.await_termination()?;
+    /// let error = ssc.metrics().sources[0].last_error.clone();
+    /// assert_eq!(error.as_deref(), Some("the sensor does not answer"));
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn trouble(&mut self, error: impl Into<BoxError>) {
+        let error = error.into();
+        if self.status.trouble(&error.to_string()) {
+            tracing::warn!(%error, "a source cannot receive; it tries again");
+        }
+    }
+
+    /// Says that the source receives, again or for the first time.
+    pub fn recovered(&mut self) {
+        if self.status.recovered() {
+            tracing::info!("a source receives again");
+        }
+    }
+
+    pub(crate) fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// Counts senders that found no place.
+    pub(super) fn count_refused(&mut self) {
+        add(&self.counters.connections_refused, 1);
+    }
+
+    /// Counts a connection that broke.
+    pub(super) fn count_broken(&mut self) {
+        add(&self.counters.connections_broken, 1);
     }
 
     pub(crate) fn take_report(&mut self) -> Option<BoxError> {

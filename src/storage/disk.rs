@@ -73,9 +73,17 @@ impl Storage for Disk {
     }
 
     fn lock(&self, directory: &Path) -> io::Result<Option<StorageLock>> {
-        let file = File::create(directory.join(LOCK))?;
+        let mut options = File::options();
+        // What another process has written there is for others to read.
+        let mut file =
+            options.create(true).truncate(false).write(true).open(directory.join(LOCK))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+            Ok(()) => {
+                // A full disk keeps nobody from the lock: it then goes without the name.
+                let _ = file.set_len(0);
+                let _ = write!(file, "{}", std::process::id());
+                Ok(Some(Box::new(file)))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             // Not every file system can: there nobody is kept out.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
@@ -83,6 +91,10 @@ impl Storage for Disk {
             }
             Err(TryLockError::Error(error)) => Err(error),
         }
+    }
+
+    fn locked_by(&self, directory: &Path) -> Option<u32> {
+        fs::read_to_string(directory.join(LOCK)).ok()?.parse().ok()
     }
 }
 
@@ -125,6 +137,7 @@ mod tests {
         let lock = Disk.lock(directory.path()).unwrap();
         assert!(lock.is_some());
         assert!(Disk.lock(directory.path()).unwrap().is_none());
+        assert_eq!(Disk.locked_by(directory.path()), Some(std::process::id()));
         drop(lock);
         assert!(Disk.lock(directory.path()).unwrap().is_some());
     }

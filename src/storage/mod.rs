@@ -7,12 +7,16 @@ mod disk;
 pub(crate) mod faulty;
 #[cfg(all(test, unix, feature = "signals"))]
 pub(crate) mod killing;
+#[cfg(all(unix, feature = "signals"))]
+mod process_status;
 
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use disk::Disk;
+#[cfg(all(unix, feature = "signals"))]
+pub(crate) use process_status::ignored_signals;
 
 /// A place for files.
 ///
@@ -45,6 +49,11 @@ pub(crate) trait Storage: Debug + Send + Sync + 'static {
     /// Keeps others from a directory until what is given is dropped, or the process ends. `None` if
     /// another one does.
     fn lock(&self, directory: &Path) -> io::Result<Option<StorageLock>>;
+
+    /// The process that keeps others from a directory, if that is known.
+    fn locked_by(&self, _directory: &Path) -> Option<u32> {
+        None
+    }
 }
 
 /// What keeps others from a directory.

@@ -91,5 +91,6 @@ mod text_files;
 mod text_input;
 mod tidy;
 mod time;
+mod trouble;
 mod ui;
 mod windows;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidemill::prelude::*;
 use tidemill::{ErrorKind, TestOutput, TextFiles, TransactionalFiles};
 
+use crate::child;
 use crate::replay::Tape;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -203,6 +204,36 @@ fn transactional_files() {
     assert!(seen().starts_with("a\nb\nc\nd\n"), "{}", seen());
 }
 
+/// It is told at once, by name, and before anything of it runs.
+#[test]
+fn a_second_process_on_one_directory() {
+    const DIRECTORY: &str = "TIDEMILL_TEST_DIRECTORY";
+    const HOLDER: &str = "TIDEMILL_TEST_HOLDER";
+    if child::is_child() {
+        let directory = std::env::var(DIRECTORY).unwrap();
+        let t = TestContext::new().unwrap();
+        t.context().checkpoint(&directory, 1);
+        let words = t.context().receiver_stream(tape().player()).unwrap();
+        words.foreach_batch(|_, _| panic!("it must not run"));
+        let error = t.context().start().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Checkpoint);
+        let (text, holder) = (error.to_string(), std::env::var(HOLDER).unwrap());
+        assert!(text.contains(&format!("in use by process {holder}")), "{text}");
+        assert!(text.contains(&directory), "{text}");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (mut first, _counted) = counts(&tape(), directory.path(), 1);
+    first.tick().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let holder = std::process::id().to_string();
+    child::run(
+        "recovery::a_second_process_on_one_directory",
+        &[(DIRECTORY, path), (HOLDER, &holder)],
+    );
+    first.tick().unwrap();
+}
+
 /// A directory may have other files, and is for one context at a time.
 #[test]
 fn a_directory_of_others() {
@@ -221,7 +252,7 @@ fn a_directory_of_others() {
     assert!(!directory.path().join(ours).exists(), "it was begun and not finished");
     let (second, _) = counts(&tape, directory.path(), 1);
     let error = second.context().start().unwrap_err();
-    assert!(error.to_string().contains("in use by another context"), "{error}");
+    assert!(error.to_string().contains("in use by another context of this process"), "{error}");
     drop(first);
     let (mut third, counted) = counts(&tape, directory.path(), 1);
     third.tick().unwrap();

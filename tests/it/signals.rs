@@ -1,6 +1,6 @@
 //! Stops by signal: what was received is processed, and the process ends well and soon.
 
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,6 +105,42 @@ fn signals_lose_nothing() {
         stops.stop(process, INTERVAL);
     }
     stops.check();
+}
+
+/// What was ignored when the process started stays ignored; the other signal stops it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    const TEST: &str = "signals::a_signal_that_is_ignored_stays_ignored";
+    if child::is_child() {
+        let ssc = StreamingContext::builder("deaf").batch_interval(INTERVAL).threads(1);
+        let ssc = ssc.build().unwrap();
+        ssc.stop_gracefully_on_signals().unwrap();
+        let lines = ssc.receiver_stream(Numbers { given: Arc::default() }).unwrap();
+        lines.foreach_batch(|_, time| {
+            eprintln!("a batch at {time}");
+            Ok(())
+        });
+        ssc.start().unwrap();
+        return ssc.await_termination().unwrap();
+    }
+    let own = child::command(TEST);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT; exec \"$0\" \"$@\""]).arg(own.get_program());
+    command.args(own.get_args()).envs(own.get_envs().filter_map(|(name, v)| Some((name, v?))));
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut batches = lines.map(Result::unwrap).filter(|line| line.starts_with("a batch"));
+    batches.next().expect("it runs");
+    let send = |name: &str| {
+        let sent = Command::new("kill").args([name, &process.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    send("-INT");
+    assert_eq!(batches.by_ref().take(10).count(), 10, "it runs on");
+    send("-TERM");
+    batches.for_each(drop);
+    assert!(process.wait().unwrap().success());
 }
 
 /// With a state, a window and a sink: whatever moment a stop comes at, each line counts once.

@@ -84,7 +84,12 @@ impl Store {
             std::thread::sleep(LOCK_PAUSE);
         }
         let directory = self.directory.display();
-        let message = format!("the checkpoints in {directory} are in use by another context");
+        let by = match self.storage.locked_by(&self.directory) {
+            Some(id) if id == std::process::id() => "by another context of this process".to_owned(),
+            Some(id) => format!("by process {id}"),
+            None => "by another context".to_owned(),
+        };
+        let message = format!("the checkpoints in {directory} are in use {by}");
         Err(Error::new(ErrorKind::Checkpoint, message))
     }
 
@@ -328,7 +333,7 @@ const BEGUN: &str = "tmp";
 
 /// How often, and how long after each other, the lock is tried: a program that has been told to end
 /// may still be there for a moment.
-const LOCK_TRIES: u32 = 500;
+const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The number in the name of a file of ours with this extension.

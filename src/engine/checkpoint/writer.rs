@@ -64,7 +64,10 @@ impl Writer {
     ) -> Result<Writer> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
         let thread = shared.clone();
+        // Who hears of warnings here hears of those of the thread.
+        let heard_by = tracing::dispatcher::get_default(Clone::clone);
         let spawned = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || {
+            let _heard = tracing::dispatcher::set_default(&heard_by);
             let ran = catch_unwind(AssertUnwindSafe(|| thread.run(store, on_tried)));
             let mut state = thread.lock();
             state.has_ended = true;

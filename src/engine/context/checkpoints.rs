@@ -135,6 +135,7 @@ impl StreamingContext {
             return Err(Error::new(ErrorKind::Config, message));
         }
         let every = building.checkpoints.as_ref().and_then(|own| own.every);
+        let _warnings = context.shared.control.warnings.on_this_thread();
         let opened = Some(open(building.storage.clone(), &directory)?);
         building.checkpoints = Some(Checkpoints { directory, every, opened });
         drop(building);
