@@ -514,13 +514,13 @@ impl StreamingContext {
     /// when all is over, except inside of a closure or receiver of the context itself, where it
     /// only says so.
     ///
-    /// The last batch is cut early, under the time of the next tick. With checkpoints a later process
-    /// goes on after that time; if it is stopped before that has come, it cuts no batch ahead of the
-    /// clock: what its sources can give again (files, and sockets with an
+    /// The last batch is cut early, under the time of the next tick. With checkpoints a later
+    /// process goes on after that time; if it is stopped before that has come, it cuts no batch
+    /// ahead of the clock: what its sources can give again (files, and sockets with an
     /// [intake log](Self::intake_log)) is left to the next process, and comes in the batch of that
     /// time. So batch times never run ahead by two intervals, however often a program is stopped.
-    /// Only what cannot be given again, and the end of input that ends by itself, has a batch in any
-    /// case.
+    /// Only what cannot be given again, and the end of input that ends by itself, has a batch in
+    /// any case.
     ///
     /// Where batches keep up that is within an interval and two seconds. Batches that wait for
     /// their turn are run, however long they take, and the last checkpoint is waited for up to 30

@@ -195,8 +195,8 @@ struct Ticker {
 }
 
 impl Ticker {
-    /// Cuts a batch at each multiple of the interval. Where some come late, each of them is cut, the
-    /// first with what was received and the others empty, or one for all of them.
+    /// Cuts a batch at each multiple of the interval. Where some come late, each of them is cut,
+    /// the first with what was received and the others empty, or one for all of them.
     fn run(self, inputs: &[Input], receivers: Vec<JoinHandle<()>>, receiving: &AtomicBool) {
         wake_this_thread_on_time();
         let mut time = self.catch_up(inputs);
