@@ -10,6 +10,7 @@ mod files;
 mod first_line;
 mod follow;
 pub(crate) mod form;
+mod holes;
 mod identity;
 pub(crate) mod intake;
 mod listen;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::carry::Standing;
 use super::first_line::{Ask, Start, judge};
+use super::holes::Holes;
 use super::identity::{FileId, Proof, Verdict, Witness};
 use super::read::{Taken, read_once};
 use super::unpack::Input;
@@ -21,8 +22,10 @@ use crate::error::Result;
 pub(super) struct OpenFile {
     input: Input,
     id: FileId,
+    path: PathBuf,
     witness: Witness,
     pub(super) carry: Carry,
+    holes: Holes,
     /// Who decides about the first line, while that was not decided yet.
     asking: Option<Asking>,
 }
@@ -67,6 +70,24 @@ impl Place {
     }
 }
 
+/// Passes over holes of what is read.
+struct WithoutHoles<'a> {
+    input: Watched<'a>,
+    holes: &'a mut Holes,
+    is_line_start: bool,
+}
+
+impl Read for WithoutHoles<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(into)?;
+        match self.holes.remove(&mut into[..count], self.is_line_start) {
+            // Nothing but a hole is no end.
+            0 if count > 0 => Err(ErrorKind::Interrupted.into()),
+            left => Ok(left),
+        }
+    }
+}
+
 /// Keeps the witness of what is read.
 struct Watched<'a> {
     input: &'a mut Input,
@@ -87,8 +108,8 @@ impl OpenFile {
         regular(path)?;
         let input = Input::open(path)?;
         let id = FileId::of(&input.file().metadata()?);
-        let (witness, carry) = (Witness::default(), Carry::default());
-        Ok(OpenFile { input, id, witness, carry, asking: None })
+        let (witness, carry, holes) = (Witness::default(), Carry::default(), Holes::default());
+        Ok(OpenFile { input, id, path: path.to_owned(), witness, carry, holes, asking: None })
     }
 
     /// Has somebody decide about the first line before anything is read, unless that was done; one
@@ -223,7 +244,7 @@ impl OpenFile {
         Ok(true)
     }
 
-    /// Reads once.
+    /// Reads once. Holes in text are passed over, which is said once.
     pub(super) fn read(&mut self, into: &mut BlockWriter) -> io::Result<Taken> {
         if into.is_full() {
             return Ok(Taken::NoRoom);
@@ -231,8 +252,18 @@ impl OpenFile {
         if !self.begin(into)? {
             return Ok(Taken::End);
         }
-        let mut watched = Watched { input: &mut self.input, witness: &mut self.witness };
-        read_once(&mut watched, &mut self.carry, into)
+        let mut input = Watched { input: &mut self.input, witness: &mut self.witness };
+        if !into.is_text() {
+            return read_once(&mut input, &mut self.carry, into);
+        }
+        let is_line_start = self.carry.is_empty();
+        let mut input = WithoutHoles { input, holes: &mut self.holes, is_line_start };
+        let taken = read_once(&mut input, &mut self.carry, into);
+        if let Some(bytes) = self.holes.take_told() {
+            let path = self.path.display();
+            tracing::warn!(%path, bytes, "a hole of NUL bytes is passed over");
+        }
+        taken
     }
 
     pub(super) fn place(&self) -> Place {

@@ -221,6 +221,11 @@ impl BlockWriter {
         self.counters.clone()
     }
 
+    /// Whether lines of text are written to it, rather than bytes or records.
+    pub(super) fn is_text(&self) -> bool {
+        self.form.is_text()
+    }
+
     /// Whether the block takes nothing more; the receiver returns, and is called with a fresh one.
     ///
     /// Lines that are pushed nevertheless are kept, but nothing except the receiver's looking here

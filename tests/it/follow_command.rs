@@ -192,6 +192,24 @@ fn rotated_twice_while_it_was_stopped() {
 }
 
 #[test]
+fn emptied_while_its_writer_kept_its_offset() {
+    use std::io::{Seek, SeekFrom, Write};
+    let logs = Logs::new(&["log"]);
+    logs.append("log", "a\n");
+    let running = logs.start();
+    running.wait_for(|line| line.ends_with(",a,1"));
+    let mut file = fs::File::options().write(true).open(logs.path("log")).expect("it is there");
+    file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(300_000))).expect("a file of ours");
+    file.write_all(b"b c\n").expect("a file of ours");
+    let seen = running.wait_for(|line| line.ends_with(",b,1"));
+    let (totals, said) = end(running, vec![seen]);
+    assert_eq!(totals.get("c"), Some(&1), "{totals:?}");
+    assert!(totals.keys().all(|word| !word.contains('\0')), "{totals:?}");
+    let is_said = |line: &String| line.contains("hole of NUL") && line.contains("log");
+    assert!(said.iter().any(is_said), "{said:?}");
+}
+
+#[test]
 fn one_file_by_several_names() {
     let logs = Logs::new(&["log", "./log", "sub/../log"]);
     fs::create_dir(logs.path("sub")).expect("a folder of ours");
