@@ -66,7 +66,7 @@ enum Found<'a> {
     /// Under the name that is followed.
     Named,
     /// Under another name, opened where it was read before.
-    Beside(&'a Sibling, OpenFile),
+    Beside(&'a Sibling, Box<OpenFile>),
     Nowhere,
 }
 
@@ -270,7 +270,10 @@ impl Tail {
         let found = siblings(&[&self.path, &kept.real, &real_path(&self.path)]);
         let named_id = named.as_ref().map(|open| open.file.id());
         let is_held = named.as_mut().is_some_and(|open| open.holds(&kept.place));
-        let by = |by| beside(&found, &kept, by, named_id).map(|(at, file)| Found::Beside(at, file));
+        let by = |by| {
+            let found = beside(&found, &kept, by, named_id);
+            found.map(|(sibling, file)| Found::Beside(sibling, Box::new(file)))
+        };
         let file = match named_id {
             Some(id) if id == kept.place.id && is_held => Found::Named,
             // The same bytes under another inode, as after `sed -i` and `rsync`, and on a volume
@@ -295,6 +298,7 @@ impl Tail {
                 }
             }
             Found::Beside(sibling, file) => {
+                let file = *file;
                 let rotated = sibling.path.display();
                 tracing::info!(%path, %rotated, "a file was rotated while nothing ran: read on");
                 self.rotated.push_back(Followed::over(file, kept.real.clone()));

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tidemill::{DStream, Error, IntakeLog, Limits, Record, StreamingContext, checkpoint};
+use tidemill::{
+    DStream, Error, IntakeLog, Limits, MissedBatches, Record, StreamingContext, checkpoint,
+};
 
 use crate::failure::Failure;
 use crate::input::{Extent, Input, Lines, Source, Window, is_same};
@@ -149,7 +151,11 @@ pub(crate) fn run<J: Job>(
         interval = if input.is_stream { interval } else { CHECKPOINT_EVERY };
     }
     let limits = Limits { line_bytes: input.max_line, ..Limits::default() };
-    let mut builder = StreamingContext::builder(J::NAME).batch_interval(interval).limits(limits);
+    // What was missed is one result, not many that are the same.
+    let mut builder = StreamingContext::builder(J::NAME)
+        .batch_interval(interval)
+        .limits(limits)
+        .missed_batches(MissedBatches::One);
     if let Some(threads) = args.threads {
         builder = builder.threads(usize::from(threads));
     }

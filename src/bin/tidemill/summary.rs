@@ -34,6 +34,7 @@ impl Summary {
         summary.push(words_cut, "word", &at_maximum);
         summary.push(rejected, "line", "dropped");
         summary.push(unread, "file", "not read, or not to the end");
+        summary.push(total(|counts| counts.connections_refused), "sender", "refused");
         summary
     }
 

@@ -315,7 +315,7 @@ fn several_files_are_read_in_turns() {
 fn a_directory_is_no_file() {
     let log = Log::new();
     let error = Follow::new([log.folder.path()]).err().unwrap();
-    assert_eq!(error.kind(), crate::ErrorKind::Source);
+    assert_eq!(error.kind(), crate::error::ErrorKind::Source);
     assert!(error.to_string().contains(log.folder.path().to_str().unwrap()), "{error}");
 }
 
