@@ -72,6 +72,9 @@ struct Building {
     zero: Option<Time>,
     /// The time of the first batch: once it has started.
     first: Option<Time>,
+    /// The time of the checkpoint that it has gone on from.
+    #[cfg(test)]
+    last: Option<Time>,
     checkpoints: Option<Checkpoints>,
     /// How what is received is logged, if it is.
     intake_log: Option<IntakeLog>,
@@ -93,6 +96,8 @@ impl Building {
             histories: Vec::new(),
             zero: None,
             first: None,
+            #[cfg(test)]
+            last: None,
             checkpoints: None,
             intake_log: None,
             storage: Arc::new(Disk),
@@ -487,6 +492,10 @@ impl StreamingContext {
         // Before anything runs: a test's clock may move as soon as this returns.
         let mut building = self.building();
         (building.zero, building.first) = (Some(beginning.zero), Some(beginning.first));
+        #[cfg(test)]
+        {
+            building.last = beginning.last;
+        }
         drop(building);
         let intakes = self.building().intakes.clone();
         let Shared { bus, meter, rates, .. } = &*self.shared;
@@ -606,6 +615,12 @@ impl StreamingContext {
         }
         control.notify_all();
         clock.now().floor_from(zero.unwrap_or(Time::from_millis(0)), *interval)
+    }
+
+    /// The time of the checkpoint that it has gone on from, if there was one.
+    #[cfg(test)]
+    pub(super) fn went_on_from(&self) -> Option<Time> {
+        self.building().last
     }
 
     pub(super) fn clock(&self) -> (Clock, Arc<Control>) {

@@ -59,6 +59,9 @@ pub(super) struct SavedState {
 pub(super) struct Beginning {
     /// The time before the first batch of all, in this process or another one.
     pub(super) zero: Time,
+    /// The time of the checkpoint's batch, if there is one.
+    #[cfg(test)]
+    pub(super) last: Option<Time>,
     /// The time of the first batch of this process.
     pub(super) first: Time,
     /// The time of the first batch that has what this process reads. Those before it were missed,
@@ -309,7 +312,14 @@ impl Beginning {
     ) -> Result<Beginning> {
         let Some(checkpoint) = checkpoint else {
             let zero = clock.now().floor(interval);
-            return Ok(Beginning { zero, first: zero + interval, reads_from: zero + interval });
+            let first = zero + interval;
+            return Ok(Beginning {
+                zero,
+                #[cfg(test)]
+                last: None,
+                first,
+                reads_from: first,
+            });
         };
         if checkpoint.interval != interval {
             let message = format!(
@@ -327,7 +337,13 @@ impl Beginning {
         }
         let millis = interval.as_millis() as u64 * (skipped + 1);
         let first = checkpoint.time + Duration::from_millis(millis);
-        Ok(Beginning { zero: checkpoint.zero, first, reads_from: due + interval })
+        Ok(Beginning {
+            zero: checkpoint.zero,
+            #[cfg(test)]
+            last: Some(checkpoint.time),
+            first,
+            reads_from: due + interval,
+        })
     }
 
     /// The number of the batch at this time, from 1.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::model::{Model, Seen};
-use super::source::{Feed, Numbers, number_of};
+use super::source::{Feed, Numbers, Position, number_of};
 use crate::config::Limits;
 use crate::dstream::DStream;
 use crate::engine::{StreamingContext, TestContext};
@@ -166,7 +166,10 @@ impl Life {
             }
         }
         ssc.start()?;
-        model.begin(&program.parts, *feed.resumed.lock().unwrap());
+        // Batches of times that were missed are not the source's.
+        let time = ssc.went_on_from().map_or(0, Time::millis);
+        let next = feed.resumed.lock().unwrap().next;
+        model.begin(&program.parts, Position { time, next });
         Ok(Life { context, feed, shared })
     }
 
