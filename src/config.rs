@@ -17,8 +17,8 @@ pub(crate) const LINE_BYTES_MAX: usize = 64 << 20;
 /// threefold, and a block must hold it with its carry.
 const LINES_IN_BLOCK_MIN: usize = 4;
 
-/// Blocks of a pool at least, where they are larger than usual: one is filled while another is being
-/// worked on, and two come between.
+/// Blocks of a pool at least, where they are larger than usual: one is filled while another is
+/// being worked on, and two come between.
 const LARGE_BLOCKS_MIN: usize = 4;
 
 /// Bytes of the largest block: what claims to be a larger one is none.

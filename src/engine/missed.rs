@@ -8,8 +8,9 @@
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub enum MissedBatches {
     /// Each of them has a batch, as in Spark, so that each time stands in the output once: up to
-    /// [`Limits::missed_batches`](crate::Limits::missed_batches) after a restart, which are empty,
-    /// and all while the program runs, of which the first has what was received.
+    /// [`Limits::missed_batches`](crate::Limits::missed_batches) after a restart, which have the
+    /// rows of sources that go by the batch's time, as directories do, and no others, and all while
+    /// the program runs, of which the first has what was received.
     #[default]
     Each,
     /// They have none: the next batch has all that came. An output that replaces what an earlier

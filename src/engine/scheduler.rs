@@ -242,7 +242,9 @@ impl Ticker {
             && self.control.wait_for_room(self.queued_batches_max)
             && !self.control.is_stopping()
         {
-            inputs.iter().for_each(Input::cut_empty);
+            for input in inputs {
+                input.cut_missed(time, &|| self.notify_blocks());
+            }
             self.submit(time);
             time = time + self.interval;
         }

@@ -191,10 +191,11 @@ impl Input {
         }
     }
 
-    /// Ends the batch of a time that passed before anything was read: it has no rows.
-    pub(crate) fn cut_empty(&self) {
+    /// Ends the batch of a time that passed before anything was read. It has the rows of sources
+    /// that go by the batch's time, as directories do, and no others.
+    pub(crate) fn cut_missed(&self, time: Time, notify: &dyn Fn() -> bool) {
         match self {
-            Input::Lines(intake) => intake.cut_empty(),
+            Input::Lines(intake) => intake.cut(time, notify),
             Input::Queue(queue) => queue.cut_empty(),
         }
     }

@@ -435,11 +435,6 @@ impl Intake {
         lock(&self.sealed).push_back(Sealed::Cut(position));
     }
 
-    /// Ends a batch to which nothing belongs, since nothing was read yet.
-    pub(crate) fn cut_empty(&self) {
-        self.push_cut(&mut lock(&self.filling));
-    }
-
     /// Whether a restart from the last cut has again what came since. What goes to a log is handed
     /// to it for that. Input that ends by itself is not kept: its batches are not bound to ticks,
     /// and its end is to be seen.

@@ -321,7 +321,8 @@ fn a_line_without_an_end() {
         if let (Some(before), Some(after)) = (before, memory_max()) {
             // The system counts in strides, so that a maximum may even seem to shrink.
             let grown = after.saturating_sub(before);
-            assert!(grown <= 16 << 20, "memory grew from {before} to {after} bytes");
+            // Blocks, stacks and the pages of the engine's code, however long the line is.
+            assert!(grown <= 32 << 20, "memory grew from {before} to {after} bytes");
         }
     }
 }

@@ -85,7 +85,7 @@ impl Failure {
 }
 
 /// A part of the message of a directory that another process has.
-const IN_USE: &str = "in use by another process";
+const IN_USE: &str = "are in use by ";
 
 /// Whether the disk refused something.
 fn is_of_disk(error: &Error) -> bool {
@@ -105,7 +105,7 @@ impl From<Error> for Failure {
 /// Advice to programs in the engine's messages, as its beginning and end, and the same for users of
 /// the command.
 const ADVICE: [(&str, &str, &str); 5] = [
-    (" If it was renamed, keep the old name", ")", ""),
+    (" If it was renamed, keep the old name", ").", ""),
     (": call intake_log", "give that up", ""),
     (": name the stream of one of them", ")`", ""),
     (": call checkpoint(", ")", ": --checkpoint DIR is missing"),
