@@ -135,7 +135,7 @@ pub struct Limits {
     /// Batches that were cut and wait for their turn (default 8); then cutting pauses.
     pub queued_batches: usize,
     /// Batches whose times passed while the program did not run that are run after a restart
-    /// (default 1,000), without rows; times before them have no batch. With
+    /// (default 1,000), with rows of directories only; times before them have no batch. With
     /// [`MissedBatches::One`](crate::MissedBatches::One) there are none.
     pub missed_batches: usize,
     /// Bytes on disk of each source's intake log (default 4 GiB, at least 64 MiB); with as many,

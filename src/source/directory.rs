@@ -211,14 +211,15 @@ impl Directory {
     fn pick(&mut self, time: Time) -> io::Result<()> {
         let news = self.listing.look(&self.filter)?;
         self.picks.check_max(self.listing.len())?;
-        let mut changed = news.changed;
-        for name in self.picks.waiting() {
-            if !changed.iter().any(|(other, _)| *other == name)
-                && let Some(hint) = self.listing.look_again(&name)
-            {
-                changed.push((name, hint));
-            }
+        let mut waiting = self.picks.waiting();
+        for (name, _) in &news.changed {
+            waiting.remove(name);
         }
+        let mut changed = news.changed;
+        changed.extend(waiting.into_iter().filter_map(|name| {
+            let hint = self.listing.look_again(&name)?;
+            Some((name, hint))
+        }));
         let place = self.file.place();
         let begun =
             self.pending.front().and_then(|file| Some((file.number, place.or(file.place)?)));

@@ -71,7 +71,7 @@ pub struct Follow {
     poll_every: Duration,
     rotated_quiet: Duration,
     // Changing.
-    tails: Vec<Tail>,
+    pub(super) tails: Vec<Tail>,
     poll_at: Instant,
     /// Who was read last.
     current: usize,

@@ -189,6 +189,11 @@ impl OpenFile {
         }
     }
 
+    /// Whether the file holds what was read; not if it cannot be read now.
+    pub(super) fn holds(&mut self, proof: &Proof) -> bool {
+        self.check(proof).is_ok_and(|verdict| verdict == Verdict::Same)
+    }
+
     /// Unpacks anew up to an offset, or the end.
     fn unpack_to(&mut self, offset: u64) -> io::Result<()> {
         self.input.restart()?;

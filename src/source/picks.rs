@@ -4,7 +4,7 @@
 //! the floor never goes down, so what is forgotten below it never comes twice.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
@@ -142,7 +142,7 @@ impl Picks {
     }
 
     /// The files that wait for their times.
-    pub(super) fn waiting(&self) -> Vec<OsString> {
+    pub(super) fn waiting(&self) -> BTreeSet<OsString> {
         self.waiting.keys().cloned().collect()
     }
 
@@ -343,10 +343,7 @@ impl Picks {
     ) -> bool {
         let Some(candidates) = gone.get(&(hint.len, hint.modified)) else { return false };
         let path = self.root.join(name);
-        let holds = |proof: &Proof| {
-            let checked = OpenFile::open(&path).and_then(|mut file| file.check(proof));
-            checked.is_ok_and(|verdict| verdict == Verdict::Same)
-        };
+        let holds = |proof: &Proof| OpenFile::open(&path).is_ok_and(|mut file| file.holds(proof));
         let is_it = |number: &&u64| {
             self.gone.contains_key(*number)
                 && self.picked.get(*number).is_some_and(|picked| match (&picked.state, begun) {

@@ -29,11 +29,16 @@ pub(super) struct Tail {
     absolute: PathBuf,
     /// Who decides about first lines.
     pub(super) asks: Asks,
+    /// How many rotated files are open at most.
+    pub(super) rotated_max: usize,
     // Changing.
     /// The file that the name leads to, or led to until it was lost.
     current: Option<Followed>,
     /// Files that had the name before, the oldest first.
     rotated: VecDeque<Followed>,
+    /// Rotated files are being read once more, and then the current one, however long that takes:
+    /// many of them shall not keep it from being read.
+    is_in_round: bool,
     /// Places in files that were not seen yet since the start, the oldest first.
     kept: Vec<Kept>,
     /// Trouble with the name, said once.
@@ -91,9 +96,11 @@ impl Tail {
             path,
             current: None,
             rotated: VecDeque::new(),
+            is_in_round: false,
             kept: Vec::new(),
             trouble: None,
             asks: Asks::default(),
+            rotated_max: ROTATED_FILES_MAX,
         };
         match tail.open_named() {
             Err(error) if is_other_kind(&error) => return Err((tail.path, error)),
@@ -137,7 +144,10 @@ impl Tail {
 
     /// Finds out what has become of the files and of the name.
     pub(super) fn look(&mut self, now: Instant, quiet: Duration, into: &mut BlockWriter) {
-        self.leave_quiet(now, quiet, into);
+        if !self.is_in_round {
+            self.leave_quiet(now, quiet, into);
+            self.is_in_round = true;
+        }
         let looked = self.check_current(into).and_then(|()| self.check_name());
         self.note(looked);
     }
@@ -145,7 +155,9 @@ impl Tail {
     /// Reads once; returns whether there may be more at once.
     pub(super) fn read(&mut self, into: &mut BlockWriter) -> bool {
         self.read_once(into);
-        self.has_more()
+        let has_more = self.has_more();
+        self.is_in_round &= has_more;
+        has_more
     }
 
     fn read_once(&mut self, into: &mut BlockWriter) {
@@ -160,7 +172,10 @@ impl Tail {
                 into.finish_as(&mut open.file.carry, &path);
                 into.count_unread_file();
             }
-        } else if let Some(open) = self.current.as_mut().filter(|open| !open.is_at_end) {
+            return;
+        }
+        self.is_in_round = false;
+        if let Some(open) = self.current.as_mut().filter(|open| !open.is_at_end) {
             self.asks.of(&mut open.file, &self.path, true);
             let Err(error) = open.read(into) else { return };
             if open.file.is_packed() {
@@ -178,10 +193,14 @@ impl Tail {
         self.rotated.iter().chain(&self.current).any(|open| !open.is_at_end)
     }
 
-    /// Ends rotated files that have been quiet.
+    /// Ends rotated files that have been quiet, and the oldest ones beyond the maximum of them; the
+    /// others may have more.
     fn leave_quiet(&mut self, now: Instant, quiet: Duration, into: &mut BlockWriter) {
+        let mut excess = self.rotated.len().saturating_sub(self.rotated_max);
         self.rotated.retain_mut(|open| {
-            let is_over = open.is_at_end && now.saturating_duration_since(open.active) >= quiet;
+            let is_quiet = now.saturating_duration_since(open.active) >= quiet;
+            let is_over = open.is_at_end && (is_quiet || excess > 0);
+            excess -= usize::from(is_over && excess > 0);
             if is_over && open.file.has_ended() {
                 // What it has is a whole first line now.
                 open.is_at_end = false;
@@ -269,7 +288,7 @@ impl Tail {
         let path = self.path.display();
         let found = siblings(&[&self.path, &kept.real, &real_path(&self.path)]);
         let named_id = named.as_ref().map(|open| open.file.id());
-        let is_held = named.as_mut().is_some_and(|open| open.holds(&kept.place));
+        let is_held = named.as_mut().is_some_and(|open| open.file.holds(&kept.place.proof));
         let by = |by| {
             let found = beside(&found, &kept, by, named_id);
             found.map(|(sibling, file)| Found::Beside(sibling, Box::new(file)))
@@ -334,7 +353,7 @@ impl Tail {
         let found = siblings(&[&self.path, &kept.real, &new.real]);
         let is_there = found.iter().any(|sibling| sibling.id == kept.place.id);
         // The same bytes under another inode, as after `sed -i` and `rsync`.
-        if !is_there && kept.place.proof.offset > 0 && new.holds(&kept.place) {
+        if !is_there && kept.place.proof.offset > 0 && new.file.holds(&kept.place.proof) {
             new.file.resume(kept.place.standing)?;
             self.current = Some(new);
             return Ok(());
@@ -376,8 +395,8 @@ impl Tail {
             .collect();
         for between in between {
             let path = between.display();
-            if self.rotated.len() == ROTATED_FILES_MAX {
-                let max = ROTATED_FILES_MAX;
+            if self.rotated.len() >= self.rotated_max {
+                let max = self.rotated_max;
                 tracing::warn!(%path, max, "more rotated files than the maximum: not read");
                 continue;
             }
@@ -469,11 +488,6 @@ impl Followed {
         }
     }
 
-    /// Whether the file holds what was read up to a place.
-    fn holds(&mut self, place: &Place) -> bool {
-        self.file.check(&place.proof).is_ok_and(|verdict| verdict == Verdict::Same)
-    }
-
     fn read(&mut self, into: &mut BlockWriter) -> io::Result<()> {
         match self.file.read(into) {
             Ok(Taken::Bytes(_)) => self.active = Instant::now(),
@@ -513,8 +527,7 @@ fn beside<'a>(
             return None;
         }
         let mut file = OpenFile::open(&sibling.path).ok()?;
-        let is_same = file.check(&proof).is_ok_and(|verdict| verdict == Verdict::Same);
-        (is_same && file.resume(standing).is_ok()).then_some((sibling, file))
+        (file.holds(&proof) && file.resume(standing).is_ok()).then_some((sibling, file))
     })
 }
 

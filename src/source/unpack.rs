@@ -339,4 +339,4 @@ mod decoders {
 }
 
 #[cfg(all(test, feature = "compression"))]
-mod tests;
+pub(super) mod tests;

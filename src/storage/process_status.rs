@@ -1,4 +1,5 @@
-//! What the system says of this process.
+//! What the system says of this process, in a file of its own (`/proc`): it is read here, as the
+//! engine reads no files itself.
 
 /// Signals that were ignored when this was asked, signal `n` as bit `n - 1`; none where the system
 /// does not say.

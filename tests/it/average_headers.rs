@@ -6,6 +6,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+#[cfg(feature = "compression")]
+use crate::compressed_files::gzip;
 use crate::shell::{PATIENCE, Running, append, assert_fails, assert_success, file, run, text};
 
 const BY_NAME: [&str; 4] = ["--key", "k", "--value", "v"];
@@ -176,16 +178,11 @@ fn files_that_are_named_have_to_fit() {
     assert_fails(&output, 2, &[&bare, "no column named \"k\"", "\"a\", \"1\""]);
 }
 
+#[cfg(feature = "compression")]
 #[test]
 fn headers_of_compressed_files_are_read() {
-    let (folder, path) = folder();
-    file(&folder, "plain", b"k;v\na;1\na;2\n");
-    let packed = std::process::Command::new("gzip").arg(format!("{path}/plain")).status();
-    if !packed.is_ok_and(|status| status.success()) {
-        // Without the tool there is nothing to read.
-        return;
-    }
-    let packed = format!("{path}/plain.gz");
+    let (folder, _) = folder();
+    let packed = file(&folder, "packed", &gzip(b"k;v\na;1\na;2\n"));
     let output = run(&[&["average", "--format", "csv"], &BY_NAME[..], &[&packed]].concat());
     assert_success(&output);
     assert_eq!(text(&output.stdout), "key,min,mean,max,count\na,1,1.5,2,2\n");

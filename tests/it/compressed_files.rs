@@ -12,7 +12,7 @@ use tidemill::{Directory, Files};
 
 use crate::shell::{Running, assert_fails, assert_success, run, text};
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()

@@ -144,8 +144,11 @@ impl Life {
     /// Starts the program over what is there.
     pub(super) fn begin(program: &Program, model: &mut Model) -> Result<Life> {
         let limits = Limits { missed_batches: 5, ..Limits::default() };
-        let builder =
-            StreamingContext::builder("simulated").threads(program.threads).limits(limits);
+        // What fails here fails on purpose.
+        let builder = StreamingContext::builder("simulated")
+            .threads(program.threads)
+            .limits(limits)
+            .warnings_to_stderr(false);
         let context = TestContext::with(builder)?;
         let ssc = context.context();
         ssc.store_on(program.storage.clone());

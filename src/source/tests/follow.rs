@@ -164,6 +164,47 @@ fn a_quiet_rotated_file_is_left() {
     driver.expect(&["one", "two", "three", "four"]);
 }
 
+/// However long they may be quiet, no more of them are open than the maximum.
+#[test]
+fn the_oldest_of_many_rotated_files_are_left() {
+    let log = Log::new();
+    let mut follow = Follow::new([log.path("log")]).unwrap();
+    follow.tails[0].rotated_max = 8;
+    // Long enough for all of them to be read in between.
+    let look = Duration::from_millis(100);
+    let mut driver = Driver::new(follow.poll_every(look).rotated_quiet(NEVER));
+    let count = 20;
+    for number in 0..count {
+        log.append("log", &format!("{number}\n"));
+        driver.run_until(|driver| driver.lines.len() > number);
+        log.rename("log", &format!("log-{number:08}"));
+    }
+    log.append("log", "last\n");
+    driver.run_until(|driver| driver.lines.len() > count);
+    driver.settle();
+    // The first one was left, the one before the last is still read.
+    log.append("log-00000000", "too late\n");
+    log.append(&format!("log-{:08}", count - 1), "late\n");
+    driver.run_until(|driver| driver.lines.len() > count + 1);
+    driver.settle();
+    assert_eq!(driver.lines[count..], ["last", "late"]);
+}
+
+/// A look comes before all rotated files were read once more; they take turns with the current one.
+#[test]
+fn many_rotated_files_do_not_keep_the_current_one_from_being_read() {
+    let log = Log::new();
+    let follow = Follow::new([log.path("log")]).unwrap();
+    let mut driver = Driver::new(follow.poll_every(Duration::ZERO).rotated_quiet(NEVER));
+    for number in 0..5 {
+        log.append("log", &format!("{number}\n"));
+        driver.run_until(|driver| driver.lines.len() > number);
+        log.rename("log", &format!("log-{number:08}"));
+    }
+    log.append("log", "last\n");
+    driver.expect(&["0", "1", "2", "3", "4", "last"]);
+}
+
 #[test]
 fn a_truncated_file_is_begun_again() {
     let log = Log::new();
@@ -573,13 +614,11 @@ fn a_hole_is_passed_over() {
 
 #[cfg(feature = "compression")]
 fn gzip(path: &Path) {
-    use flate2::{Compression, write::GzEncoder};
-    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(&fs::read(path).unwrap()).unwrap();
+    let packed = crate::source::unpack::tests::gzip(&fs::read(path).unwrap());
     let modified = fs::metadata(path).unwrap().modified().unwrap();
     let mut name = path.as_os_str().to_owned();
     name.push(".gz");
-    fs::write(&name, packed.finish().unwrap()).unwrap();
+    fs::write(&name, packed).unwrap();
     OpenOptions::new().append(true).open(name).unwrap().set_modified(modified).unwrap();
     fs::remove_file(path).unwrap();
 }

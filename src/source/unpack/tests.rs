@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(in crate::source) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
