@@ -42,6 +42,8 @@ pub struct Files {
     // Changing.
     /// The file that is being read, or comes next.
     current: usize,
+    /// Sizes of the files before it.
+    bytes_before: u64,
     file: WholeFile,
 }
 
@@ -64,7 +66,7 @@ impl Files {
         });
         let sizes = sizes.collect::<Result<Vec<u64>>>()?;
         let (bytes_read, file) = (Arc::default(), WholeFile::default());
-        Ok(Files { paths, sizes, bytes_read, current: 0, file })
+        Ok(Files { paths, sizes, bytes_read, current: 0, bytes_before: 0, file })
     }
 
     /// Has the closure decide about each file by its path and first line, before anything of the
@@ -120,15 +122,15 @@ impl Files {
 
     /// The current file was read, or as much of it as can be.
     fn next(&mut self) {
+        self.bytes_before += self.sizes[self.current];
         self.current += 1;
         self.note_progress();
     }
 
     fn note_progress(&self) {
-        let (before, rest) = self.sizes.split_at(self.current);
-        let size = rest.first().copied().unwrap_or(0);
+        let size = self.sizes.get(self.current).copied().unwrap_or(0);
         // It may have grown since it was looked at.
-        let read = before.iter().sum::<u64>() + self.file.consumed().min(size);
+        let read = self.bytes_before + self.file.consumed().min(size);
         self.bytes_read.store(read, Ordering::Relaxed);
     }
 }

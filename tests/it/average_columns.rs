@@ -102,6 +102,11 @@ fn a_quoted_field_that_spans_lines_is_one_field() {
     };
     check("\"a\nb\",1.5\n", &[], "\"a\nb\",1.5,1.5,1.5,1\n");
     check("\"a\nc,9\n\",1\r\nc,2\n", &[], "\"a\nc,9\n\",1,1,1,1\nc,2,2,2,1\n");
+    // A byte-order mark is before the quote, and no part of the field or the header.
+    check("\u{FEFF}\"a\nb\",1.5\n", &[], "\"a\nb\",1.5,1.5,1.5,1\n");
+    let marked = "\u{FEFF}\"k\",\"v\"\na,1\n";
+    check(marked, &["--key", "k", "--value", "v"], "a,1,1,1,1\n");
+    check(marked, &["--header=\"k\",\"v\"", "--value", "v"], "a,1,1,1,1\n");
     // A note that nobody asked for.
     check("\"x\ny,7\nz\",k,1\n\"\",k,2\n", &["--key", "2", "--value", "3"], "k,1,1.5,2,2\n");
     // In a header, too, of a pipe and of TEXT.

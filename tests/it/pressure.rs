@@ -271,8 +271,8 @@ impl Receiver for OneLine {
     }
 }
 
-/// The most memory that this process has had, in bytes, where the system tells: without the pages of
-/// the program's own file, of which the first use of any code brings some.
+/// The most memory that this process has had, in bytes, where the system tells: without the pages
+/// of the program's own file, of which the first use of any code brings some.
 fn memory_max() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let bytes = |name: &str| {
