@@ -87,9 +87,9 @@ pub use record::{
 };
 pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
-    BadUtf8, BlockWriter, Carry, Directory, Files, FirstLine, Follow, IntakeLog, LineOptions,
-    Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts, SourceState, Stdin,
-    Waiter,
+    BadUtf8, BlockWriter, Carry, Directory, Encoding, Files, FirstLine, Follow, IntakeLog,
+    LineOptions, Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts,
+    SourceState, Stdin, Waiter,
 };
 pub use time::Time;
 

@@ -1,5 +1,6 @@
 //! The unfinished last line of one connection or file, kept until its end comes.
 
+use super::encoding::{Encoding, Order};
 use crate::error::Result;
 use crate::record::saved::{push_varint, take_varint};
 
@@ -21,6 +22,11 @@ pub struct Carry {
     pub(super) skipping: bool,
     /// What was read is past a byte-order mark, or what is none: a mark begins an input.
     pub(super) has_begun: bool,
+    /// What was decoded, if not UTF-8, and the part of a character that may come after it.
+    pub(super) encoding: Encoding,
+    pub(super) undecoded: Vec<u8>,
+    /// The order of the bytes, once that is known.
+    pub(super) order: Option<Order>,
 }
 
 /// A place between two lines of an input, or in a line that was too long.
@@ -44,27 +50,30 @@ impl Standing {
 impl Carry {
     /// Whether no unfinished line is held.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && !self.skipping
+        self.bytes.is_empty() && !self.skipping && self.undecoded.is_empty()
     }
 
     /// Forgets the unfinished line: after a reset it will never be finished.
     pub fn clear(&mut self) {
         self.bytes.clear();
-        (self.skipping, self.has_begun) = (false, false);
+        self.undecoded.clear();
+        (self.skipping, self.has_begun, self.order) = (false, false, None);
     }
 
     /// Where the first line begins that was not given yet, after so many bytes of the input, and
     /// whether that is in the rest of a line that was dealt with.
     pub(super) fn standing(&self, read: u64) -> Standing {
-        let offset = read - self.bytes.len() as u64;
+        let held = self.encoding.bytes_of(&self.bytes) + self.undecoded.len();
+        let offset = read - held as u64;
         Standing { offset, is_skipping: self.skipping }
     }
 
-    /// Goes on from there.
-    pub(super) fn resume(&mut self, standing: Standing) {
+    /// Goes on from there in an input that begins so.
+    pub(super) fn resume(&mut self, standing: Standing, head: &[u8]) {
         self.clear();
         self.skipping = standing.is_skipping;
         self.has_begun = standing.offset > 0;
+        self.order = self.has_begun.then(|| Order::of(head));
     }
 
     /// Holds this unfinished line in the place of the one before.

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::first_line::Asks;
-use super::open_file::{OpenFile, Place};
+use super::encoding::Encoding;
+use super::first_line::{Asks, Look};
+use super::open_file::{OpenFile, Place, cannot_read};
+use super::pipe::{Pipes, UNTIL_MORE, is_stdin};
 use super::read::Taken;
+use super::stdin::STDIN;
 use super::whole_file::WholeFile;
-use super::{BlockWriter, FirstLine, Received, Receiver};
-use crate::error::{Error, ErrorKind, Result};
+use super::{BlockWriter, FirstLine, Received, Receiver, Waiter};
+use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
 /// Reads files from their starts to their ends, in the order given, and then ends.
@@ -21,6 +24,10 @@ use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 /// Bounded: the threads that process the lines read them, too, as fast as they can. What is
 /// appended to a file while it is being read is read as well; what comes later is for
 /// [`Follow`](super::Follow).
+///
+/// A named pipe or a device is a file like any other, but read once, as it comes: it is opened when
+/// its turn comes, and ends when nobody has it open for writing any more. With one in the list the
+/// source is not bounded, nor can it go on from a checkpoint: what was read of a pipe is gone.
 ///
 /// A file that begins as those of gzip or Zstandard do is unpacked while it is read, whatever its
 /// name (feature `compression`). Of a truncated or damaged one that is read which came before; it
@@ -35,9 +42,10 @@ use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 /// ```
 pub struct Files {
     // Fixed.
-    paths: Vec<PathBuf>,
-    /// Their sizes when they were opened first.
-    sizes: Vec<u64>,
+    inputs: Vec<Input>,
+    /// If there are any.
+    pipes: Option<Pipes>,
+    is_bounded: bool,
     bytes_read: Arc<AtomicU64>,
     // Changing.
     /// The file that is being read, or comes next.
@@ -45,6 +53,51 @@ pub struct Files {
     /// Sizes of the files before it.
     bytes_before: u64,
     file: WholeFile,
+}
+
+/// One of the files, or what is read like one.
+struct Input {
+    path: PathBuf,
+    kind: Kind,
+    /// Its size when it was looked at first; nothing is known of a pipe's.
+    bytes: u64,
+    /// A pipe that was looked at before its turn.
+    opened: Option<OpenFile>,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    File,
+    Pipe,
+    Stdin,
+}
+
+impl Input {
+    fn new(path: PathBuf, has_stdin: bool) -> Result<Input> {
+        if has_stdin && is_stdin(&path) {
+            let path = PathBuf::from(STDIN);
+            return Ok(Input { path, kind: Kind::Stdin, bytes: 0, opened: None });
+        }
+        let looked_at = match is_pipe(&path) {
+            true => check_readable(&path).map(|()| (Kind::Pipe, 0)),
+            false => byte_len(&path).map(|bytes| (Kind::File, bytes)),
+        };
+        match looked_at {
+            Ok((kind, bytes)) => Ok(Input { path, kind, bytes, opened: None }),
+            Err(error) => Err(cannot_read(&path, error)),
+        }
+    }
+
+    /// Opens it as a pipe, unless that was done or it is none.
+    fn open(&mut self, pipes: Option<&Pipes>) -> io::Result<Option<&mut OpenFile>> {
+        let Some(pipes) = pipes.filter(|_| self.kind != Kind::File) else { return Ok(None) };
+        let opened = match self.opened.take() {
+            Some(opened) => opened,
+            None if self.kind == Kind::Stdin => OpenFile::of_pipe(pipes.stdin()?, &self.path),
+            None => OpenFile::of_pipe(pipes.open(&self.path)?, &self.path),
+        };
+        Ok(Some(self.opened.insert(opened)))
+    }
 }
 
 impl Files {
@@ -55,18 +108,36 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`], with the path and the cause, if one is missing, cannot be read, or is
-    /// no regular file. A file that is gone when its turn comes ends the source with an error.
+    /// [`Source`](crate::ErrorKind::Source), with the path and the cause, if one is missing, cannot
+    /// be read, or is a directory. A file that is gone when its turn comes ends the source with an
+    /// error.
     pub fn open<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Result<Files> {
-        let paths: Vec<PathBuf> = paths.into_iter().map(Into::into).collect();
-        let sizes = paths.iter().map(|path| {
-            byte_len(path).map_err(|error| {
-                Error::caused(ErrorKind::Source, format!("cannot read {}", path.display()), error)
-            })
-        });
-        let sizes = sizes.collect::<Result<Vec<u64>>>()?;
+        Files::of(paths.into_iter().map(|path| Input::new(path.into(), false)))
+    }
+
+    /// As [`open`](Self::open), where `-` and `/dev/stdin` are the process's standard input, from
+    /// where it stands.
+    pub fn open_or_stdin<P: Into<PathBuf>>(paths: impl IntoIterator<Item = P>) -> Result<Files> {
+        Files::of(paths.into_iter().map(|path| Input::new(path.into(), true)))
+    }
+
+    fn of(inputs: impl Iterator<Item = Result<Input>>) -> Result<Files> {
+        let mut inputs = inputs.collect::<Result<Vec<Input>>>()?;
+        let is_pipe = |input: &Input| input.kind != Kind::File;
+        let mut is_bounded = true;
+        let pipes = match inputs.iter().any(is_pipe) {
+            true => Some(Pipes::new().map_err(|error| cannot_read(Path::new("pipes"), error))?),
+            false => None,
+        };
+        for input in inputs.iter_mut().filter(|input| is_pipe(input)) {
+            is_bounded &= input.kind == Kind::Stdin && {
+                let rest = pipes.as_ref().and_then(|pipes| pipes.stdin().ok()?.rest());
+                input.bytes = rest.unwrap_or(0);
+                rest.is_some()
+            };
+        }
         let (bytes_read, file) = (Arc::default(), WholeFile::default());
-        Ok(Files { paths, sizes, bytes_read, current: 0, bytes_before: 0, file })
+        Ok(Files { inputs, pipes, is_bounded, bytes_read, current: 0, bytes_before: 0, file })
     }
 
     /// Has the closure decide about each file by its path and first line, before anything of the
@@ -81,26 +152,57 @@ impl Files {
         self
     }
 
-    /// The first line of a file, unpacked if it is compressed, with its line end if that has come;
-    /// `None` of an empty file. Lines are added while `goes_on` says so of what there is.
+    /// The first line of a file that is no pipe, unpacked if it is compressed, as
+    /// [`first_line`](Self::first_line) has it; `None` of an empty file. Lines are added while
+    /// `goes_on` says so of what there is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Source`], with the path and the cause, if it cannot be read.
+    /// [`Source`](crate::ErrorKind::Source), with the path and the cause, if it cannot be read, or
+    /// its first line is longer than any may be.
     pub fn first_line_of(
         path: impl AsRef<Path>,
+        encoding: Encoding,
         goes_on: impl Fn(&str) -> bool,
     ) -> Result<Option<String>> {
-        let path = path.as_ref();
-        let line = OpenFile::open(path).and_then(|file| file.first_line(goes_on));
-        line.map_err(|error| {
-            Error::caused(ErrorKind::Source, format!("cannot read {}", path.display()), error)
-        })
+        Look::at(path.as_ref(), encoding, false, goes_on)
     }
 
-    /// Bytes of all files together, as they were when opened; of compressed ones those on the disk.
+    /// Waits for the first line that comes through any pipe in the list, where the pipes take turns
+    /// as they do when they are read: of one that ends without a line the next one is waited for.
+    /// Gives its name, too; `None` if none has a line. What was looked at is read all the same.
+    ///
+    /// # Errors
+    ///
+    /// As of [`first_line_of`](Self::first_line_of).
+    pub fn wait_for_first_line(
+        &mut self,
+        encoding: Encoding,
+        goes_on: impl Fn(&str) -> bool,
+    ) -> Result<Option<(PathBuf, String)>> {
+        let mut waiter = self.pipes.as_ref().and_then(Pipes::waiter);
+        for input in &mut self.inputs[self.current..] {
+            let path = input.path.clone();
+            let failed = |error| cannot_read(&path, error);
+            let Some(file) = input.open(self.pipes.as_ref()).map_err(failed)? else { continue };
+            loop {
+                match file.first_line(encoding, false, &goes_on).map_err(failed)? {
+                    Look::Line(line) => return Ok(Some((path, line))),
+                    Look::Empty => break,
+                    Look::Later => match &mut waiter {
+                        Some(waiter) => waiter.wait(UNTIL_MORE).map_err(failed)?,
+                        None => std::thread::sleep(UNTIL_MORE),
+                    },
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Bytes of all files together, as they were when opened; of compressed ones those on the disk,
+    /// and of pipes none.
     pub fn bytes_total(&self) -> u64 {
-        self.sizes.iter().sum()
+        self.inputs.iter().map(|input| input.bytes).sum()
     }
 
     /// How many of these bytes were read so far: to be kept and looked at while the stream runs.
@@ -111,39 +213,50 @@ impl Files {
 
     /// Has the file with this name read next; false if it is not in the list, or was read.
     fn put_next(&mut self, path: &[u8]) -> bool {
-        let rest = &mut self.paths[self.current..];
-        let found = rest.iter().position(|own| own.as_os_str().as_encoded_bytes() == path);
+        let rest = &mut self.inputs[self.current..];
+        let found = rest.iter().position(|own| own.path.as_os_str().as_encoded_bytes() == path);
         if let Some(found) = found {
             rest[..=found].rotate_right(1);
-            self.sizes[self.current..][..=found].rotate_right(1);
         }
         found.is_some()
     }
 
     /// The current file was read, or as much of it as can be.
     fn next(&mut self) {
-        self.bytes_before += self.sizes[self.current];
+        self.bytes_before += self.inputs[self.current].bytes;
         self.current += 1;
         self.note_progress();
     }
 
     fn note_progress(&self) {
-        let size = self.sizes.get(self.current).copied().unwrap_or(0);
+        let size = self.inputs.get(self.current).map_or(0, |input| input.bytes);
         // It may have grown since it was looked at.
         let read = self.bytes_before + self.file.consumed().min(size);
         self.bytes_read.store(read, Ordering::Relaxed);
+    }
+
+    /// Reads the current file once, after opening it if that was not done yet.
+    fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
+        if !self.file.is_open()
+            && self.inputs[self.current].open(self.pipes.as_ref())?.is_some()
+            && let Some(opened) = self.inputs[self.current].opened.take()
+        {
+            self.file.begin(opened);
+        }
+        self.file.read(path, into)
     }
 }
 
 impl Receiver for Files {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
-        while let Some(path) = self.paths.get(self.current).cloned() {
-            match self.file.read(&path, into) {
+        while let Some(path) = self.inputs.get(self.current).map(|input| input.path.clone()) {
+            match self.read(&path, into) {
                 Ok(Taken::Bytes(_)) => self.note_progress(),
                 Ok(Taken::End) => {
                     self.file.finish(&path, into);
                     self.next();
                 }
+                Ok(Taken::Nothing) if !self.is_bounded => return Ok(Received::Later(UNTIL_MORE)),
                 Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
                 Err(error) if self.file.is_packed() => {
                     let name = path.display();
@@ -161,16 +274,23 @@ impl Receiver for Files {
         Ok(Received::End)
     }
 
+    fn waiter(&mut self) -> Option<Box<dyn Waiter>> {
+        if self.is_bounded { None } else { self.pipes.as_ref()?.waiter() }
+    }
+
     fn is_bounded(&self) -> bool {
-        true
+        self.is_bounded
     }
 
     /// The files that were read, and how far the one is that is being read.
     fn position(&self) -> Option<Vec<u8>> {
+        if self.pipes.is_some() {
+            return None;
+        }
         let mut position = Vec::new();
         push_varint(self.current as u64, &mut position);
-        for path in self.paths.iter().take(self.current + 1) {
-            push_bytes(path.as_os_str().as_encoded_bytes(), &mut position);
+        for input in self.inputs.iter().take(self.current + 1) {
+            push_bytes(input.path.as_os_str().as_encoded_bytes(), &mut position);
         }
         if let Some(place) = self.file.place() {
             place.save(&mut position);
@@ -199,7 +319,7 @@ impl Receiver for Files {
             return Ok(());
         }
         let place = Place::load(position).map_err(io::Error::other)?;
-        let path = &self.paths[self.current];
+        let path = &self.inputs[self.current].path;
         self.file.go_on(path, place).map_err(|error| {
             io::Error::new(error.kind(), format!("cannot go on in {}: {error}", path.display()))
         })?;
@@ -212,11 +332,12 @@ impl Receiver for Files {
     }
 
     fn name(&self) -> String {
-        match self.paths.as_slice() {
+        match self.inputs.as_slice() {
             [] => "no files".to_owned(),
-            [path] => format!("file {}", path.display()),
+            [only] if only.kind == Kind::Stdin => STDIN.to_owned(),
+            [only] => format!("file {}", only.path.display()),
             [first, others @ ..] => {
-                format!("files {} and {} more", first.display(), others.len())
+                format!("files {} and {} more", first.path.display(), others.len())
             }
         }
     }
@@ -226,4 +347,21 @@ impl Receiver for Files {
 fn byte_len(path: &Path) -> io::Result<u64> {
     let file = OpenFile::open(path)?;
     Ok(file.metadata()?.len())
+}
+
+/// Whether it is read once, as it comes.
+fn is_pipe(path: &Path) -> bool {
+    cfg!(unix) && path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// A look whether a pipe can be read, which does not open it: whoever writes to it would be told
+/// that somebody reads, and then that nobody does.
+#[cfg(unix)]
+fn check_readable(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(path, rustix::fs::Access::READ_OK)?)
+}
+
+#[cfg(not(unix))]
+fn check_readable(_: &Path) -> io::Result<()> {
+    Ok(())
 }

@@ -3,14 +3,15 @@
 //! Invariant: it is asked about once for each file that is read from its start, and the line is
 //! whole.
 
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use memchr::memchr;
-
-use super::open_file::OpenFile;
+use super::encoding::Encoding;
+use super::open_file::{OpenFile, cannot_read};
 use crate::config::FIRST_LINE_BYTES_MAX;
+use crate::error::Result;
 
 /// What a source does with the first line of a file.
 ///
@@ -83,33 +84,60 @@ pub(super) enum Start {
     Refused(String),
 }
 
+/// The first line of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Without its end and a byte-order mark; several lines, where one was not enough.
+    Line(String),
+    /// It has not come yet.
+    Later,
+    /// The file is empty.
+    Empty,
+}
+
+impl Look {
+    /// Looks at a file that is no pipe; nothing if it is empty, or its first line has not come.
+    pub(super) fn at(
+        path: &Path,
+        encoding: Encoding,
+        may_grow: bool,
+        goes_on: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>> {
+        let opened = OpenFile::open(path);
+        let look = opened.and_then(|mut file| file.first_line(encoding, may_grow, goes_on));
+        match look.map_err(|error| cannot_read(path, error))? {
+            Look::Line(line) => Ok(Some(line)),
+            Look::Later | Look::Empty => Ok(None),
+        }
+    }
+}
+
 /// Decides about a file by the first line that its reader gives. One without an end is whole where
 /// the file will not grow.
 pub(super) fn judge(
     input: &mut impl Read,
     path: &Path,
-    ask: &Ask,
+    encoding: Encoding,
+    ask: &dyn Fn(&Path, &str) -> FirstLine,
     may_grow: bool,
 ) -> io::Result<Start> {
     let (mut head, mut end) = (Vec::new(), 0);
     loop {
-        let (mut is_within, mut is_last) = (false, false);
-        if let Some(feed) = memchr(b'\n', &head[end..]) {
-            end += feed + 1;
-        } else if head.len() >= FIRST_LINE_BYTES_MAX {
-            (is_within, is_last) = (true, true);
-            end = head.len();
-        } else if read_more(input, &mut head)? {
-            continue;
-        } else if may_grow {
-            return Ok(Start::Later);
-        } else if end == head.len() && end == 0 {
-            return Ok(Start::Whole);
-        } else {
-            is_last = true;
-            end = head.len();
+        let line_end = encoding.line_end(&head, end);
+        if line_end.is_none() && head.len() < FIRST_LINE_BYTES_MAX {
+            match read_more(input, &mut head) {
+                Ok(true) => continue,
+                Ok(false) if may_grow => return Ok(Start::Later),
+                Ok(false) if head.is_empty() => return Ok(Start::Whole),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Start::Later),
+                Err(error) => return Err(error),
+            }
         }
-        match ask(path, &text(&head[..end])) {
+        let is_last = line_end.is_none();
+        let is_within = is_last && head.len() >= FIRST_LINE_BYTES_MAX;
+        end = line_end.unwrap_or(head.len());
+        match ask(path, &text(&head[..end], encoding)) {
             FirstLine::Data => return Ok(Start::Whole),
             FirstLine::Skip => return Ok(Start::After { bytes: end as u64, is_within }),
             FirstLine::Refuse(reason) => return Ok(Start::Refused(reason)),
@@ -119,6 +147,31 @@ pub(super) fn judge(
             }
             FirstLine::More => {}
         }
+    }
+}
+
+/// Looks at the first line that a reader gives, and the next ones while `goes_on` says so.
+pub(super) fn look(
+    input: &mut impl Read,
+    path: &Path,
+    encoding: Encoding,
+    may_grow: bool,
+    goes_on: impl Fn(&str) -> bool,
+) -> io::Result<Look> {
+    let seen = RefCell::new(None);
+    let ask = |_: &Path, line: &str| {
+        *seen.borrow_mut() = Some(line.to_owned());
+        if goes_on(line) { FirstLine::More } else { FirstLine::Skip }
+    };
+    let start = judge(input, path, encoding, &ask, may_grow)?;
+    match start {
+        Start::Later => Ok(Look::Later),
+        Start::After { is_within: true, .. } => {
+            let message = format!("its first line has no end within {FIRST_LINE_BYTES_MAX} bytes");
+            Err(io::Error::new(ErrorKind::InvalidData, message))
+        }
+        Start::Refused(reason) => Err(io::Error::new(ErrorKind::InvalidData, reason)),
+        Start::Whole | Start::After { .. } => Ok(seen.into_inner().map_or(Look::Empty, Look::Line)),
     }
 }
 
@@ -138,10 +191,10 @@ fn read_more(input: &mut impl Read, head: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 /// A line as it is asked about. What a writer left as a hole before it is no part of it.
-pub(super) fn text(line: &[u8]) -> String {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let text = String::from_utf8_lossy(line);
+fn text(line: &[u8], encoding: Encoding) -> String {
+    let line = encoding.decode(line);
+    let text = line.strip_suffix('\n').unwrap_or(&line);
+    let text = text.strip_suffix('\r').unwrap_or(text);
     let text = text.trim_start_matches('\0');
     text.strip_prefix('\u{FEFF}').unwrap_or(text).to_owned()
 }
@@ -158,7 +211,7 @@ mod tests {
             let found = answers.iter().find(|(asked, _)| asked == line);
             found.unwrap_or_else(|| panic!("nobody asked about {line:?}")).1.clone()
         });
-        judge(&mut &content[..], Path::new("a.csv"), &ask, may_grow).unwrap()
+        judge(&mut &content[..], Path::new("a.csv"), Encoding::UTF_8, &*ask, may_grow).unwrap()
     }
 
     #[test]
@@ -195,7 +248,8 @@ mod tests {
             assert_eq!(line.len(), FIRST_LINE_BYTES_MAX);
             FirstLine::Skip
         });
-        let start = judge(&mut &long[..], Path::new("a.csv"), &ask, true).unwrap();
+        let start =
+            judge(&mut &long[..], Path::new("a.csv"), Encoding::UTF_8, &*ask, true).unwrap();
         let bytes = FIRST_LINE_BYTES_MAX as u64;
         assert_eq!(start, Start::After { bytes, is_within: true });
     }

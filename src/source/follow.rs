@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::first_line::Asks;
+use super::encoding::Encoding;
+use super::first_line::{Asks, Look};
 use super::tail::Tail;
 use super::whole_file::plain;
 use super::{BlockWriter, FirstLine, Received, Receiver};
@@ -113,6 +114,20 @@ impl Follow {
     pub fn from_end(mut self) -> Follow {
         self.tails.iter_mut().for_each(Tail::skip_to_end);
         self
+    }
+
+    /// The first line of a file that may grow, as [`first_line`](Self::first_line) has it; `None`
+    /// while its end is not written. Lines are added while `goes_on` says so of what there is.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Files::first_line_of`](super::Files::first_line_of).
+    pub fn first_line_of(
+        path: impl AsRef<Path>,
+        encoding: Encoding,
+        goes_on: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>> {
+        Look::at(path.as_ref(), encoding, true, goes_on)
     }
 
     /// Has the closure decide about each file by its path and first line, as that of

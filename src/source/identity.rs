@@ -26,6 +26,9 @@ const PROOF_BYTES: usize = 1024;
 pub(super) struct FileId(u64, u64);
 
 impl FileId {
+    /// That of what has no name to be found by.
+    pub(super) const UNKNOWN: FileId = FileId(0, 0);
+
     #[cfg(unix)]
     pub(super) fn of(metadata: &Metadata) -> FileId {
         use std::os::unix::fs::MetadataExt;
@@ -126,6 +129,11 @@ impl Witness {
     /// Bytes that were read.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// The first bytes that were read.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
     }
 
     pub(super) fn proof(&self) -> Proof {

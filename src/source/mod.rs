@@ -6,6 +6,7 @@
 
 mod carry;
 mod directory;
+mod encoding;
 mod files;
 mod first_line;
 mod follow;
@@ -20,6 +21,7 @@ mod open_file;
 mod own_output;
 pub(crate) mod pace;
 mod picks;
+mod pipe;
 pub(crate) mod queue;
 pub(crate) mod quoted;
 mod read;
@@ -42,6 +44,7 @@ use std::time::Duration;
 
 pub use carry::Carry;
 pub use directory::Directory;
+pub use encoding::Encoding;
 pub use files::Files;
 pub use first_line::FirstLine;
 pub use follow::Follow;

@@ -4,18 +4,19 @@
 //! nothing is left out.
 
 use std::fs::Metadata;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::carry::Standing;
-use super::first_line::{Ask, Start, judge};
+use super::encoding::Encoding;
+use super::first_line::{Ask, Look, Start, judge, look};
 use super::holes::Holes;
 use super::identity::{FileId, Proof, Verdict, Witness};
+use super::pipe::Pipe;
 use super::read::{Taken, read_once};
-use super::unpack::Input;
+use super::unpack::{Input, refuse_packed};
 use super::{BlockWriter, Carry};
-use crate::config::FIRST_LINE_BYTES_MAX;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind as SourceErrorKind, Result};
 
 /// An open file, read up to its witness's offset. Offsets are those of its content: of what is
 /// compressed they are as if it had been unpacked before.
@@ -73,14 +74,20 @@ impl Place {
 /// Passes over holes of what is read.
 struct WithoutHoles<'a> {
     input: Watched<'a>,
-    holes: &'a mut Holes,
+    /// None where NUL bytes are parts of characters.
+    holes: Option<&'a mut Holes>,
     is_line_start: bool,
+    is_pipe_start: bool,
 }
 
 impl Read for WithoutHoles<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(into)?;
-        match self.holes.remove(&mut into[..count], self.is_line_start) {
+        if self.is_pipe_start {
+            refuse_packed(&into[..count])?;
+        }
+        let Some(holes) = &mut self.holes else { return Ok(count) };
+        match holes.remove(&mut into[..count], self.is_line_start) {
             // Nothing but a hole is no end.
             0 if count > 0 => Err(ErrorKind::Interrupted.into()),
             left => Ok(left),
@@ -107,9 +114,18 @@ impl OpenFile {
     pub(super) fn open(path: &Path) -> io::Result<OpenFile> {
         regular(path)?;
         let input = Input::open(path)?;
-        let id = FileId::of(&input.file().metadata()?);
+        let id = FileId::of(&input.metadata()?);
+        Ok(OpenFile::over(input, id, path))
+    }
+
+    /// What comes through a pipe, under the name that it has in messages. It has no place.
+    pub(super) fn of_pipe(pipe: Pipe, path: &Path) -> OpenFile {
+        OpenFile::over(Input::Pipe(pipe), FileId::UNKNOWN, path)
+    }
+
+    fn over(input: Input, id: FileId, path: &Path) -> OpenFile {
         let (witness, carry, holes) = (Witness::default(), Carry::default(), Holes::default());
-        Ok(OpenFile { input, id, path: path.to_owned(), witness, carry, holes, asking: None })
+        OpenFile { input, id, path: path.to_owned(), witness, carry, holes, asking: None }
     }
 
     /// Has somebody decide about the first line before anything is read, unless that was done; one
@@ -132,15 +148,19 @@ impl OpenFile {
         })
     }
 
-    /// The first line with its end, if that has come, and the next ones while `goes_on` says so.
+    /// Looks at the first line, and the next ones while `goes_on` says so of what there is. Nothing
+    /// is taken: all of it is read as if nobody had looked.
     pub(super) fn first_line(
-        mut self,
+        &mut self,
+        encoding: Encoding,
+        may_grow: bool,
         goes_on: impl Fn(&str) -> bool,
-    ) -> io::Result<Option<String>> {
-        let mut line = Vec::new();
-        let mut input = BufReader::new((&mut self.input).take(FIRST_LINE_BYTES_MAX as u64 + 2));
-        while input.read_until(b'\n', &mut line)? > 0 && goes_on(&String::from_utf8_lossy(&line)) {}
-        Ok((!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned()))
+    ) -> io::Result<Look> {
+        let may_grow = may_grow && !self.is_packed();
+        self.input.look();
+        let line = look(&mut self.input, &self.path, encoding, may_grow, goes_on);
+        self.input.restart()?;
+        line
     }
 
     pub(super) fn id(&self) -> FileId {
@@ -175,7 +195,7 @@ impl OpenFile {
     }
 
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
-        self.input.file().metadata()
+        self.input.metadata()
     }
 
     /// Compares the file with what was read at a place in it.
@@ -186,6 +206,7 @@ impl OpenFile {
                 self.unpack_to(proof.offset)?;
                 Ok(proof.compare(&self.witness))
             }
+            Input::Pipe(_) => Err(ErrorKind::Unsupported.into()),
         }
     }
 
@@ -209,8 +230,9 @@ impl OpenFile {
                 file.seek(SeekFrom::Start(standing.offset))?;
             }
             Input::Packed(_) => self.unpack_to(standing.offset)?,
+            Input::Pipe(_) => return Err(ErrorKind::Unsupported.into()),
         }
-        self.carry.resume(standing);
+        self.carry.resume(standing, self.witness.head());
         if let Some(asking) = &mut self.asking {
             // What was read before was asked about.
             asking.state = if standing.offset > 0 { Asked::Done } else { Asked::NotYet };
@@ -227,7 +249,9 @@ impl OpenFile {
         if asking.state == Asked::Refused {
             return Ok(false);
         }
-        let start = judge(&mut self.input, &asking.path, &asking.ask, asking.may_grow);
+        self.input.look();
+        let start =
+            judge(&mut self.input, &asking.path, into.encoding(), &*asking.ask, asking.may_grow);
         self.input.restart()?;
         match start? {
             Start::Whole => {}
@@ -242,7 +266,8 @@ impl OpenFile {
             Start::After { bytes, is_within } => {
                 let watched = Watched { input: &mut self.input, witness: &mut self.witness };
                 let offset = io::copy(&mut watched.take(bytes), &mut io::sink())?;
-                self.carry.resume(Standing { offset, is_skipping: is_within });
+                let standing = Standing { offset, is_skipping: is_within };
+                self.carry.resume(standing, self.witness.head());
             }
         }
         asking.state = Asked::Done;
@@ -255,14 +280,19 @@ impl OpenFile {
             return Ok(Taken::NoRoom);
         }
         if !self.begin(into)? {
-            return Ok(Taken::End);
+            let is_refused =
+                self.asking.as_ref().is_some_and(|asking| asking.state == Asked::Refused);
+            let may_come = matches!(self.input, Input::Pipe(_)) && !is_refused;
+            return Ok(if may_come { Taken::Nothing } else { Taken::End });
         }
+        let is_pipe_start = matches!(self.input, Input::Pipe(_)) && self.offset() == 0;
         let mut input = Watched { input: &mut self.input, witness: &mut self.witness };
         if !into.is_text() {
             return read_once(&mut input, &mut self.carry, into);
         }
         let is_line_start = self.carry.is_empty();
-        let mut input = WithoutHoles { input, holes: &mut self.holes, is_line_start };
+        let holes = Some(&mut self.holes).filter(|_| !into.encoding().is_wide());
+        let mut input = WithoutHoles { input, holes, is_line_start, is_pipe_start };
         let taken = read_once(&mut input, &mut self.carry, into);
         if let Some(bytes) = self.holes.take_told() {
             let path = self.path.display();
@@ -290,8 +320,12 @@ pub(super) fn regular(path: &Path) -> io::Result<Metadata> {
         return Err(ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
-        let message = "not a regular file; standard input takes pipes and devices";
-        return Err(io::Error::new(ErrorKind::InvalidInput, message));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
     Ok(metadata)
+}
+
+/// An error of a source that names the file.
+pub(super) fn cannot_read(path: &Path, error: io::Error) -> Error {
+    Error::caused(SourceErrorKind::Source, format!("cannot read {}", path.display()), error)
 }

@@ -417,13 +417,18 @@ fn a_file_that_has_gone_ends_the_source() {
 mod stdin {
     use std::fs::File;
     use std::io::pipe;
+    use std::os::fd::AsFd;
 
     use super::*;
+
+    fn over(fd: impl AsFd) -> io::Result<Stdin> {
+        Stdin::over(|pipes| pipes.over(fd.as_fd()))
+    }
 
     #[test]
     fn a_pipe_is_read_as_it_comes() {
         let (reader, mut writer) = pipe().unwrap();
-        let stdin = Stdin::over(&reader).unwrap();
+        let stdin = over(&reader).unwrap();
         assert!(!stdin.is_bounded());
         let mut driver = Driver::new(stdin);
         driver.settle();
@@ -440,7 +445,7 @@ mod stdin {
     #[test]
     fn a_pipe_may_be_full_and_closed_before_the_first_read() {
         let (reader, mut writer) = pipe().unwrap();
-        let mut driver = Driver::new(Stdin::over(&reader).unwrap());
+        let mut driver = Driver::new(over(&reader).unwrap());
         drop(reader);
         let sender = std::thread::spawn(move || {
             for n in 0..300_000 {
@@ -460,19 +465,114 @@ mod stdin {
         fs::write(&path, "skipped\none\ntwo").unwrap();
         let mut file = File::open(&path).unwrap();
         io::copy(&mut io::Read::take(&mut file, 8), &mut io::sink()).unwrap();
-        let stdin = Stdin::over(&file).unwrap();
+        let stdin = over(&file).unwrap();
         assert!(stdin.is_bounded());
         assert_eq!(Driver::new(stdin).run_to_end(), ["one", "two"]);
     }
 
     #[test]
     fn a_device_that_cannot_be_polled_is_bounded() {
-        let stdin = Stdin::over(File::open("/dev/null").unwrap()).unwrap();
+        let stdin = over(File::open("/dev/null").unwrap()).unwrap();
         assert!(Driver::new(stdin).run_to_end().is_empty());
     }
 
     #[test]
     fn a_directory_is_refused() {
-        assert!(Stdin::over(File::open("/").unwrap()).is_err());
+        assert!(over(File::open("/").unwrap()).is_err());
+    }
+}
+
+#[cfg(unix)]
+mod pipes {
+    use std::io::pipe;
+    use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn fifo(folder: &tempfile::TempDir, name: &str) -> PathBuf {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let path = folder.path().join(name);
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        path
+    }
+
+    /// Writes from a thread of its own: opening waits for who reads.
+    fn feed(path: &Path, text: &'static str) -> std::thread::JoinHandle<()> {
+        let path = path.to_owned();
+        std::thread::spawn(move || fs::write(path, text).unwrap())
+    }
+
+    #[test]
+    fn pipes_take_their_turn_among_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "one\ntwo").unwrap();
+        let [first, last] = ["first", "last"].map(|name| fifo(&folder, name));
+        let files = Files::open([&first, &file, &PathBuf::from("/dev/null"), &last]).unwrap();
+        assert!(!files.is_bounded() && files.position().is_none());
+        assert_eq!(files.bytes_total(), 7);
+        let progress = files.progress();
+        let mut driver = Driver::new(files);
+        // Nobody has opened it for writing yet: that is no end.
+        driver.settle();
+        let writers = [feed(&first, "\u{FEFF}zero\nhalf"), feed(&last, "three\n")];
+        let expected = ["zero", "half", "one", "two", "three"];
+        assert_eq!(driver.run_to_end(), expected);
+        assert_eq!(progress.load(Ordering::Relaxed), 7);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+    }
+
+    #[test]
+    fn a_look_at_the_first_line_takes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let [empty, named, other] = ["empty", "named", "other"].map(|name| fifo(&folder, name));
+        let mut files = Files::open([&empty, &named, &other]).unwrap();
+        let writers = [feed(&empty, ""), feed(&named, "\"a\n\";b\r\n1;2\n"), feed(&other, "3;4")];
+        let is_open = |line: &str| line.matches('"').count() % 2 == 1;
+        let first = files.wait_for_first_line(Encoding::UTF_8, is_open).unwrap();
+        assert_eq!(first, Some((named, "\"a\n\";b".to_owned())));
+        let files = files.first_line(|_, line| match line {
+            "\"a" => FirstLine::More,
+            "\"a\n\";b" => FirstLine::Skip,
+            _ => FirstLine::Refuse("it has no header".to_owned()),
+        });
+        let mut driver = Driver::new(files);
+        assert_eq!(driver.run_to_end(), ["1;2"]);
+        assert_eq!(driver.writer.counters().get().files_unread, 1);
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+    }
+
+    #[test]
+    fn a_pipe_of_another_process_is_read_by_its_descriptor() {
+        let (reader, mut writer) = pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
+        let mut driver = Driver::new(Files::open([path]).unwrap());
+        driver.settle();
+        writer.write_all(b"one\ntw").unwrap();
+        driver.expect(&["one"]);
+        writer.write_all(b"o").unwrap();
+        drop(writer);
+        assert_eq!(driver.run_to_end(), ["one", "two"]);
+    }
+
+    #[test]
+    fn what_is_compressed_is_no_text_in_a_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fifo(&folder, "fifo");
+        let mut driver = Driver::new(Files::open([&path]).unwrap());
+        driver.settle();
+        let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
+        writer.write_all(&[0x1F, 0x8B, 0x08, 0, 0, 0]).unwrap();
+        let start = Instant::now();
+        let error = loop {
+            assert!(start.elapsed() < PATIENCE);
+            match driver.step() {
+                Ok(duration) => driver.wait(duration),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains("gzip -dc") && error.contains(path.to_str().unwrap()), "{error}");
+        assert!(driver.lines.is_empty());
     }
 }

@@ -4,12 +4,13 @@
 //! Invariant: what came before the damage in an archive is given, then one error says what is
 //! wrong, and the end comes after that. A thread that dies is an error, never an end.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use super::pipe::Pipe;
 use crate::config::UNPACK_CHUNKS_MAX;
 #[cfg(feature = "compression")]
 use crate::config::{UNPACK_CHUNK_BYTES, UNPACK_WINDOW_LOG_MAX};
@@ -42,6 +43,8 @@ impl Packing {
 pub(super) enum Input {
     Plain(File),
     Packed(Unpacked),
+    /// It is read once, as it comes, and never unpacked.
+    Pipe(Pipe),
 }
 
 /// A compressed file, and the thread that unpacks it once its content is asked for.
@@ -92,26 +95,38 @@ impl Input {
         matches!(self, Input::Packed(_))
     }
 
-    /// Goes back to the start of the content.
+    /// Has what is read next read again after a [restart](Self::restart): a look from the start.
+    pub(super) fn look(&mut self) {
+        if let Input::Pipe(pipe) = self {
+            pipe.look();
+        }
+    }
+
+    /// Goes back to the start of the content; of a pipe, of which nothing but a look was taken.
     pub(super) fn restart(&mut self) -> io::Result<()> {
         match self {
             Input::Plain(file) => file.seek(SeekFrom::Start(0)).map(drop),
             Input::Packed(unpacked) => unpacked.restart(),
+            Input::Pipe(pipe) => {
+                pipe.go_back();
+                Ok(())
+            }
         }
     }
 
-    /// The file itself, compressed or not.
-    pub(super) fn file(&self) -> &File {
+    /// What the system knows of the file itself, compressed or not.
+    pub(super) fn metadata(&self) -> io::Result<Metadata> {
         match self {
-            Input::Plain(file) => file,
-            Input::Packed(unpacked) => &unpacked.file,
+            Input::Plain(file) => file.metadata(),
+            Input::Packed(unpacked) => unpacked.file.metadata(),
+            Input::Pipe(pipe) => pipe.metadata(),
         }
     }
 
     /// Bytes of the file itself that were read for `offset` bytes of its content, which were given.
     pub(super) fn consumed(&self, offset: u64) -> u64 {
         match self {
-            Input::Plain(_) => offset,
+            Input::Plain(_) | Input::Pipe(_) => offset,
             Input::Packed(unpacked) => unpacked.chunk.packed,
         }
     }
@@ -122,8 +137,23 @@ impl Read for Input {
         match self {
             Input::Plain(file) => file.read(into),
             Input::Packed(unpacked) => unpacked.read(into),
+            Input::Pipe(pipe) => pipe.read(into),
         }
     }
+}
+
+/// Refuses text that begins as compressed files do, where it cannot be unpacked.
+pub(super) fn refuse_packed(head: &[u8]) -> io::Result<()> {
+    let Some(packing) = Packing::of(head) else { return Ok(()) };
+    let (name, program) = match packing {
+        Packing::Gzip => ("gzip", "gzip -dc"),
+        Packing::Zstd => ("Zstandard", "zstd -dc"),
+    };
+    let message = format!(
+        "it is compressed by {name}, and unpacked only where it is named as a file: send it \
+         through {program}"
+    );
+    Err(io::Error::new(ErrorKind::InvalidData, message))
 }
 
 /// Waits for the thread where it is not that far, as one waits for a disk.

@@ -28,6 +28,15 @@ impl WholeFile {
         file.read(into)
     }
 
+    /// Reads this one next, which is open already.
+    pub(super) fn begin(&mut self, file: OpenFile) {
+        self.file = Some(file);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Takes in the last line, if it has no end; what is read next is another file.
     pub(super) fn finish(&mut self, path: &Path, into: &mut BlockWriter) {
         if let Some(mut file) = self.file.take() {

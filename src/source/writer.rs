@@ -9,10 +9,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 use tidemill_kernels::TextBuffer;
 
 use super::Carry;
+use super::encoding::{Encoding, Order, Other, bytes_for};
 use super::form::Form;
 use super::quoted::{CLOSING, Quoted};
 use super::status::Status;
@@ -105,6 +106,10 @@ pub struct LineOptions {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub quoted: Option<u8>,
+    /// How the text is encoded that comes in; streams have UTF-8. What a receiver
+    /// [pushes](BlockWriter::push_line) is UTF-8 already. Bytes that stand for no character become
+    /// U+FFFD, and their lines are [counted](SourceCounts::lines_replaced).
+    pub encoding: Encoding,
 }
 
 /// What a source has taken in so far, and what it could not take as it was.
@@ -156,6 +161,39 @@ impl Counters {
     }
 }
 
+/// Reads as much as there is room for in `encoded`, and decodes it. Gives the bytes that were read,
+/// those of the text, and the lines with what stood for no character.
+fn decode(
+    read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    other: Other,
+    carry: &mut Carry,
+    encoded: &mut [u8],
+    into: &mut [u8],
+) -> io::Result<(usize, usize, usize)> {
+    let held = carry.undecoded.len();
+    encoded[..held].copy_from_slice(&carry.undecoded);
+    let count = read(&mut encoded[held..])?;
+    assert!(count <= encoded.len() - held, "a read filled more than it was given");
+    let bytes = &encoded[..held + count];
+    // Two bytes say in which order they are.
+    if carry.order.is_none() && bytes.len() >= 2 {
+        carry.order = Some(Order::of(bytes));
+    }
+    let order = other.order().or(carry.order);
+    let whole = order.map_or(0, |order| other.whole(bytes, order));
+    let (bytes, rest) = bytes.split_at(whole);
+    let (len, has_bad) = order.map_or((0, false), |order| other.decode(bytes, order, into));
+    carry.encoding = Encoding::of(other);
+    carry.undecoded.clear();
+    carry.undecoded.extend_from_slice(rest);
+    let is_bad = |line: &&[u8]| memmem::find(line, "\u{FFFD}".as_bytes()).is_some();
+    let lines_bad = match has_bad {
+        true => into[..len].split(|&byte| byte == b'\n').filter(is_bad).count(),
+        false => 0,
+    };
+    Ok((count, len, lines_bad))
+}
+
 fn add(counter: &AtomicU64, n: usize) {
     counter.fetch_add(n as u64, Ordering::Relaxed);
 }
@@ -180,6 +218,8 @@ pub struct BlockWriter {
     word_ends: Option<WordEnds>,
     // Changing.
     block: Option<Arc<TextBuffer>>,
+    /// What was read and is not decoded yet.
+    encoded: Vec<u8>,
     /// Whole lines that found no room: at most one call's worth. They open the next block.
     excess: Vec<u8>,
     /// An unfinished line found no room in the block, though a shorter one might.
@@ -209,6 +249,7 @@ impl BlockWriter {
             line_bytes_max,
             word_ends: options.long_line.word_ends().filter(|_| form.is_lines()),
             block: None,
+            encoded: Vec::new(),
             excess: Vec::new(),
             is_closed: false,
             bytes_left: 0,
@@ -224,6 +265,11 @@ impl BlockWriter {
     /// Whether lines of text are written to it, rather than bytes or records.
     pub(super) fn is_text(&self) -> bool {
         self.form.is_text()
+    }
+
+    /// How the text is encoded that is written to it.
+    pub(super) fn encoding(&self) -> Encoding {
+        if self.form.is_text() { self.options.encoding } else { Encoding::UTF_8 }
     }
 
     /// Whether the block takes nothing more; the receiver returns, and is called with a fresh one.
@@ -268,6 +314,7 @@ impl BlockWriter {
             self.is_closed = self.block.is_some();
             return Ok(None);
         }
+        let encoding = self.encoding();
         let block = writable(&mut self.block);
         let (from, head) = (block.len(), carry.bytes.len());
         let room = block.spare();
@@ -278,11 +325,27 @@ impl BlockWriter {
         };
         let end = room.len().min(head + read_max);
         room[..head].copy_from_slice(&carry.bytes);
-        let count = read(&mut room[head..end])?;
-        assert!(count <= end - head, "a read filled more than it was given");
+        let (count, decoded) = match encoding.other() {
+            None => {
+                let free = &mut room[head..end];
+                let count = read(free)?;
+                assert!(count <= free.len(), "a read filled more than it was given");
+                (count, count)
+            }
+            Some(other) => {
+                let encoded = &mut self.encoded;
+                // There is room for more than one character.
+                encoded
+                    .resize(bytes_for(room.len() - head).min(carry.undecoded.len() + read_max), 0);
+                let (count, decoded, lines_bad) =
+                    decode(read, other, carry, encoded, &mut room[head..])?;
+                add(&self.counters.lines_replaced, lines_bad);
+                (count, decoded)
+            }
+        };
         add(&self.counters.bytes, count);
         self.bytes_left = self.bytes_left.saturating_sub(count);
-        let mut filled = head + count;
+        let mut filled = head + decoded;
         if self.form.is_text() && !carry.has_begun {
             carry.has_begun =
                 filled >= BYTE_ORDER_MARK.len() || !BYTE_ORDER_MARK.starts_with(&room[..filled]);
@@ -340,6 +403,11 @@ impl BlockWriter {
     /// As [`finish`](Self::finish), for an input of this name.
     pub(super) fn finish_as(&mut self, carry: &mut Carry, name: &dyn Display) {
         let mut line = std::mem::take(&mut carry.bytes);
+        if !carry.undecoded.is_empty() {
+            // A part of a character.
+            line.extend_from_slice("\u{FFFD}".as_bytes());
+            add(&self.counters.lines_replaced, 1);
+        }
         let is_skipping = carry.skipping;
         carry.clear();
         if is_skipping {

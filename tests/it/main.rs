@@ -62,6 +62,8 @@ mod output;
 #[cfg(feature = "cli")]
 mod output_command;
 mod panics;
+#[cfg(all(unix, feature = "cli"))]
+mod pipes;
 mod plan;
 mod pressure;
 mod properties;

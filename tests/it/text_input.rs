@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use tidemill::prelude::*;
 use tidemill::{Files, LineOptions, LongLine, SourceCounts};
 
-use crate::shell::{Running, assert_fails, assert_success, run, run_with, text};
+use crate::shell::{Running, append, assert_fails, assert_success, run, run_with, text};
 
 const CSV: [&str; 3] = ["--format", "csv", "--all"];
 
@@ -206,4 +206,71 @@ fn csv_and_json_have_all_rows_unless_fewer_are_asked_for() {
     let table = run_with(words.as_bytes(), &["wordcount"]);
     assert_eq!(text(&table.stdout).matches("w0").count(), 10);
     assert_eq!(text(&table.stdout).matches("w1").count(), 0);
+}
+
+#[cfg(feature = "encoding")]
+#[test]
+fn text_that_is_not_utf_8_is_decoded() {
+    let directory = tempdir().unwrap();
+    let wide = |text: &str| -> Vec<u8> {
+        text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>()
+    };
+    assert_eq!(wordcount(b"Etn\xE9 Etn\xE9\n", &["--encoding", "latin1"]), "word,count\nEtné,2\n");
+    let marked = wide("\u{FEFF}Åsa b\nb");
+    assert_eq!(wordcount(&marked, &["--encoding", "UTF-16"]), "word,count\nb,2\nÅsa,1\n");
+    let csv = write(&directory.path().join("a.csv"), wide("\u{FEFF}ort;°C\r\nÅs;-3,5\nÅs;2\n"));
+    let output = run(&[
+        "average",
+        "--encoding",
+        "utf-16",
+        "--key",
+        "ort",
+        "--value",
+        "°C",
+        "--format",
+        "csv",
+        &csv,
+    ]);
+    assert_success(&output);
+    assert_eq!(text(&output.stdout), "key,min,mean,max,count\nÅs,2,2,2,1\n");
+    // Without it the bytes are no text.
+    let output = run_with(b"Etn\xE9\n", &[&["wordcount"][..], &CSV].concat());
+    assert_eq!(text(&output.stdout), "word,count\nEtn\u{FFFD},1\n");
+    for (name, part) in [("ebcdic", "no encoding"), ("shift_jis", "several bytes")] {
+        let output = run(&["wordcount", "--encoding", name, &csv]);
+        assert_fails(&output, 2, &["--encoding", name, part]);
+    }
+}
+
+#[cfg(all(unix, feature = "encoding"))]
+#[test]
+fn a_restart_goes_on_in_encoded_text() {
+    let directory = tempdir().unwrap();
+    let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
+    let log = write(&directory.path().join("log"), wide("\u{FEFF}é ß\nhalf"));
+    let kept = directory.path().join("kept");
+    let args = [
+        "wordcount",
+        "--follow",
+        &log,
+        "--encoding",
+        "utf-16",
+        "--checkpoint",
+        kept.to_str().unwrap(),
+        "--interval",
+        "50ms",
+        "--running",
+        "--format",
+        "csv",
+        "--all",
+    ];
+    let running = Running::start(&args);
+    running.wait_for(|line| line.ends_with(",ß,1"));
+    running.signal("TERM");
+    assert!(running.end().0.success());
+    append(&log, &wide(" half\né\n"));
+    let running = Running::start(&args);
+    for total in [",half,2", ",é,2", ",ß,1"] {
+        running.wait_for(|line| line.ends_with(total));
+    }
 }

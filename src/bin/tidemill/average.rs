@@ -98,7 +98,7 @@ Examples:
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let interrupt = job::begin()?;
-    let input = args.input.input()?;
+    let mut input = args.input.input()?;
     let has_names = args.key.is_name() || args.value.is_name();
     let header = match args.header.as_deref() {
         None if !has_names => Header::Absent,
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             Split::Byte(_) => {}
         }
     }
-    let Some(layout) = header::layout(input.source, header, wanted, cut, &interrupt)? else {
+    let Some(layout) = header::layout(&mut input, header, wanted, cut, &interrupt)? else {
         return Ok(());
     };
     let has_header = header != Header::Absent;

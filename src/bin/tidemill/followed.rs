@@ -17,7 +17,7 @@ pub(crate) fn follow(
     following: Following,
     checkpoint: Option<&Path>,
     lines: Lines,
-) -> Result<DStream<String>, Failure> {
+) -> Result<Vec<DStream<String>>, Failure> {
     let Lines { options, first_line } = lines;
     let known = known_sources(checkpoint);
     let name_of = |path: &Path| Directory::awaited(path).name();
@@ -63,10 +63,7 @@ pub(crate) fn follow(
         }
         streams.push(ssc.text_stream(all, options)?);
     }
-    Ok(match streams.as_slice() {
-        [lines] => lines.clone(),
-        several => ssc.union(several),
-    })
+    Ok(streams)
 }
 
 /// The names of the sources in the checkpoint that the job will go on from.

@@ -1,18 +1,18 @@
 //! The header of delimited lines: which fields are meant, and which lines are none of the data.
 //!
-//! It is read before the source opens. The source reads it again as a line like all others, but of
-//! standard input.
+//! It is looked at before the job starts. The source reads it again, and decides by it about the
+//! file.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::error::Error as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use tidemill::{Files, FirstLine, Limits};
+use tidemill::{Encoding, Files, FirstLine, Follow};
 
 use crate::failure::Failure;
-use crate::input::Source;
+use crate::input::{Input, Source, is_pipe};
 use crate::parse::{self, Field, Split};
 use crate::terminal::{self, Interrupt};
 
@@ -69,7 +69,7 @@ impl Found {
 
 /// Finds the fields in all headers that there are; `None` if that was interrupted.
 pub(crate) fn layout(
-    source: Source<'_>,
+    input: &mut Input<'_>,
     header: Header<'_>,
     wanted: Wanted<'_>,
     cut: Cut,
@@ -80,7 +80,7 @@ pub(crate) fn layout(
             let (origin, line) = ("--header".to_owned(), text.to_owned());
             Some(vec![Found { origin, line, may_differ: false }])
         }
-        Header::First => first_lines(source, cut, interrupt)?,
+        Header::First => first_lines(input, cut, interrupt)?,
         Header::Absent => Some(vec![]),
     };
     let Some(headers) = headers else { return Ok(None) };
@@ -135,14 +135,14 @@ impl Layout {
             other[0],
             other[1],
             self.origin,
-            list(names)
+            columns(names)
         ))
     }
 
     /// Decides about the first line of a file: a header that has the fields at the same positions
     /// is skipped, and a file with any other is left out.
     pub(crate) fn judge(&self, wanted: Wanted<'_>, cut: Cut, line: &str) -> FirstLine {
-        if is_open(line.as_bytes(), cut) {
+        if is_open(line, cut) {
             return FirstLine::More;
         }
         let names = names(line, cut);
@@ -154,7 +154,7 @@ impl Layout {
                 "it has {} columns, but {} has {count}: {}",
                 names.len(),
                 self.origin,
-                list(&names)
+                columns(&names)
             )),
             _ => FirstLine::Skip,
         }
@@ -205,7 +205,7 @@ fn without_header(wanted: Wanted<'_>, header: Header<'_>) -> Result<Layout, Fail
 
 /// The position of a field in a header: the column of this name, or else of this number.
 fn position((option, field): (&str, &Field), names: &[String]) -> Result<usize, String> {
-    let refused = |what: String| Err(format!("{option}: no column {what}: {}", list(names)));
+    let refused = |what: String| Err(format!("{option}: no column {what}: {}", columns(names)));
     let by_number = |number: usize| match number {
         1.. if number <= names.len() => Ok(number - 1),
         _ => refused(number.to_string()),
@@ -219,7 +219,7 @@ fn position((option, field): (&str, &Field), names: &[String]) -> Result<usize, 
         (Some((at, _)), 0) => Ok(at),
         (Some(_), more) => {
             let count = more + 1;
-            Err(format!("{option}: {count} columns named {text:?}: {}", list(names)))
+            Err(format!("{option}: {count} columns named {text:?}: {}", columns(names)))
         }
         (None, _) if parse::is_digits(text) => {
             text.parse().map_or_else(|_| refused(text.clone()), by_number)
@@ -229,7 +229,7 @@ fn position((option, field): (&str, &Field), names: &[String]) -> Result<usize, 
 }
 
 /// Columns as a message has them.
-fn list(names: &[String]) -> String {
+fn columns(names: &[String]) -> String {
     /// Columns that are listed.
     const NAMES_MAX: usize = 40;
     let shown: Vec<String> = names.iter().take(NAMES_MAX).map(|name| format!("{name:?}")).collect();
@@ -265,11 +265,10 @@ pub(crate) fn names(line: &str, cut: Cut) -> Vec<String> {
 }
 
 /// Whether a header goes on behind a line end, which is within quotes.
-fn is_open(line: &[u8], cut: Cut) -> bool {
+fn is_open(line: &str, cut: Cut) -> bool {
     let Split::Byte(delimiter) = cut.delimiter else { return false };
-    let line = line.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(line);
     let (mut is_start, mut is_inside) = (true, false);
-    for &byte in line {
+    for byte in line.bytes() {
         match byte {
             // Of two quotes in a row the second one opens again what the first one closed.
             b'"' if is_inside => (is_inside, is_start) = (false, true),
@@ -280,47 +279,101 @@ fn is_open(line: &[u8], cut: Cut) -> bool {
     cut.is_quoted && is_inside
 }
 
-/// The first line of each input that has one; `None` if whoever waits for one has enough.
+/// The first line of each file that has one, or else of a pipe; `None` if whoever waits for one has
+/// enough.
 fn first_lines(
-    source: Source<'_>,
+    input: &mut Input<'_>,
     cut: Cut,
     interrupt: &Interrupt,
 ) -> Result<Option<Vec<Found>>, Failure> {
     let mut lines = Vec::new();
-    match source {
+    match input.source {
         Source::Files(paths) => {
-            // All of them can be read, or it is an error.
-            Files::open(paths)?;
-            for path in paths {
-                lines.extend(first_line(path, cut)?.map(|(line, _)| Found::named(path, line)));
+            for path in paths.iter().filter(|path| !is_pipe(path)) {
+                let line = Files::first_line_of(path, input.encoding, |line| is_open(line, cut))
+                    .map_err(refused)?;
+                lines.extend(line.map(|line| Found::named(path, line)));
             }
         }
-        Source::Follow(paths, _) => return first_lines_of_followed(paths, cut, interrupt),
-        Source::Stdin => {
-            let line = first_line_of_stdin(cut, interrupt)?;
-            let origin = "standard input".to_owned();
-            lines.extend(line.map(|line| Found { origin, line, may_differ: false }));
+        Source::Follow(paths, following) => {
+            let files: Vec<&PathBuf> = paths.iter().filter(|path| !is_pipe(path)).collect();
+            if !files.is_empty() {
+                let how = (following.is_recursive, input.encoding);
+                return first_lines_of_followed(&files, how, cut, interrupt);
+            }
         }
         Source::Connect(_) | Source::Listen { .. } => {
             let message = "connections have no first line: say what the header is by --header=TEXT";
             return Err(Failure::Usage(message.to_owned()));
         }
     }
+    if lines.is_empty() {
+        lines.extend(first_line_of_pipes(input, cut, interrupt)?);
+    }
     Ok(Some(lines))
+}
+
+/// Why there is no first line: what was found is none, or it could not be read.
+fn refused(error: tidemill::Error) -> Failure {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause {
+        Some(cause) if cause.kind() == io::ErrorKind::InvalidData => {
+            Failure::Usage(error.to_string())
+        }
+        _ => error.into(),
+    }
+}
+
+/// The first line that comes through any pipe, if there is one.
+fn first_line_of_pipes(
+    input: &mut Input<'_>,
+    cut: Cut,
+    interrupt: &Interrupt,
+) -> Result<Option<Found>, Failure> {
+    let (mut pipes, encoding) = (std::mem::take(&mut input.files), input.encoding);
+    let (tell, told) = sync_channel(1);
+    // It waits, and Ctrl-C should still end the command.
+    std::thread::spawn(move || {
+        let lines = pipes
+            .iter_mut()
+            .map(|pipe| pipe.wait_for_first_line(encoding, |line| is_open(line, cut)));
+        let found = lines.filter_map(Result::transpose).next();
+        tell.send((pipes, found))
+    });
+    loop {
+        match told.recv_timeout(POLL) {
+            Ok((pipes, found)) => {
+                input.files = pipes;
+                let found = found.transpose().map_err(refused)?;
+                return Ok(found.map(|(path, line)| Found::named(&path, line)));
+            }
+            Err(RecvTimeoutError::Timeout) if interrupt.is_wanted() => {
+                terminal::clear_line();
+                return Err(Failure::Interrupted("interrupted before a header came".to_owned()));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::Input("cannot read the first line".to_owned()));
+            }
+        }
+    }
 }
 
 /// As [`first_lines`], of files that may come later: waits for a first one.
 fn first_lines_of_followed(
-    paths: &[PathBuf],
+    paths: &[&PathBuf],
+    (is_recursive, encoding): (bool, Encoding),
     cut: Cut,
     interrupt: &Interrupt,
 ) -> Result<Option<Vec<Found>>, Failure> {
     let mut is_told = false;
     loop {
         let mut lines = Vec::new();
-        for (path, may_differ) in followed(paths)? {
+        for (path, may_differ) in followed(paths, is_recursive)? {
             // What is gone again, or is no file, is the source's to tell.
-            if let Ok(Some((line, true))) = first_line(&path, cut) {
+            if let Ok(Some(line)) =
+                Follow::first_line_of(&path, encoding, |line| is_open(line, cut))
+            {
                 lines.push(Found { may_differ, ..Found::named(&path, line) });
             }
         }
@@ -341,21 +394,16 @@ fn first_lines_of_followed(
 
 /// The files that are followed and there by now, those that are named first, and whether they may
 /// be left out: of a directory those that are read, from the oldest one on.
-fn followed(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>, Failure> {
+fn followed(paths: &[&PathBuf], is_recursive: bool) -> Result<Vec<(PathBuf, bool)>, Failure> {
     let (directories, files): (Vec<&PathBuf>, Vec<&PathBuf>) =
         paths.iter().partition(|path| path.is_dir());
     let mut found: Vec<(PathBuf, bool)> =
         files.into_iter().map(|path| (path.clone(), false)).collect();
     for path in directories {
-        let entries = std::fs::read_dir(path).map_err(|error| {
+        let mut dated = Vec::new();
+        list(path, is_recursive, &mut dated).map_err(|error| {
             Failure::Input(format!("cannot list directory {}: {error}", path.display()))
         })?;
-        let visible = entries
-            .flatten()
-            .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-        let mut dated: Vec<(SystemTime, PathBuf)> = visible
-            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
-            .collect();
         dated.sort();
         found.extend(dated.into_iter().map(|(_, path)| (path, true)));
     }
@@ -363,81 +411,24 @@ fn followed(paths: &[PathBuf]) -> Result<Vec<(PathBuf, bool)>, Failure> {
     Ok(found)
 }
 
-/// The bytes of the longest line that the engine takes whole, with its end.
-fn line_bytes_max() -> usize {
-    Limits::default().line_bytes + b"\r\n".len()
-}
-
-/// The first line of a file, unpacked if that is compressed, and whether it has its end.
-fn first_line(path: &Path, cut: Cut) -> Result<Option<(String, bool)>, Failure> {
-    let is_open = |line: &str| is_open(line.as_bytes(), cut);
-    let Some(line) = Files::first_line_of(path, is_open)? else { return Ok(None) };
-    let is_whole = line.ends_with('\n') || line.len() >= Limits::default().line_bytes;
-    Ok(Some((text(line.into_bytes(), &path.display().to_string())?, is_whole)))
-}
-
-/// A line as the engine has it: without its end, and valid UTF-8.
-fn text(mut line: Vec<u8>, origin: &str) -> Result<String, Failure> {
-    let has_end = line.pop_if(|byte| *byte == b'\n').is_some();
-    if has_end {
-        line.pop_if(|byte| *byte == b'\r');
-    }
-    let bytes_max = Limits::default().line_bytes;
-    if line.len() > bytes_max {
-        let message = format!("the first line of {origin} has more than {bytes_max} bytes");
-        return Err(Failure::Usage(message));
-    }
-    let line = String::from_utf8_lossy(&line);
-    let line = line.trim_start_matches('\0');
-    // What some programs begin a file with is no part of the first name.
-    Ok(line.strip_prefix('\u{FEFF}').unwrap_or(line).to_owned())
-}
-
-/// The first line of standard input, of which nothing else is taken, unless it is empty.
-fn first_line_of_stdin(cut: Cut, interrupt: &Interrupt) -> Result<Option<String>, Failure> {
-    let refused = |error| Failure::Input(format!("cannot read standard input: {error}"));
-    let (tell, told) = sync_channel(1);
-    // Reading blocks, and Ctrl-C should still end the command.
-    std::thread::spawn(move || tell.send(read_line_of_stdin(cut)));
-    loop {
-        match told.recv_timeout(POLL) {
-            Ok(line) => {
-                let line = line.map_err(refused)?;
-                return (!line.is_empty()).then(|| text(line, "standard input")).transpose();
+/// Adds what is in a directory and not hidden, with the times of its last changes.
+fn list(
+    directory: &Path,
+    is_recursive: bool,
+    found: &mut Vec<(SystemTime, PathBuf)>,
+) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)?.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && is_recursive => {
+                // What is gone again, or closed, is the source's to tell.
+                let _ = list(&path, true, found);
             }
-            Err(RecvTimeoutError::Timeout) if interrupt.is_wanted() => {
-                terminal::clear_line();
-                return Err(Failure::Interrupted("interrupted before a header came".to_owned()));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(Failure::Input("cannot read standard input".to_owned()));
-            }
+            _ => found.extend(entry.metadata().and_then(|of| of.modified()).map(|at| (at, path))),
         }
     }
-}
-
-/// Byte by byte: what is read beyond the line would be lost to the source.
-#[cfg(unix)]
-fn read_line_of_stdin(cut: Cut) -> io::Result<Vec<u8>> {
-    use std::os::fd::AsFd;
-
-    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let (mut line, mut byte) = (Vec::new(), [0]);
-    while line.len() < line_bytes_max() && (!line.ends_with(b"\n") || is_open(&line, cut)) {
-        match input.read(&mut byte) {
-            Ok(0) => break,
-            Ok(_) => line.push(byte[0]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(line)
-}
-
-/// Elsewhere standard input cannot be read without a buffer.
-#[cfg(not(unix))]
-fn read_line_of_stdin(_: Cut) -> io::Result<Vec<u8>> {
-    let message = "say what the header is by --header=TEXT";
-    Err(io::Error::new(io::ErrorKind::Unsupported, message))
+    Ok(())
 }

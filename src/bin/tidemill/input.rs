@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Files, FirstLine, Limits, LineOptions, Listen, Socket, Stdin, StreamingContext,
+    DStream, Encoding, Files, FirstLine, Limits, LineOptions, Listen, Receiver, Socket,
+    StreamingContext,
 };
 
 use crate::failure::Failure;
@@ -20,7 +21,8 @@ const WHOLE_INPUT: Duration = Duration::from_secs(60 * 60);
 #[derive(clap::Args)]
 #[group(skip)]
 pub(crate) struct Args {
-    /// Files to read, one after another; none, or -, is standard input
+    /// Files to read, one after another: pipes, too, each to its end; - is standard input, as is no
+    /// FILE
     pub(crate) files: Vec<PathBuf>,
 
     /// Read lines from the server at HOST:PORT; connects again when it closes
@@ -57,6 +59,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", value_parser = parse::line_bytes)]
     pub(crate) max_line: Option<usize>,
 
+    /// How the lines are encoded: utf-8, utf-16, latin1 or another encoding of one byte for each
+    /// character, such as windows-1251 [default: utf-8]
+    #[arg(long, value_name = "NAME", value_parser = parse::encoding)]
+    encoding: Option<Encoding>,
+
     /// Time between two batches of a stream, from 1ms to 24h [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = parse::interval, allow_hyphen_values = true)]
     interval: Option<Duration>,
@@ -80,15 +87,18 @@ pub(crate) struct Window {
 }
 
 /// Lines that are to be read, and how.
-#[derive(Copy, Clone, Debug)]
 pub(crate) struct Input<'a> {
     pub(crate) source: Source<'a>,
+    /// What is read to its end, as opened: all FILEs, or of those that are followed each pipe by
+    /// itself.
+    pub(crate) files: Vec<Files>,
     /// Whether there is a result for each batch, rather than one at the end.
     pub(crate) is_stream: bool,
     pub(crate) interval: Duration,
     pub(crate) window: Option<Window>,
     /// Bytes of the longest line or word.
     pub(crate) max_line: usize,
+    pub(crate) encoding: Encoding,
 }
 
 /// How many bytes there are to read, on the disk, and how many of them were.
@@ -121,10 +131,13 @@ pub(crate) struct Lines {
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     Connect(&'a str),
-    Listen { address: &'a str, acknowledges: bool },
+    Listen {
+        address: &'a str,
+        acknowledges: bool,
+    },
     Follow(&'a [PathBuf], Following),
+    /// None of them is standard input.
     Files(&'a [PathBuf]),
-    Stdin,
 }
 
 impl Args {
@@ -133,7 +146,9 @@ impl Args {
         let source = self.source();
         let is_stream = match source {
             Source::Connect(_) | Source::Listen { .. } | Source::Follow(..) => true,
-            Source::Stdin => self.interval.is_some() || self.window.is_some(),
+            Source::Files(_) if source.has_pipe() => {
+                self.interval.is_some() || self.window.is_some()
+            }
             Source::Files(_) => {
                 if self.window.is_some() {
                     let message =
@@ -153,11 +168,13 @@ impl Args {
             Some(window) => window.slide,
             None => self.interval.unwrap_or(Duration::from_secs(1)),
         };
-        if matches!(source, Source::Follow(..) | Source::Files(_) | Source::Stdin) {
+        if matches!(source, Source::Follow(..) | Source::Files(_)) {
             check_output(&self.files, is_stream)?;
         }
         let max_line = self.max_line.unwrap_or(Limits::default().line_bytes);
-        Ok(Input { source, is_stream, interval, window, max_line })
+        let files = source.open_files()?;
+        let encoding = self.encoding.unwrap_or_default();
+        Ok(Input { source, files, is_stream, interval, window, max_line, encoding })
     }
 
     fn source(&self) -> Source<'_> {
@@ -170,8 +187,6 @@ impl Args {
                 let (rotated_quiet, is_recursive) = (*rotated_quiet, *recursive);
                 Source::Follow(files, Following { rotated_quiet, is_recursive })
             }
-            Args { files, .. } if files.is_empty() => Source::Stdin,
-            Args { files, .. } if files.len() == 1 && files[0].as_os_str() == "-" => Source::Stdin,
             Args { files, .. } => Source::Files(files),
         }
     }
@@ -193,46 +208,75 @@ fn check_multiple(name: &str, time: Duration, of: &str, unit: Duration) -> Resul
     Err(Failure::Usage(message))
 }
 
-impl Source<'_> {
+impl Input<'_> {
     /// The lines, and of files how much there is to read.
     pub(crate) fn open(
-        self,
+        &mut self,
         ssc: &StreamingContext,
-        lines: Lines,
+        mut lines: Lines,
         checkpoint: Option<&Path>,
     ) -> Result<(DStream<String>, Option<Extent>), Failure> {
-        let Lines { options, first_line } = lines.clone();
-        let mut extent = None;
-        let lines = match self {
-            Source::Connect(address) => ssc.text_stream(Socket::connect(address)?, options),
+        lines.options.encoding = self.encoding;
+        let options = lines.options;
+        let (mut streams, mut extent) = (Vec::new(), None);
+        for files in self.files.drain(..) {
+            extent = files.is_bounded().then(|| {
+                let read = Some(files.progress());
+                Extent { total: files.bytes_total(), read }
+            });
+            let files = match lines.first_line.clone() {
+                Some(ask) => files.first_line(move |path, line| ask(path, line)),
+                None => files,
+            };
+            streams.push(ssc.text_stream(files, options)?);
+        }
+        match self.source {
+            Source::Connect(address) => {
+                streams.push(ssc.text_stream(Socket::connect(address)?, options)?);
+            }
             Source::Listen { address, acknowledges } => {
                 let listen = Listen::bind(address)?;
                 let listen = if acknowledges { listen.acknowledging() } else { listen };
                 terminal::tell(format_args!("listening on {}", listen.local_addr()));
-                ssc.text_stream(listen, options)
+                streams.push(ssc.text_stream(listen, options)?);
             }
             Source::Follow(paths, following) => {
-                return Ok((follow(ssc, paths, following, checkpoint, lines)?, None));
+                let paths: Vec<PathBuf> =
+                    paths.iter().filter(|path| !is_pipe(path)).cloned().collect();
+                streams.extend(follow(ssc, &paths, following, checkpoint, lines)?);
             }
-            Source::Files(files) => {
-                let files = Files::open(files)?;
-                let files = match first_line {
-                    Some(ask) => files.first_line(move |path, line| ask(path, line)),
-                    None => files,
-                };
-                extent = Some(Extent { total: files.bytes_total(), read: Some(files.progress()) });
-                ssc.text_stream(files, options)
-            }
-            Source::Stdin if stdio::is_stdin_closed() => {
-                return Err(Failure::Input("cannot read standard input: it is closed".to_owned()));
-            }
-            Source::Stdin => {
-                let extent_of = |total| Extent { total, read: None };
-                extent = terminal::stdin_file_size().map(extent_of);
-                ssc.text_stream(Stdin::open()?, options)
-            }
+            Source::Files(_) => {}
+        }
+        let lines = match streams.as_slice() {
+            [lines] => lines.clone(),
+            several => ssc.union(several),
         };
-        Ok((lines?, extent))
+        Ok((lines, extent))
+    }
+}
+
+impl Source<'_> {
+    /// Opens what is read to its end.
+    fn open_files(self) -> Result<Vec<Files>, Failure> {
+        let stdin = [PathBuf::from("-")];
+        let (paths, follows) = match self {
+            Source::Files([]) => (&stdin[..], false),
+            Source::Files(paths) => (paths, false),
+            Source::Follow(paths, _) => (paths, true),
+            Source::Connect(_) | Source::Listen { .. } => return Ok(vec![]),
+        };
+        if stdio::is_stdin_closed() && paths.iter().any(|path| is_stdin(path)) {
+            return Err(Failure::Input("cannot read standard input: it is closed".to_owned()));
+        }
+        let opened: Result<Vec<Files>, tidemill::Error> = match follows {
+            false => Files::open_or_stdin(paths).map(|files| vec![files]),
+            true => paths
+                .iter()
+                .filter(|path| is_pipe(path))
+                .map(|path| Files::open_or_stdin([path]))
+                .collect(),
+        };
+        Ok(opened?)
     }
 
     /// Whether what comes cannot be read again.
@@ -240,10 +284,39 @@ impl Source<'_> {
         matches!(self, Source::Connect(_) | Source::Listen { .. })
     }
 
+    /// Whether any of it is read once, to its end, as standard input is.
+    pub(crate) fn has_pipe(self) -> bool {
+        match self {
+            Source::Files([]) => true,
+            Source::Files(paths) | Source::Follow(paths, _) => paths.iter().any(|p| is_pipe(p)),
+            Source::Connect(_) | Source::Listen { .. } => false,
+        }
+    }
+
+    /// Whether there are FILEs that end, and more than standard input.
+    pub(crate) fn is_listed(self) -> bool {
+        matches!(self, Source::Files(paths) if paths.iter().any(|path| !is_stdin(path)))
+    }
+
     /// Whether somebody types the lines.
     pub(crate) fn is_typed(self) -> bool {
-        self == Source::Stdin && terminal::stdin_is_terminal()
+        let reads_stdin = match self {
+            Source::Files(paths) => paths.is_empty() || paths.iter().any(|path| is_stdin(path)),
+            Source::Follow(paths, _) => paths.iter().any(|path| is_stdin(path)),
+            Source::Connect(_) | Source::Listen { .. } => false,
+        };
+        reads_stdin && terminal::stdin_is_terminal()
     }
+}
+
+/// Whether a FILE is standard input.
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-" || path == Path::new("/dev/stdin")
+}
+
+/// Whether a FILE is read once, to its end: standard input, a named pipe or a device.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    is_stdin(path) || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// Whether two paths are of one file or directory that is there.

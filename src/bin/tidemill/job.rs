@@ -131,7 +131,7 @@ pub(crate) fn begin() -> Result<Interrupt, Failure> {
 /// Runs the job to the end of its input.
 pub(crate) fn run<J: Job>(
     mut job: J,
-    input: Input<'_>,
+    mut input: Input<'_>,
     args: &Args,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
@@ -143,7 +143,7 @@ pub(crate) fn run<J: Job>(
             let message = "--checkpoint needs another DIR than one that is followed";
             return Err(Failure::Usage(message.to_owned()));
         }
-        if input.source == Source::Stdin {
+        if input.source.has_pipe() {
             let message = "--checkpoint needs FILEs or a socket: a pipe cannot be read again";
             return Err(Failure::Usage(message.to_owned()));
         }
@@ -171,7 +171,7 @@ pub(crate) fn run<J: Job>(
         .map_err(Failure::of_checkpoints)?,
         None => builder.build()?,
     };
-    let (lines, extent) = input.source.open(&ssc, job.lines(), args.checkpoint.as_deref())?;
+    let (lines, extent) = input.open(&ssc, job.lines(), args.checkpoint.as_deref())?;
     let mut values = job.values(&lines, input.window);
     let has_changed = Arc::new(AtomicBool::new(false));
     if let Some(directory) = &args.checkpoint {
@@ -188,9 +188,9 @@ pub(crate) fn run<J: Job>(
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
-    let max_line = input.max_line;
-    let run =
-        Run { job: Arc::new(job), ssc, values, has_changed, extent, max_line, args, interrupt };
+    let (max_line, is_listed) = (input.max_line, input.source.is_listed());
+    let job = Arc::new(job);
+    let run = Run { job, ssc, values, has_changed, extent, max_line, is_listed, args, interrupt };
     if input.is_stream { run.stream(output) } else { run.whole(output) }
 }
 
@@ -253,6 +253,8 @@ struct Run<'a, J: Job> {
     has_changed: Arc<AtomicBool>,
     extent: Option<Extent>,
     max_line: usize,
+    /// Whether it reads files that were named.
+    is_listed: bool,
     args: &'a Args,
     interrupt: &'a Interrupt,
 }
@@ -322,6 +324,10 @@ impl<J: Job> Run<'_, J> {
             (Ok(()), Some(size)) if was_interrupted && read < size => {
                 let (read, size) = (Bytes(read as f64), Bytes(size as f64));
                 Err(Failure::Interrupted(format!("interrupted: counted {read} of {size} only")))
+            }
+            (Ok(()), None) if was_interrupted && self.is_listed => {
+                let message = "interrupted before the end of the last FILE";
+                Err(Failure::Interrupted(message.to_owned()))
             }
             _ => Ok(()),
         };

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tidemill::Encoding;
+
 /// The longest duration that is taken: the engine's longest batch interval.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -62,6 +64,11 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 
 /// The longest line that can be asked for.
 const LINE_BYTES_MAX: usize = 64 << 20;
+
+/// An encoding, by its name.
+pub(crate) fn encoding(text: &str) -> Result<Encoding, String> {
+    Encoding::named(text).map_err(|error| error.to_string())
+}
 
 /// The bytes of a line: `4096`, `64k`, `16M`, with units of 1024.
 pub(crate) fn line_bytes(text: &str) -> Result<usize, String> {

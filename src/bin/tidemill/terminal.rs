@@ -60,24 +60,6 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// What is still to be read of the file that standard input was redirected from, if it was.
-#[cfg(unix)]
-pub(crate) fn stdin_file_size() -> Option<u64> {
-    use std::io::Seek;
-    use std::os::fd::AsFd;
-
-    let mut stdin = std::fs::File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
-    let metadata = stdin.metadata().ok()?;
-    let position = stdin.stream_position().ok()?;
-    metadata.is_file().then_some(metadata.len().saturating_sub(position))
-}
-
-/// Elsewhere it is not asked; then there is no progress to show.
-#[cfg(not(unix))]
-pub(crate) fn stdin_file_size() -> Option<u64> {
-    None
-}
-
 /// Columns and rows of the terminal that standard output is at the moment, if it is one.
 pub(crate) fn stdout_size() -> Option<(usize, usize)> {
     let stdout = io::stdout();

@@ -475,11 +475,111 @@ fn an_input_that_is_gone_on_with_has_no_byte_order_mark() {
     taker.fill(&mut carry, b"\xEF\xBB\xBFa\nb");
     let standing = carry.standing(6);
     assert_eq!(standing.offset, 5);
-    carry.resume(standing);
+    carry.resume(standing, &[]);
     taker.fill(&mut carry, "\u{FEFF}b\n".as_bytes());
     carry.clear();
     taker.fill(&mut carry, "\u{FEFF}c\n".as_bytes());
     assert_eq!(taker.end().0, [b"a".to_vec(), "\u{FEFF}b".into(), b"c".to_vec()]);
+}
+
+#[cfg(feature = "encoding")]
+mod encodings {
+    use super::*;
+
+    const TEXT: &str = "\u{FEFF}größe\nb\r\n\u{1F30A} c\n\nlast\u{0A0A}";
+
+    fn wide(text: &str, unit: impl Fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(unit).collect()
+    }
+
+    fn setup_with(name: &str) -> Setup {
+        let mut setup = setup_of(100);
+        setup.options.encoding = Encoding::named(name).unwrap();
+        setup
+    }
+
+    /// Inputs, with the lines that are in them.
+    fn inputs() -> Vec<(Setup, Vec<u8>, Vec<&'static str>)> {
+        let lines = vec!["größe", "b", "\u{1F30A} c", "", "last\u{0A0A}"];
+        let unmarked = TEXT.strip_prefix('\u{FEFF}').unwrap();
+        vec![
+            (setup_with("utf-16"), wide(TEXT, u16::to_le_bytes), lines.clone()),
+            (setup_with("utf-16"), wide(TEXT, u16::to_be_bytes), lines.clone()),
+            (setup_with("utf-16"), wide(unmarked, u16::to_le_bytes), lines.clone()),
+            (setup_with("utf-16be"), wide(unmarked, u16::to_be_bytes), lines.clone()),
+            (
+                setup_with("latin1"),
+                b"gr\xF6\xDFe\n\x80\r\n\nx\xFF".to_vec(),
+                vec!["größe", "€", "", "xÿ"],
+            ),
+        ]
+    }
+
+    #[test]
+    fn text_is_decoded_wherever_it_is_cut() {
+        for (setup, input, lines) in inputs() {
+            for pieces in [&[1][..], &[2], &[3], &[5, 0], &[100]] {
+                let (taken, counts) = take(setup, &input, pieces);
+                let taken: Vec<&str> =
+                    taken.iter().map(|line| std::str::from_utf8(line).unwrap()).collect();
+                assert_eq!(taken, lines, "{setup:?} by {pieces:?}");
+                let bytes = input.len() as u64;
+                assert_eq!(counts, SourceCounts { bytes, ..SourceCounts::default() });
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_in_encoded_text_is_one_of_its_bytes() {
+        for (setup, input, lines) in inputs() {
+            for cut in 0..=input.len() {
+                let (mut taker, mut carry) = (Taker::new(setup), Carry::default());
+                taker.fill(&mut carry, &input[..cut]);
+                let standing = carry.standing(cut as u64);
+                carry.resume(standing, &input[..2]);
+                let rest = &input[standing.offset as usize..];
+                taker.fill(&mut carry, rest);
+                taker.open();
+                taker.writer.finish(&mut carry);
+                let (taken, _) = taker.end();
+                let taken: Vec<String> =
+                    taken.into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+                assert_eq!(taken, lines, "{setup:?}, from {} at {cut}", standing.offset);
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_for_no_character_is_counted() {
+        let units = [0x61, 0xD83C, 0x0A, 0x62, 0x0A, 0xDC00, 0x0A, 0xD83C];
+        let mut input: Vec<u8> = units.into_iter().flat_map(u16::to_le_bytes).collect();
+        input.push(0x61);
+        for pieces in [&[1][..], &[2], &[3], &[100]] {
+            let (lines, counts) = take(setup_with("utf-16le"), &input, pieces);
+            let lines: Vec<String> =
+                lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
+            assert_eq!(lines, ["a\u{FFFD}", "b", "\u{FFFD}", "\u{FFFD}"], "{pieces:?}");
+            assert_eq!(counts.lines_replaced, 3);
+        }
+    }
+
+    #[test]
+    fn a_limited_source_reads_encoded_text() {
+        let setup = setup_with("utf-16le");
+        let input = wide("ab\nc\n", u16::to_le_bytes);
+        let (mut taker, mut carry) = (Taker::new(setup), Carry::default());
+        for byte in input.chunks(1) {
+            taker.open();
+            taker.writer.limit(1);
+            let read = taker.writer.fill(&mut carry, |room| {
+                assert_eq!(room.len(), 1);
+                room.copy_from_slice(byte);
+                Ok(1)
+            });
+            assert_eq!(read.unwrap(), Some(1));
+        }
+        assert_eq!(taker.end().0, [b"ab".to_vec(), b"c".to_vec()]);
+    }
 }
 
 fn setup_of(line_bytes_max: usize) -> Setup {
