@@ -6,6 +6,7 @@
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::carry::Standing;
 use super::encoding::Encoding;
@@ -37,15 +38,20 @@ struct Asking {
     path: PathBuf,
     may_grow: bool,
     state: Asked,
+    /// Why it was refused last, which is said once.
+    reason: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Asked {
     NotYet,
     Done,
-    /// Nothing of the file is read.
-    Refused,
+    /// Nothing of the file is read, as it was then: one that may grow may be written anew.
+    Refused(Option<Stamp>),
 }
+
+/// Length of a file, and the time of its last change.
+type Stamp = (u64, SystemTime);
 
 /// How far a file was read, and by what it is known again.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -135,7 +141,7 @@ impl OpenFile {
             let (ask, path) = (ask.clone(), path.to_owned());
             let may_grow = may_grow && !self.is_packed();
             let state = if self.offset() > 0 { Asked::Done } else { Asked::NotYet };
-            self.asking = Some(Asking { ask, path, may_grow, state });
+            self.asking = Some(Asking { ask, path, may_grow, state, reason: None });
         }
     }
 
@@ -241,12 +247,17 @@ impl OpenFile {
     }
 
     /// Goes to where the file begins after its first line was decided on; false while there is no
-    /// first line, and for ever if it was refused.
+    /// first line, and if it was refused, until the file is another one.
     fn begin(&mut self, into: &mut BlockWriter) -> io::Result<bool> {
         let Some(asking) = self.asking.as_mut().filter(|asking| asking.state != Asked::Done) else {
             return Ok(true);
         };
-        if asking.state == Asked::Refused {
+        let stamp = |input: &Input| {
+            let metadata = input.metadata().ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
+        };
+        let now = if asking.may_grow { stamp(&self.input) } else { None };
+        if matches!(asking.state, Asked::Refused(then) if then == now) {
             return Ok(false);
         }
         self.input.look();
@@ -257,10 +268,13 @@ impl OpenFile {
             Start::Whole => {}
             Start::Later => return Ok(false),
             Start::Refused(error) => {
-                let path = asking.path.display();
-                tracing::warn!(%path, %error, "a file is left out for its first line");
-                into.count_unread_file();
-                asking.state = Asked::Refused;
+                asking.state = Asked::Refused(now);
+                if asking.reason.as_ref() != Some(&error) {
+                    let path = asking.path.display();
+                    tracing::warn!(%path, %error, "a file is left out for its first line");
+                    into.count_unread_file();
+                    asking.reason = Some(error);
+                }
                 return Ok(false);
             }
             Start::After { bytes, is_within } => {
@@ -280,8 +294,8 @@ impl OpenFile {
             return Ok(Taken::NoRoom);
         }
         if !self.begin(into)? {
-            let is_refused =
-                self.asking.as_ref().is_some_and(|asking| asking.state == Asked::Refused);
+            let state = self.asking.as_ref().map(|asking| asking.state);
+            let is_refused = matches!(state, Some(Asked::Refused(_)));
             let may_come = matches!(self.input, Input::Pipe(_)) && !is_refused;
             return Ok(if may_come { Taken::Nothing } else { Taken::End });
         }

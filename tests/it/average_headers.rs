@@ -117,6 +117,37 @@ fn a_log_is_asked_about_its_header_after_each_rotation() {
 }
 
 #[test]
+fn a_log_that_was_refused_is_asked_again_once_it_is_written_anew() {
+    let (_folder, path) = folder();
+    let [log, other] = ["log", "other"].map(|name| format!("{path}/{name}"));
+    append(&log, b"k;v\na;1\n");
+    let running = Running::start(
+        &[&["average", "--follow", &log, &other], &BY_NAME[..], &STREAM[..]].concat(),
+    );
+    running.wait_for(|line| line.ends_with(",a,1,1,1,1"));
+    append(&other, b"v;k\n100;a\n");
+    wait_told(&running, "columns 2 and 1");
+    append(&other, b"200;a\n");
+    fs::write(&other, "k;v\na;3\n").expect("a file of ours");
+    running.wait_for(|line| line.ends_with(",a,1,2,3,2"));
+    append(&other, b"a;5\n");
+    running.wait_for(|line| line.ends_with(",a,1,3,5,3"));
+    let (told, code, _) = end(running);
+    assert!(!told.contains("columns 2 and 1"), "it is said once: {told}");
+    assert_eq!(code, Some(4), "{told}");
+}
+
+#[test]
+fn headers_are_looked_for_in_the_directories_below() {
+    let (_folder, path) = folder();
+    fs::create_dir(format!("{path}/below")).expect("a folder of ours");
+    move_in(&format!("{path}/below"), "1.csv", "v;k\n7;a\n");
+    let running = follow(&path, &["--recursive"]);
+    running.wait_for(|line| line.ends_with(",a,7,7,7,1"));
+    assert_eq!(end(running).1, Some(0));
+}
+
+#[test]
 fn a_file_with_a_header_is_waited_for() {
     let (_folder, path) = folder();
     let log = format!("{path}/log");
