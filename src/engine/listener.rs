@@ -54,7 +54,8 @@ pub trait StreamingListener: Send + 'static {
     fn on_receiver_error(&mut self, _receiver: &ReceiverInfo) {}
 
     /// A source of lines cannot receive for now, and tries again, as a socket whose server is not
-    /// there: told the first time, and then once in 10 s at most until it has recovered.
+    /// there, or a followed file that cannot be read: told the first time, and then once in 10 s at
+    /// most until it has recovered.
     fn on_receiver_trouble(&mut self, _receiver: &ReceiverInfo) {}
 
     /// A source of lines receives again.

@@ -15,6 +15,7 @@ use super::open_file::Place;
 use super::own_output::own_output;
 use super::picks::{Fresh, Picks};
 use super::read::Taken;
+use super::status::Looked;
 use super::whole_file::{WholeFile, plain};
 use super::{BlockWriter, FirstLine, Received, Receiver};
 use crate::config::DIRECTORY_FILES_MAX;
@@ -76,6 +77,14 @@ use crate::time::Time;
 /// and warned of. So is a directory that cannot be listed: it is tried again at the next time, and
 /// its window then reaches back to the last listing.
 ///
+/// While the directory, or one below that is read, too, cannot be listed, or a file in it cannot be
+/// looked at, as one at the end of links in a circle, the source is
+/// [`Retrying`](crate::SourceState::Retrying): its [metrics](crate::SourceMetrics) have the last
+/// error, with the path, and [listeners](crate::StreamingListener) hear of it, and again when all
+/// can be read. A directory that is [awaited](Self::awaited) and was not there so far is no trouble:
+/// the source is [`Starting`](crate::SourceState::Starting). Nor is a file that was given up, which
+/// is not tried again; why it was is the last error, too.
+///
 /// In a checkpoint stands which files were picked, and how far they were read. So after a crash
 /// each line of each file is in a state exactly once, and what came while nothing ran is read then.
 /// A directory is known by its absolute path, as written: `in`, `./in/` and `$PWD/in` are one.
@@ -105,12 +114,19 @@ pub struct Directory {
     /// Files that were picked and not read to their ends, in their order; the first may be open.
     pending: VecDeque<Pending>,
     file: WholeFile,
-    /// Files that are gone before they were read, and not counted yet.
+    /// Files that are gone before they were read, and not counted yet, and what is to be said of
+    /// the last of them.
     unread: usize,
+    given_up: Option<String>,
     /// Whether the last look went well; no file is given up while the directory is away.
     is_there: bool,
     /// What is wrong with the directory, said once.
     trouble: Option<io::ErrorKind>,
+    /// The directory was there when the stream was made.
+    was_there: bool,
+    /// What the last look has come to, and whether metrics are still to say so.
+    looked: Looked,
+    is_untold: bool,
 }
 
 struct Pending {
@@ -128,11 +144,13 @@ impl Directory {
     ///
     /// [`ErrorKind::Source`], with the path, if it is no directory that can be listed.
     pub fn new(path: impl Into<PathBuf>) -> Result<Directory> {
-        let directory = Directory::awaited(path);
+        let mut directory = Directory::awaited(path);
         std::fs::read_dir(&directory.path).map_err(|error| {
             let message = format!("cannot list directory {}", directory.path.display());
             Error::caused(ErrorKind::Source, message, error)
         })?;
+        (directory.was_there, directory.is_untold) = (true, false);
+        directory.looked = Looked::Well;
         Ok(directory)
     }
 
@@ -150,8 +168,12 @@ impl Directory {
             pending: VecDeque::new(),
             file: WholeFile::default(),
             unread: 0,
+            given_up: None,
             is_there: true,
             trouble: None,
+            was_there: false,
+            looked: Looked::Awaited,
+            is_untold: true,
         }
     }
 
@@ -207,8 +229,8 @@ impl Directory {
         self
     }
 
-    /// Picks what belongs to the batch of this time.
-    fn pick(&mut self, time: Time) -> io::Result<()> {
+    /// Picks what belongs to the batch of this time. Gives what keeps it from looking at all.
+    fn pick(&mut self, time: Time) -> io::Result<Option<String>> {
         let news = self.listing.look(&self.filter)?;
         self.picks.check_max(self.listing.len())?;
         let mut waiting = self.picks.waiting();
@@ -232,13 +254,13 @@ impl Directory {
             place,
             is_missing: false,
         }));
-        Ok(())
+        Ok(news.trouble)
     }
 
     /// Gives up those files that wait for their turn and are gone; the one that is open is not.
     fn drop_gone(&mut self) {
         let open = self.file.place().and(self.pending.front()).map(|file| file.number);
-        let Directory { pending, picks, listing, unread, path, .. } = self;
+        let Directory { pending, picks, listing, unread, given_up, path, .. } = self;
         pending.retain_mut(|file| {
             file.is_missing = false;
             let Some(name) = picks.name(file.number) else { return false };
@@ -246,7 +268,9 @@ impl Directory {
                 return true;
             }
             let path = path.join(name);
-            tracing::warn!(path = %path.display(), "a file is gone before it was read to its end");
+            let path = path.display();
+            tracing::warn!(%path, "a file is gone before it was read to its end");
+            *given_up = Some(format!("{path} is gone before it was read to its end"));
             picks.done(file.number, None);
             *unread += 1;
             false
@@ -280,6 +304,12 @@ impl Receiver for Directory {
         for _ in 0..std::mem::take(&mut self.unread) {
             into.count_unread_file();
         }
+        if let Some(error) = self.given_up.take() {
+            into.status().failed(error);
+        }
+        if std::mem::take(&mut self.is_untold) {
+            into.status().looked(&self.looked);
+        }
         while let Some(&Pending { number, is_missing, place }) = self.pending.front()
             && self.is_there
             && !is_missing
@@ -301,6 +331,7 @@ impl Receiver for Directory {
                 }
                 Err(error) => {
                     let shown = path.display();
+                    into.status().failed(format!("cannot read {shown}: {error}"));
                     // What came of an archive before its damage counts.
                     let read = if self.file.is_packed() {
                         tracing::warn!(path = %shown, %error, "a file cannot be read to its end");
@@ -327,15 +358,29 @@ impl Receiver for Directory {
     }
 
     fn tick(&mut self, time: Time) -> io::Result<bool> {
-        let looked = self.pick(time);
-        self.is_there = looked.is_ok();
-        match looked {
-            Ok(()) => self.note(None),
+        let was_there = self.was_there || self.picks.was_listed();
+        let picked = self.pick(time);
+        self.is_there = picked.is_ok();
+        let looked = match picked {
+            Ok(trouble) => {
+                self.note(None);
+                trouble.map_or(Looked::Well, Looked::Trouble)
+            }
             // More files than the maximum.
             Err(error) if error.kind() == io::ErrorKind::Other => return Err(error),
-            Err(error) => self.note(Some(error)),
-        }
-        Ok(self.unread > 0 || (self.is_there && !self.pending.is_empty()))
+            Err(error) => {
+                let is_awaited = error.kind() == io::ErrorKind::NotFound && !was_there;
+                let path = self.path.display();
+                let message = format!("cannot list directory {path}: {error}");
+                self.note(Some(error));
+                if is_awaited { Looked::Awaited } else { Looked::Trouble(message) }
+            }
+        };
+        // Trouble is told at each time, since each is another attempt.
+        self.is_untold |= looked != Looked::Well || self.looked != Looked::Well;
+        self.looked = looked;
+        let has_news = self.unread > 0 || self.is_untold;
+        Ok(has_news || (self.is_there && !self.pending.is_empty()))
     }
 
     /// The files that were picked, and those of them that are to be read, with how far they are.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Encoding;
 use super::first_line::{Asks, Look};
+use super::status::Looked;
 use super::tail::Tail;
 use super::whole_file::plain;
 use super::{BlockWriter, FirstLine, Received, Receiver};
@@ -56,6 +57,17 @@ const POSITION_FORM: u64 = 2;
 /// [quiet]: Self::rotated_quiet
 ///
 /// A file that gzip or Zstandard have compressed is unpacked and read once: nobody appends to it.
+///
+/// While a name leads to something that cannot be read, such as a directory, links in a circle or a
+/// file without permission, or a file that is there cannot be read on, the source is
+/// [`Retrying`](crate::SourceState::Retrying): its [metrics](crate::SourceMetrics) have the last
+/// error, with the file's path, and [listeners](crate::StreamingListener) hear of it, and again when
+/// all names can be followed. So it is while a name that had a file leads nowhere, once that has
+/// lasted for as long as a rotated file has to be [quiet]: in a rotation names are without a file
+/// for a moment. A name that had none so far is awaited, which is no trouble; until one of all of
+/// them has a file, the source is [`Starting`](crate::SourceState::Starting). A file that is given
+/// up, as a damaged archive, is [counted](crate::SourceCounts::files_unread), and the last error,
+/// too.
 ///
 /// What is read again, passed over or given up is said once as a warning that names the file. Two
 /// logs that begin with the same bytes are told apart once they differ: one that was removed before
@@ -155,6 +167,27 @@ impl Follow {
         self.rotated_quiet = quiet;
         self
     }
+
+    /// What the last look at all names has come to.
+    fn looked(&self, now: Instant) -> Looked {
+        let (mut trouble, mut others, mut awaited) = (None, 0, 0);
+        for looked in self.tails.iter().map(|tail| tail.looked(now, self.rotated_quiet)) {
+            match looked {
+                Looked::Well => {}
+                Looked::Awaited => awaited += 1,
+                Looked::Trouble(_) if trouble.is_some() => others += 1,
+                Looked::Trouble(message) => trouble = Some(message),
+            }
+        }
+        match trouble {
+            Some(message) if others > 0 => {
+                Looked::Trouble(format!("{message} (and {others} more)"))
+            }
+            Some(message) => Looked::Trouble(message),
+            None if awaited > 0 && awaited == self.tails.len() => Looked::Awaited,
+            None => Looked::Well,
+        }
+    }
 }
 
 impl Receiver for Follow {
@@ -170,6 +203,7 @@ impl Receiver for Follow {
                 }
                 tail.look(now, self.rotated_quiet, into);
             }
+            into.status().looked(&self.looked(now));
         }
         let mut may_have_more = false;
         for _ in 0..self.tails.len() {

@@ -120,6 +120,8 @@ struct Folder {
     is_settled: bool,
     files: HashMap<OsString, Seen>,
     folders: BTreeSet<OsString>,
+    /// Why one of its files could not be looked at when it was read.
+    trouble: Option<String>,
 }
 
 struct Seen {
@@ -134,6 +136,8 @@ struct Seen {
 pub(super) struct News {
     pub(super) changed: Vec<(OsString, Hint)>,
     pub(super) has_gone: bool,
+    /// Why a file, or a directory below, could not be looked at.
+    pub(super) trouble: Option<String>,
 }
 
 /// What was said of what is not read, so that it is said once.
@@ -214,9 +218,11 @@ impl Listing {
                 Err(error) if folder.as_os_str().is_empty() => return Err(error),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(_) => {
+                Err(error) => {
                     let path = self.root.join(&folder);
                     self.said.skipped(&path, "a directory below a followed one cannot be listed");
+                    let message = format!("cannot list directory {}: {error}", path.display());
+                    news.trouble.get_or_insert(message);
                     found.insert(folder);
                 }
             }
@@ -234,6 +240,9 @@ impl Listing {
         });
         if looks_at_all {
             self.looked_at_all = Some(Instant::now());
+        }
+        if news.trouble.is_none() {
+            news.trouble = self.folders.values().find_map(|folder| folder.trouble.clone());
         }
         Ok(news)
     }
@@ -282,10 +291,11 @@ impl Listing {
             is_settled: false,
             files: HashMap::new(),
             folders: BTreeSet::new(),
+            trouble: None,
         });
         // Until it was read to its end.
         folder.is_settled = false;
-        let mut below = BTreeSet::new();
+        let (mut below, mut trouble) = (BTreeSet::new(), None);
         for entry in entries {
             let entry = entry?;
             let (own, number) = (entry.file_name(), number(&entry));
@@ -305,9 +315,14 @@ impl Listing {
                     Ok(found) => metadata = Some(found),
                     // What is gone again by now was never there.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    Err(_) => {
+                    Err(error) => {
                         if let Some(seen) = folder.files.get_mut(&own) {
                             seen.look = self.look;
+                        }
+                        if filter(&path) {
+                            said.skipped(&path, "a file cannot be looked at; it is tried again");
+                            let path = path.display();
+                            trouble.get_or_insert(format!("cannot look at {path}: {error}"));
                         }
                         continue;
                     }
@@ -346,7 +361,7 @@ impl Listing {
         news.has_gone |= before > folder.files.len();
         let age = now.duration_since(modified).unwrap_or_default();
         (folder.id, folder.modified, folder.is_settled) = (id, modified, age >= SETTLED_AFTER);
-        folder.folders = below;
+        (folder.folders, folder.trouble) = (below, trouble);
         Ok(())
     }
 }

@@ -137,6 +137,11 @@ impl Picks {
         self.floor = self.new_files_only.then(|| since_epoch(now));
     }
 
+    /// Whether the directory was listed, in this process or in the one before it.
+    pub(super) fn was_listed(&self) -> bool {
+        self.home.is_some()
+    }
+
     pub(super) fn name(&self, number: u64) -> Option<&OsStr> {
         self.picked.get(&number).map(|picked| picked.name.as_os_str())
     }

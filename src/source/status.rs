@@ -11,12 +11,15 @@ const NEWS_EVERY: Duration = Duration::from_secs(10);
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceState {
-    /// It has not reached yet what it reads, as a socket before its first connection.
+    /// It has not reached yet what it reads, as a socket before its first connection, or files and
+    /// directories that are awaited and of which none was there so far.
     #[default]
     Starting,
     /// It reads, or waits for more.
     Receiving,
-    /// It cannot read now, and tries again.
+    /// It cannot read now, or not all that it should, and tries again: a socket's server is not
+    /// there, or what is followed cannot be read ([`Follow`](crate::Follow) and
+    /// [`Directory`](crate::Directory) say when).
     Retrying,
     /// It has come to its end, or ended with an error.
     Ended,
@@ -28,6 +31,17 @@ pub(crate) enum News {
     /// Attempts have failed, for this reason.
     Trouble(String),
     Recovered,
+}
+
+/// What a look at files or a directory has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// All that is to be read can be.
+    Well,
+    /// Nothing is there yet, nor ever was.
+    Awaited,
+    /// Something cannot be read, for this reason.
+    Trouble(String),
 }
 
 /// What a source says of itself, to be looked at by others.
@@ -87,6 +101,20 @@ impl Status {
             self.has_news.store(true, Ordering::Relaxed);
         }
         had_trouble
+    }
+
+    /// Trouble, recovery or none of them, as a look has found it.
+    pub(crate) fn looked(&self, looked: &Looked) {
+        match looked {
+            Looked::Trouble(error) => {
+                self.trouble(error);
+            }
+            // What was in the place of something that is awaited is gone.
+            Looked::Awaited if self.now().0 == SourceState::Starting => self.connecting(),
+            Looked::Awaited | Looked::Well => {
+                self.recovered();
+            }
+        }
     }
 
     /// The source has ended with this error, or goes on in spite of it.

@@ -17,6 +17,7 @@ use super::open_file::{OpenFile, Place, regular};
 use super::picks::name_of;
 use super::read::Taken;
 use super::rotation::{self, Log, Point, Sibling, siblings};
+use super::status::Looked;
 use crate::config::ROTATED_FILES_MAX;
 use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
@@ -41,8 +42,17 @@ pub(super) struct Tail {
     is_in_round: bool,
     /// Places in files that were not seen yet since the start, the oldest first.
     kept: Vec<Kept>,
-    /// Trouble with the name, said once.
-    trouble: Option<io::ErrorKind>,
+    /// The name has led to a file, in this process or in the one before it.
+    was_there: bool,
+    /// What is wrong with the name; warned of once.
+    trouble: Option<Trouble>,
+}
+
+/// Why a name cannot be followed.
+struct Trouble {
+    kind: io::ErrorKind,
+    message: String,
+    since: Instant,
 }
 
 struct Followed {
@@ -98,6 +108,7 @@ impl Tail {
             rotated: VecDeque::new(),
             is_in_round: false,
             kept: Vec::new(),
+            was_there: false,
             trouble: None,
             asks: Asks::default(),
             rotated_max: ROTATED_FILES_MAX,
@@ -152,6 +163,23 @@ impl Tail {
         self.note(looked);
     }
 
+    /// What the last look at the name has come to. A rotated log is without its name for a moment,
+    /// and longer if its writer goes on with the renamed file, so that is trouble only when it has
+    /// lasted for as long as a rotated file has to be quiet.
+    pub(super) fn looked(&self, now: Instant, quiet: Duration) -> Looked {
+        let Some(trouble) = &self.trouble else { return Looked::Well };
+        let is_missing = trouble.kind == io::ErrorKind::NotFound;
+        if is_missing && !self.was_there {
+            return Looked::Awaited;
+        }
+        let active = self.current.as_ref().map(|open| open.active);
+        let since = trouble.since.max(active.unwrap_or(trouble.since));
+        if is_missing && now.saturating_duration_since(since) < quiet {
+            return Looked::Well;
+        }
+        Looked::Trouble(trouble.message.clone())
+    }
+
     /// Reads once; returns whether there may be more at once.
     pub(super) fn read(&mut self, into: &mut BlockWriter) -> bool {
         self.read_once(into);
@@ -169,6 +197,7 @@ impl Tail {
             {
                 let path = open.real.display();
                 tracing::warn!(%path, %error, "a rotated file cannot be read to its end");
+                into.status().failed(format!("cannot read {path} to its end: {error}"));
                 into.finish_as(&mut open.file.carry, &path);
                 into.count_unread_file();
             }
@@ -181,11 +210,15 @@ impl Tail {
             if open.file.is_packed() {
                 let path = self.path.display();
                 tracing::warn!(%path, %error, "a file cannot be read to its end");
+                into.status().failed(format!("cannot read {path} to its end: {error}"));
                 return into.count_unread_file();
             }
             // It may be there again under other numbers, as on a volume that comes back.
             self.kept.extend(self.current.take().map(|open| open.kept()));
             self.note(Err(error));
+            if let Some(trouble) = &self.trouble {
+                into.status().trouble(&trouble.message);
+            }
         }
     }
 
@@ -416,6 +449,7 @@ impl Tail {
     /// Says what is wrong with the name, or that nothing is any more, when it has changed.
     fn note(&mut self, outcome: io::Result<()>) {
         let path = self.path.display();
+        self.was_there |= self.current.is_some() || !self.kept.is_empty();
         match outcome {
             Ok(()) => {
                 if self.trouble.take().is_some() {
@@ -423,9 +457,13 @@ impl Tail {
                 }
             }
             Err(error) => {
-                if self.trouble.replace(error.kind()) != Some(error.kind()) {
+                let (kind, message) = (error.kind(), format!("cannot follow {path}: {error}"));
+                let before = self.trouble.take().filter(|before| before.kind == kind);
+                if before.is_none() {
                     tracing::warn!(%path, %error, "cannot follow a file; waiting for it");
                 }
+                let since = before.map_or_else(Instant::now, |before| before.since);
+                self.trouble = Some(Trouble { kind, message, since });
             }
         }
     }
