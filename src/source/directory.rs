@@ -81,9 +81,9 @@ use crate::time::Time;
 /// looked at, as one at the end of links in a circle, the source is
 /// [`Retrying`](crate::SourceState::Retrying): its [metrics](crate::SourceMetrics) have the last
 /// error, with the path, and [listeners](crate::StreamingListener) hear of it, and again when all
-/// can be read. A directory that is [awaited](Self::awaited) and was not there so far is no trouble:
-/// the source is [`Starting`](crate::SourceState::Starting). Nor is a file that was given up, which
-/// is not tried again; why it was is the last error, too.
+/// can be read. A directory that is [awaited](Self::awaited) and was not there so far is no
+/// trouble: the source is [`Starting`](crate::SourceState::Starting). Nor is a file that was given
+/// up, which is not tried again; why it was is the last error, too.
 ///
 /// In a checkpoint stands which files were picked, and how far they were read. So after a crash
 /// each line of each file is in a state exactly once, and what came while nothing ran is read then.

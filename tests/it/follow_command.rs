@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -215,4 +215,39 @@ fn one_file_by_several_names() {
     logs.append("log", "b\n");
     let (totals, _) = logs.totals("b", 1);
     assert_eq!(totals, map(&[("a", 1), ("b", 1)]));
+}
+
+/// Totals are printed at the end, also by a process that is stopped before its first batch, as most
+/// of these are: the one before them has ended the interval early.
+#[test]
+fn totals_of_a_checkpoint_are_printed_where_no_batch_ran() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("ours").to_owned();
+    let log = path("log");
+    let start = |kept: &str| {
+        let args = ["wordcount", "--follow", &log, "--running", "--checkpoint", kept];
+        Running::start(&[&args[..], &["--interval", "2s", "--format", "csv"]].concat())
+    };
+    let life = |kept: &str| {
+        let running = start(kept);
+        assert_eq!(running.wait_for(|_| true), "batch_time_ms,word,count");
+        running.signal("TERM");
+        let (status, lines) = running.end();
+        assert!(status.success(), "{status}");
+        let rows = lines.iter().map(|line| line.split_once(',').expect("columns").1.to_owned());
+        rows.collect::<Vec<String>>()
+    };
+    // Nothing has come so far, and there are no totals.
+    for _ in 0..2 {
+        assert_eq!(life(&path("nothing")), Vec::<String>::new());
+    }
+    append(Path::new(&log), b"a b a\n");
+    let kept = path("kept");
+    let running = start(&kept);
+    running.wait_for(|line| line.ends_with(",a,2"));
+    let (totals, _) = end(running, Vec::new());
+    assert_eq!(totals, map(&[("a", 2), ("b", 1)]), "they come again at the end");
+    for _ in 0..5 {
+        assert_eq!(life(&kept), ["a,2", "b,1"]);
+    }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Error, IntakeLog, Limits, MissedBatches, Record, StreamingContext, checkpoint,
+    DStream, Error, IntakeLog, Limits, MissedBatches, Record, StreamingContext, Time, checkpoint,
 };
 
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ use crate::input::{Extent, Input, Lines, Source, Window, is_same};
 use crate::log;
 use crate::output::{Format, Output, Report};
 use crate::parse;
-use crate::stream::{Printer, Shown};
+use crate::stream::{Left, Printer, Shown};
 use crate::summary::Summary;
 use crate::terminal::{self, Bytes, Interrupt, Progress};
 use crate::totals::{Totals, Whole, rows};
@@ -174,23 +174,36 @@ pub(crate) fn run<J: Job>(
     let (lines, extent) = input.open(&ssc, job.lines(), args.checkpoint.as_deref())?;
     let mut values = job.values(&lines, input.window);
     let has_changed = Arc::new(AtomicBool::new(false));
+    let mut left = None;
     if let Some(directory) = &args.checkpoint {
         if input.source.is_socket() {
             ssc.intake_log(IntakeLog::synced());
         }
         let name = format!("{TOTALS_OF}{} {}", J::NAME, job.totals_of());
         let has_totals = args.running || !input.is_stream;
-        check_totals(directory, has_totals.then_some(&name))?;
+        let time = check_totals(directory, has_totals.then_some(&name))?;
         if has_totals {
             values = totals_of::<J>(&values, &name, &has_changed);
+            let totals = ssc.state_by_key(&name)?;
+            left = time.map(|time| Left { totals, time });
         }
     }
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
-    let (max_line, is_listed) = (input.max_line, input.source.is_listed());
     let job = Arc::new(job);
-    let run = Run { job, ssc, values, has_changed, extent, max_line, is_listed, args, interrupt };
+    let run = Run {
+        job,
+        ssc,
+        values,
+        has_changed,
+        left,
+        extent,
+        max_line: input.max_line,
+        is_listed: input.source.is_listed(),
+        args,
+        interrupt,
+    };
     if input.is_stream { run.stream(output) } else { run.whole(output) }
 }
 
@@ -198,17 +211,18 @@ pub(crate) fn run<J: Job>(
 const TOTALS_OF: &str = "totals of ";
 
 /// Whether the totals in a directory are those that are wanted now: the engine lets go of a state
-/// that a program no longer has, and these would be gone.
-fn check_totals(directory: &Path, wanted: Option<&String>) -> Result<(), Failure> {
+/// that a program no longer has, and these would be gone. Gives the time of the batch with which
+/// the program goes on, if there is a checkpoint.
+fn check_totals(directory: &Path, wanted: Option<&String>) -> Result<Option<Time>, Failure> {
     if !directory.is_dir() {
-        return Ok(());
+        return Ok(None);
     }
     let checkpoints =
         checkpoint::inspect(directory).map_err(|error| Failure::Input(error.to_string()))?;
     let start = checkpoints.iter().rfind(|info| info.damage.is_none());
     let mut names = start.iter().flat_map(|info| &info.sections).map(|section| &section.name);
     match names.find(|name| name.starts_with(TOTALS_OF) && Some(*name) != wanted) {
-        None => Ok(()),
+        None => Ok(start.and_then(|start| start.time)),
         Some(other) => Err(Failure::Usage(format!(
             "--checkpoint {} has the {other}, which these arguments would lose: give those again \
              (and --running, unless it is for whole files), or another DIR",
@@ -251,6 +265,8 @@ struct Run<'a, J: Job> {
     values: DStream<(String, J::Value)>,
     /// Something was added to the totals that a checkpoint keeps.
     has_changed: Arc<AtomicBool>,
+    /// The totals of the checkpoint, if there is one.
+    left: Option<Left<J>>,
     extent: Option<Extent>,
     max_line: usize,
     /// Whether it reads files that were named.
@@ -261,11 +277,14 @@ struct Run<'a, J: Job> {
 
 impl<J: Job> Run<'_, J> {
     /// One result for each batch, or totals whenever they have changed.
-    fn stream(self, output: Output) -> Result<(), Failure> {
+    fn stream(mut self, output: Output) -> Result<(), Failure> {
         let shown = match (self.args.running, &self.args.checkpoint) {
             (false, _) => Shown::Batches,
             (true, None) => Shown::Added(Totals::default()),
-            (true, Some(_)) => Shown::Kept { totals: None, has_changed: self.has_changed.clone() },
+            (true, Some(_)) => {
+                let (has_changed, before) = (self.has_changed.clone(), self.left.take());
+                Shown::Kept { totals: None, has_changed, before }
+            }
         };
         let printer = Printer::new(self.job.clone(), output, shown, self.args.rows_max());
         let printer = Arc::new(Mutex::new(printer));

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidemill::{Batch, BoxError, Time};
+use tidemill::{Batch, BoxError, StateHandle, Time};
 
 use crate::failure::Failure;
 use crate::job::Job;
@@ -19,8 +19,20 @@ pub(crate) enum Shown<J: Job> {
     Batches,
     /// Totals since the start of this process.
     Added(Totals<J>),
-    /// Totals that a checkpoint keeps: each batch has all of them.
-    Kept { totals: Option<Batch<(String, J::Value)>>, has_changed: Arc<AtomicBool> },
+    /// Totals that a checkpoint keeps: each batch has all of them. `before` is what an earlier
+    /// process has left.
+    Kept {
+        totals: Option<Batch<(String, J::Value)>>,
+        has_changed: Arc<AtomicBool>,
+        before: Option<Left<J>>,
+    },
+}
+
+/// The totals of the checkpoint that this process goes on from.
+pub(crate) struct Left<J: Job> {
+    pub(crate) totals: StateHandle<String, J::Value>,
+    /// The time of their batch.
+    pub(crate) time: Time,
 }
 
 /// Prints the results of a stream.
@@ -71,7 +83,7 @@ impl<J: Job> Printer<J> {
                 totals.add(batch)?;
                 !batch.is_empty()
             }
-            Shown::Kept { totals, has_changed } => {
+            Shown::Kept { totals, has_changed, .. } => {
                 *totals = Some(batch.clone());
                 has_changed.swap(false, Ordering::Relaxed)
             }
@@ -103,6 +115,11 @@ impl<J: Job> Printer<J> {
             return Err(failure);
         }
         ended?;
+        // Stopped before its first batch: the totals are those that it began with.
+        if let Shown::Kept { totals: totals @ None, before: Some(before), .. } = &mut self.shown {
+            *totals = Some(before.totals.snapshot()?);
+            self.unprinted = Some(before.time);
+        }
         let Some(time) = self.unprinted else { return Ok(()) };
         let report = match &self.shown {
             Shown::Added(totals) if !totals.is_empty() => {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::SharedTable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Key, Record};
+use crate::record::{Batch, Key, Record};
 
 /// A look at what a program keeps by key, from any thread, while the stream runs.
 ///
@@ -50,6 +50,32 @@ impl<K: Key, S: Record> StateHandle<K, S> {
     /// As of [`get`](Self::get).
     pub fn memory_bytes(&self) -> Result<usize> {
         Ok(self.look()?.memory_bytes())
+    }
+
+    /// All keys and their states, in no order. It is a copy, which no batch waits for but one that
+    /// is to be committed.
+    ///
+    /// ```
+    /// # use tidemill::prelude::*;
+    /// # let mut t = TestContext::new()?;
+    /// # let pairs = t.input::<(String, i64)>();
+    /// # let totals = pairs.stream().update_state_by_key("totals.v1", |values, total| {
+    /// #     Some(total.unwrap_or(0) + values.iter().sum::<i64>())
+    /// # });
+    /// # totals.print(3);
+    /// # pairs.push([("a".to_string(), 3)])?;
+    /// # t.tick()?;
+    /// # let ssc = t.context();
+    /// let totals = ssc.state_by_key::<String, i64>("totals.v1")?;
+    /// assert_eq!(totals.snapshot()?.to_vec(), [("a".to_string(), 3)]);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub fn snapshot(&self) -> Result<Batch<(K, S)>> {
+        Ok(Batch::from_chunks(vec![self.look()?.committed()]))
     }
 
     fn look(&self) -> Result<&SharedTable<K, S>> {

@@ -190,6 +190,18 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         Arc::new(pairs)
     }
 
+    /// All keys and their committed states.
+    fn committed(&self) -> AnyChunk {
+        let table = self.read();
+        let mut pairs = <(K, S) as Record>::Columns::default();
+        for (_, key, stamped) in table.slots() {
+            pairs.members.0.push(key);
+            pairs.members.1.push(stamped.value().state.to_ref());
+        }
+        pairs.freeze();
+        Arc::new(pairs)
+    }
+
     fn timeout_millis(&self) -> Option<u64> {
         let millis = self.settings.timeout_millis.load(Ordering::Relaxed);
         (millis > 0).then_some(millis)

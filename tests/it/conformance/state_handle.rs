@@ -165,7 +165,12 @@ where
     input.push(committed.clone().map(|state| (key(), Some(state)))).map_err(text)?;
     t.tick().map_err(text)?;
     let looked = t.context().state_by_key::<K, S>(STATE).map_err(text)?;
-    let look = || looked.get(key().to_ref()).map_err(text);
+    let look = || {
+        let state = looked.get(key().to_ref()).map_err(text)?;
+        let all = looked.snapshot().map_err(text)?.to_vec();
+        let is_all = all.iter().map(|(_, state)| state).eq(&state);
+        if is_all { Ok(state) } else { Err("a snapshot has another state".to_owned()) }
+    };
     if look()? != committed {
         return Err("the state to begin with is another one".into());
     }
