@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Driver, append};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 use crate::source::identity::FileId;
-use crate::source::{Follow, Receiver};
+use crate::source::{Follow, Receiver, SourceState};
 
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -318,6 +318,36 @@ fn a_name_that_is_missing_for_a_moment_is_no_new_file() {
     driver.settle();
     log.append("log", "two\n");
     driver.expect(&["one", "two"]);
+}
+
+/// It is trouble once it has lasted for longer than a rotation does.
+#[test]
+fn a_name_that_is_missing_for_a_moment_is_no_trouble() {
+    for (quiet, expected) in [(NEVER, SourceState::Receiving), (SOON, SourceState::Retrying)] {
+        let log = Log::new();
+        log.append("log", "one\n");
+        let follow = Follow::new([log.path("log")]).unwrap().poll_every(LOOK);
+        let mut driver = Driver::new(follow.rotated_quiet(quiet));
+        driver.expect(&["one"]);
+        let state = |driver: &Driver<Follow>| driver.writer.status().now().0;
+        for forget in [|log: &Log| log.rename("log", "log.1"), |log: &Log| log.remove("log")] {
+            assert_eq!(state(&driver), SourceState::Receiving);
+            forget(&log);
+            // Looks before and after it has been quiet.
+            for pause in [2 * SOON, Duration::ZERO] {
+                for _ in 0..10 {
+                    let duration = driver.step().unwrap();
+                    driver.wait(duration);
+                }
+                std::thread::sleep(pause);
+            }
+            assert_eq!(state(&driver), expected);
+            let before = driver.lines.len();
+            log.append("log", "two\n");
+            driver.run_until(|driver| driver.lines.len() > before);
+        }
+        assert_eq!(driver.lines, ["one", "two", "two"]);
+    }
 }
 
 #[test]
