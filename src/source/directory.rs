@@ -48,7 +48,8 @@ use crate::time::Time;
 /// | the same bytes were moved in again under a name that was read | not read |
 /// | the same bytes and more were moved in under it | what is more is read |
 /// | a file that was read has grown where it is | what is new in it is not read |
-/// | a file was renamed in the directory, running or not | known by content, length and time |
+/// | a file was renamed in the directory, also where another one took its name | known again |
+/// | a file was compressed where it is, and its time kept, or unpacked | known by what it holds |
 /// | one that was being read was renamed | it goes on |
 /// | two files with the same bytes are there at a time | both are read |
 /// | a file is empty | it is read once there is something in it |

@@ -22,7 +22,7 @@ const PROOF_BYTES: usize = 1024;
 /// Device and inode of a file, which stay the same when it is renamed.
 ///
 /// On other systems than Unix the time of its creation, to the nanosecond.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct FileId(u64, u64);
 
 impl FileId {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -165,6 +165,12 @@ impl Picks {
     ) -> io::Result<Vec<Fresh>> {
         self.raise_floor(time, now);
         self.note_gone(has_gone, listing);
+        // All of them first: what has lost its name may be under any of the others.
+        let displaced: BTreeSet<OsString> = changed
+            .iter()
+            .filter(|(name, hint)| self.displace(name, *hint, begun))
+            .map(|(name, _)| name.clone())
+            .collect();
         let gone = self.gone_by_look();
         let (mut fresh, mut moved) = (Vec::new(), 0);
         let mut waiting = BTreeMap::new();
@@ -178,6 +184,9 @@ impl Picks {
                 Some(number) => self.choose_known(number, hint, time),
                 None => self.choose_new(&name, hint, time),
             };
+            if matches!(choice, Choice::Read(_)) && displaced.contains(&name) {
+                self.say_other(&name);
+            }
             match choice {
                 Choice::Wait => {
                     let new = Waiting { hint, batches: 0, since: Instant::now() };
@@ -234,6 +243,7 @@ impl Picks {
         if before == hint {
             return Choice::Leave;
         }
+        let picked_name = picked.name.clone();
         let path = self.root.join(&picked.name);
         let is_same_file = before.id == hint.id;
         let (proof, verdict) = match picked.state {
@@ -245,7 +255,6 @@ impl Picks {
                 (Some(proof), checked.ok())
             }
         };
-        let path = path.display();
         match verdict {
             // It is compared when it changes again, as one that can be opened does.
             None => Choice::Leave,
@@ -255,7 +264,7 @@ impl Picks {
             }
             Some(Verdict::Same) if is_same_file => {
                 (picked.hint, self.saved) = (hint, RefCell::default());
-                tracing::warn!(%path, "a file that was read has grown: what is new is not read");
+                say_grown(&path);
                 Choice::Leave
             }
             Some(Verdict::Same) => {
@@ -264,17 +273,16 @@ impl Picks {
                 let place = proof.map(|proof| Place { id: hint.id, proof, standing });
                 let choice = self.choose(hint, time, place);
                 if let Choice::Read(_) = choice {
+                    let path = path.display();
                     tracing::warn!(%path, "a file came again with more in it: the rest is read");
                 }
                 choice
             }
             Some(Verdict::Shorter | Verdict::Rewritten) => {
                 let is_read = proof.is_some();
-                let choice = self.choose(hint, time, None);
-                if let Choice::Read(_) = choice
-                    && is_read
-                {
-                    tracing::warn!(%path, "another file under a name that was read: it is read");
+                let (choice, name) = (self.choose(hint, time, None), picked_name);
+                if matches!(choice, Choice::Read(_)) && is_read {
+                    self.say_other(&name);
                 }
                 choice
             }
@@ -291,6 +299,38 @@ impl Picks {
         } else {
             Choice::Wait
         }
+    }
+
+    /// Whether another file has taken the name of one that was read, at least in part, which may
+    /// have another name by now: it is looked for like one that is gone.
+    fn displace(&mut self, name: &OsStr, hint: Hint, begun: Option<(u64, Place)>) -> bool {
+        let Some(&number) = self.numbers.get(name) else { return false };
+        let Some(picked) = self.picked.get(&number).filter(|picked| picked.hint.id != hint.id)
+        else {
+            return false;
+        };
+        let proof = match (picked.state, begun) {
+            (State::Read(proof), _) => proof,
+            (State::Pending, Some((begun, place))) if begun == number && place.proof.offset > 0 => {
+                place.proof
+            }
+            _ => return false,
+        };
+        let path = self.root.join(name);
+        let checked = OpenFile::open(&path).and_then(|mut file| file.check(&proof));
+        if !matches!(checked, Ok(Verdict::Shorter | Verdict::Rewritten)) {
+            return false;
+        }
+        self.numbers.remove(name);
+        self.gone.insert(number, self.listed);
+        self.saved = RefCell::default();
+        true
+    }
+
+    fn say_other(&self, name: &OsStr) {
+        let path = self.root.join(name);
+        let path = path.display();
+        tracing::warn!(%path, "another file under a name that was read: it is read");
     }
 
     fn say_ahead(&mut self, name: &OsStr) {
@@ -317,7 +357,8 @@ impl Picks {
             self.home = root;
         }
         for (number, picked) in &self.picked {
-            if listing.contains(&picked.name) {
+            let has_name = self.numbers.get(&picked.name) == Some(number);
+            if has_name && listing.contains(&picked.name) {
                 self.gone.remove(number);
             } else {
                 // Those that are away are looked for under other names, too.
@@ -327,12 +368,14 @@ impl Picks {
         self.is_compared = true;
     }
 
-    /// The files that are gone, by what stays as it is when they are renamed.
-    fn gone_by_look(&self) -> HashMap<(u64, Duration), Vec<u64>> {
+    /// The files that are gone, by what tells to look at them.
+    fn gone_by_look(&self) -> HashMap<Look, Vec<u64>> {
         let mut gone = HashMap::<_, Vec<u64>>::new();
         for number in self.gone.keys() {
             if let Some(Picked { hint, .. }) = self.picked.get(number) {
-                gone.entry((hint.len, hint.modified)).or_default().push(*number);
+                for look in Look::all(*hint) {
+                    gone.entry(look).or_default().push(*number);
+                }
             }
         }
         gone
@@ -343,28 +386,34 @@ impl Picks {
         &mut self,
         name: &OsStr,
         hint: Hint,
-        gone: &HashMap<(u64, Duration), Vec<u64>>,
+        gone: &HashMap<Look, Vec<u64>>,
         begun: Option<(u64, Place)>,
     ) -> bool {
-        let Some(candidates) = gone.get(&(hint.len, hint.modified)) else { return false };
+        let looks = Look::all(hint);
+        let mut candidates = looks.iter().filter_map(|look| gone.get(look)).flatten();
         let path = self.root.join(name);
-        let holds = |proof: &Proof| OpenFile::open(&path).is_ok_and(|mut file| file.holds(proof));
         let is_it = |number: &&u64| {
-            self.gone.contains_key(*number)
-                && self.picked.get(*number).is_some_and(|picked| match (&picked.state, begun) {
-                    (State::Read(proof), _) => holds(proof),
-                    (State::Pending, Some((begun, place)))
-                        if begun == **number && place.proof.offset > 0 =>
-                    {
-                        holds(&place.proof)
-                    }
-                    _ => picked.hint.id == hint.id,
-                })
+            let picked = self.picked.get(*number).filter(|_| self.gone.contains_key(*number));
+            picked.is_some_and(|picked| match (&picked.state, begun) {
+                (State::Read(proof), _) => is_renamed(&path, hint, picked.hint, proof),
+                (State::Pending, Some((begun, place)))
+                    if begun == **number && place.proof.offset > 0 =>
+                {
+                    is_renamed(&path, hint, picked.hint, &place.proof)
+                }
+                // Its numbers may be another file's by now.
+                _ => picked.hint == hint,
+            })
         };
-        let Some(&number) = candidates.iter().find(is_it) else { return false };
+        let Some(&number) = candidates.find(is_it) else { return false };
         self.gone.remove(&number);
         if let Some(picked) = self.picked.get_mut(&number) {
-            self.numbers.remove(&picked.name);
+            if picked.hint.id == hint.id && hint.len > picked.hint.len {
+                say_grown(&path);
+            }
+            if self.numbers.get(&picked.name) == Some(&number) {
+                self.numbers.remove(&picked.name);
+            }
             self.numbers.insert(name.to_owned(), number);
             (picked.name, picked.hint) = (name.to_owned(), hint);
             self.saved = RefCell::default();
@@ -401,7 +450,9 @@ impl Picks {
             .map(|(&number, _)| number)
             .collect();
         for number in forgotten {
-            if let Some(picked) = self.picked.remove(&number) {
+            if let Some(picked) = self.picked.remove(&number)
+                && self.numbers.get(&picked.name) == Some(&number)
+            {
                 self.numbers.remove(&picked.name);
             }
             self.gone.remove(&number);
@@ -448,7 +499,12 @@ impl Picks {
     pub(super) fn save(&self, out: &mut Vec<u8>) {
         let saved = &mut *self.saved.borrow_mut();
         if saved.is_empty() {
-            self.picked.values().for_each(|picked| picked.save(saved));
+            for (number, picked) in &self.picked {
+                // One that has lost its name is not known again after a restart.
+                if self.numbers.get(&picked.name) == Some(number) {
+                    picked.save(saved);
+                }
+            }
             push_bytes(&[], saved);
         }
         out.extend_from_slice(saved);
@@ -506,6 +562,40 @@ impl Picked {
         };
         Ok(Picked { name, hint, state })
     }
+}
+
+fn say_grown(path: &Path) {
+    let path = path.display();
+    tracing::warn!(%path, "a file that was read has grown: what is new is not read");
+}
+
+/// What tells that a file may be one that is gone: that stays as it is when it is renamed, or
+/// compressed.
+#[derive(Copy, Clone, PartialEq, Eq, Hash)]
+enum Look {
+    Id(FileId),
+    /// The second of its last change.
+    Modified(u64),
+}
+
+impl Look {
+    fn all(hint: Hint) -> [Look; 2] {
+        [Look::Id(hint.id), Look::Modified(hint.modified.as_secs())]
+    }
+}
+
+/// Whether a file is one that was read under another name: it is the same one, or has its length
+/// and time, and holds what was read, or one of the two is compressed and what they hold is the
+/// same.
+fn is_renamed(path: &Path, hint: Hint, before: Hint, proof: &Proof) -> bool {
+    if hint.id == before.id || (hint.len, hint.modified) == (before.len, before.modified) {
+        return OpenFile::open(path).is_ok_and(|mut file| file.holds(proof));
+    }
+    // What was read of a compressed file is more or less than its length.
+    let was_packed = proof.offset != before.len;
+    OpenFile::open(path).is_ok_and(|mut file| {
+        (file.is_packed() || was_packed && hint.len == proof.offset) && file.holds(proof)
+    })
 }
 
 fn since_epoch(time: Time) -> Duration {

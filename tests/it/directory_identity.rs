@@ -177,6 +177,63 @@ fn a_file_that_was_being_read_and_was_renamed_goes_on() {
 }
 
 #[test]
+fn names_that_are_taken_over_at_once_are_no_new_files() {
+    for is_stopped in [false, true] {
+        let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let path = |name: &str| folder.path().join(name);
+        let begin = |now| life(Directory::new(folder.path()).unwrap(), Some(&state), now);
+        let mut life = begin(0);
+        move_in(folder.path(), "log", "one\n", 500);
+        move_in(folder.path(), "log.1", "old\n", 400);
+        assert_eq!(life.next(), ["old", "one"]);
+        if is_stopped {
+            drop(life);
+            life = begin(1);
+        }
+        // Each name leads to another file, and one of them is new.
+        fs::rename(path("log.1"), path("log.2")).unwrap();
+        fs::rename(path("log"), path("log.1")).unwrap();
+        move_in(folder.path(), "log", "two\n", 1_500);
+        assert_eq!(life.next(), ["two"], "stopped: {is_stopped}");
+        fs::rename(path("log.1"), path("kept")).unwrap();
+        fs::rename(path("log.2"), path("log.1")).unwrap();
+        fs::rename(path("kept"), path("log.2")).unwrap();
+        assert_eq!(life.next(), NONE);
+        // What was appended is not read, as where the name stays.
+        let mut file = File::options().append(true).open(path("log")).unwrap();
+        std::io::Write::write_all(&mut file, b"more\n").unwrap();
+        fs::rename(path("log"), path("log.3")).unwrap();
+        move_in(folder.path(), "log", "three\n", 2_500);
+        assert_eq!(life.next(), ["three"]);
+        drop(life);
+        assert_eq!(begin(5).next(), NONE);
+    }
+}
+
+#[cfg(feature = "compression")]
+#[test]
+fn a_file_that_is_compressed_where_it_is_is_known() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut life = Life::of(&folder);
+    let text: String = (0..5_000).map(|number| format!("{number}\n")).collect();
+    move_in(folder.path(), "log", &text, 500);
+    assert_eq!(life.next().len(), 5_000);
+    move_in(folder.path(), "log.gz", crate::compressed_files::gzip(text.as_bytes()), 500);
+    fs::remove_file(path("log")).unwrap();
+    assert_eq!(life.next(), NONE);
+    // And unpacked again, under a name that is taken.
+    move_in(folder.path(), "log", "new\n", 2_000);
+    assert_eq!(life.next(), ["new"]);
+    fs::remove_file(path("log.gz")).unwrap();
+    move_in(folder.path(), "log", &text, 500);
+    assert_eq!(life.next(), NONE);
+    // Another archive with that time.
+    move_in(folder.path(), "b.gz", crate::compressed_files::gzip(b"other\n"), 500);
+    assert_eq!(life.next(), ["other"]);
+}
+
+#[test]
 fn two_files_with_the_same_bytes_are_two() {
     let folder = TempDir::new().unwrap();
     let mut life = Life::of(&folder);
