@@ -131,6 +131,20 @@ fn the_longest_line_of_records_is_an_option() {
     let output = run_with(input.as_bytes(), &["average", "--format", "csv", "--max-line", "1M"]);
     assert_success(&output);
     assert_eq!(text(&output.stdout).lines().count(), 4);
+    // Within the maximum a line counts, whatever its length; one byte more and it is left out.
+    for max in ["9", "6", "5"] {
+        let args = ["average", "--format", "csv", "--max-line", max];
+        let output = run_with("a;1234\nb;3\nå;5\n".as_bytes(), &args);
+        let rest = "b,3,3,3,1\nå,5,5,5,1\n";
+        if max == "5" {
+            assert_fails(&output, 4, &["1 line cut at the maximum of 5 bytes (--max-line)"]);
+            assert_eq!(text(&output.stdout), format!("key,min,mean,max,count\n{rest}"));
+        } else {
+            assert_success(&output);
+            let rows = format!("key,min,mean,max,count\na,1234,1234,1234,1\n{rest}");
+            assert_eq!(text(&output.stdout), rows);
+        }
+    }
     for bytes in ["0", "65M", "-1", "1.5k", "k", "", "18446744073709551616"] {
         let output = run(&["average", &format!("--max-line={bytes}")]);
         assert_fails(&output, 2, &["from 1 to 64M"]);

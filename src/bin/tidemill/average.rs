@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidemill::{
     Aggregate, Csv, DStream, DecodedStream, Delimited, Error, ErrorKind, LineOptions, Number,
-    Reject, RejectCount, Saved, Stats, Tally,
+    Reason, Reject, RejectCount, Saved, Stats, Tally,
 };
 
 use crate::averages::{Averages, Sort};
@@ -168,6 +168,8 @@ impl Average {
 impl Job for Average {
     const NAME: &'static str = "average";
     const KEYS: &'static str = "keys";
+    /// Rows may be shorter by a character where they were cut.
+    const LINE_BYTES_SPARE: usize = 4;
 
     // Not what is printed: that is rounded, and of several batches it could not be put together.
     type Value = Saved<Tally>;
@@ -209,9 +211,9 @@ impl Job for Average {
     }
 
     fn totals_of(&self) -> String {
-        let ([key, value], Cut { delimiter, is_quoted }) = (self.layout.fields, self.cut);
+        // As they were asked for: a column keeps its name where it moves.
+        let ([key, value], Cut { delimiter, is_quoted }) = (&self.wanted, self.cut);
         let quoted = if is_quoted { " --quoted" } else { "" };
-        let (key, value) = (key + 1, value + 1);
         format!("--delimiter {delimiter}{quoted} --key {key} --value {value}")
     }
 
@@ -237,6 +239,11 @@ impl Job for Average {
             }
             _ => error.into(),
         }
+    }
+
+    fn lines_cut(&self) -> Option<u64> {
+        let of = |rejected: &&RejectCount| rejected.reason == Reason::TooLong;
+        Some(self.rejected().iter().filter(of).map(|rejected| rejected.lines).sum())
     }
 
     fn tell(&self) -> Option<String> {

@@ -78,6 +78,9 @@ pub(crate) trait Job: Send + Sync + 'static {
 
     /// What the keys are called, of which there may be too many.
     const KEYS: &'static str;
+    /// Bytes that a line may have over the maximum before its source cuts it, so that one within
+    /// the maximum is told from one that was cut.
+    const LINE_BYTES_SPARE: usize = 0;
 
     /// What is known of a key in a batch, or in several.
     type Value: Record;
@@ -116,6 +119,11 @@ pub(crate) trait Job: Send + Sync + 'static {
     }
 
     /// Says at the end what it came upon in the lines, and gives what makes the result not whole,
+    /// Lines that were left out for their length, if that is not what the sources count.
+    fn lines_cut(&self) -> Option<u64> {
+        None
+    }
+
     /// if anything does: it becomes a part of the last message and exit code 4.
     fn tell(&self) -> Option<String> {
         None
@@ -150,7 +158,8 @@ pub(crate) fn run<J: Job>(
         // What ends by itself is cut by time, too, so that there is something to keep before.
         interval = if input.is_stream { interval } else { CHECKPOINT_EVERY };
     }
-    let limits = Limits { line_bytes: input.max_line, ..Limits::default() };
+    let line_bytes = (input.max_line + J::LINE_BYTES_SPARE).min(parse::LINE_BYTES_MAX);
+    let limits = Limits { line_bytes, ..Limits::default() };
     // What was missed is one result, not many that are the same.
     let mut builder = StreamingContext::builder(J::NAME)
         .batch_interval(interval)
@@ -359,7 +368,8 @@ impl<J: Job> Run<'_, J> {
         if matches!(ended, Err(Failure::ReaderGone)) {
             return ended;
         }
-        let mut summary = Summary::of(&self.ssc.source_counts(), self.max_line);
+        let mut summary =
+            Summary::of(&self.ssc.source_counts(), self.job.lines_cut(), self.max_line);
         summary.add(self.job.tell());
         summary.close(ended)
     }

@@ -63,7 +63,7 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 }
 
 /// The longest line that can be asked for.
-const LINE_BYTES_MAX: usize = 64 << 20;
+pub(crate) const LINE_BYTES_MAX: usize = 64 << 20;
 
 /// An encoding, by its name.
 pub(crate) fn encoding(text: &str) -> Result<Encoding, String> {

@@ -14,9 +14,9 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// The summary of all sources together. Repaired lines are told at once: nothing of them is
-    /// missing.
-    pub(crate) fn of(counts: &[SourceCounts], max_line: usize) -> Summary {
+    /// The summary of all sources together, with the lines that were cut if the job knows better
+    /// than they do. Repaired lines are told at once: nothing of them is missing.
+    pub(crate) fn of(counts: &[SourceCounts], lines_cut: Option<u64>, max_line: usize) -> Summary {
         let total = |count: fn(&SourceCounts) -> u64| counts.iter().map(count).sum::<u64>();
         let replaced = total(|counts| counts.lines_replaced);
         if replaced > 0 {
@@ -26,7 +26,8 @@ impl Summary {
             ));
         }
         let mut summary = Summary::default();
-        let (cut, rejected) = (total(|counts| counts.lines_cut), total(|c| c.lines_rejected));
+        let cut = lines_cut.unwrap_or_else(|| total(|counts| counts.lines_cut));
+        let rejected = total(|counts| counts.lines_rejected);
         let unread = total(|counts| counts.files_unread);
         let words_cut = total(|counts| counts.words_cut);
         let at_maximum = format!("cut at the maximum of {max_line} bytes (--max-line)");
