@@ -3,6 +3,7 @@
 //! Invariant: a place is the end of a line or record that was given, so nothing is given twice and
 //! nothing is left out.
 
+use std::fmt::Display;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use super::holes::Holes;
 use super::identity::{FileId, Proof, Verdict, Witness};
 use super::pipe::Pipe;
 use super::read::{Taken, read_once};
-use super::unpack::{Input, refuse_packed};
+use super::unpack::Input;
 use super::{BlockWriter, Carry};
 use crate::error::{Error, ErrorKind as SourceErrorKind, Result};
 
@@ -46,6 +47,8 @@ struct Asking {
 enum Asked {
     NotYet,
     Done,
+    /// Before an earlier process read some of it: what is asked for may be another thing by now.
+    Before,
     /// Nothing of the file is read, as it was then: one that may grow may be written anew.
     Refused(Option<Stamp>),
 }
@@ -83,20 +86,13 @@ struct WithoutHoles<'a> {
     /// None where NUL bytes are parts of characters.
     holes: Option<&'a mut Holes>,
     is_line_start: bool,
-    is_pipe_start: bool,
 }
 
 impl Read for WithoutHoles<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(into)?;
-        if self.is_pipe_start {
-            refuse_packed(&into[..count])?;
-        }
-        let Some(holes) = &mut self.holes else { return Ok(count) };
-        match holes.remove(&mut into[..count], self.is_line_start) {
-            // Nothing but a hole is no end.
-            0 if count > 0 => Err(ErrorKind::Interrupted.into()),
-            left => Ok(left),
+        match &mut self.holes {
+            Some(holes) => holes.read(&mut self.input, into, self.is_line_start),
+            None => self.input.read(into),
         }
     }
 }
@@ -140,7 +136,7 @@ impl OpenFile {
         if self.asking.is_none() {
             let (ask, path) = (ask.clone(), path.to_owned());
             let may_grow = may_grow && !self.is_packed();
-            let state = if self.offset() > 0 { Asked::Done } else { Asked::NotYet };
+            let state = if self.offset() > 0 { Asked::Before } else { Asked::NotYet };
             self.asking = Some(Asking { ask, path, may_grow, state, reason: None });
         }
     }
@@ -163,6 +159,9 @@ impl OpenFile {
         goes_on: impl Fn(&str) -> bool,
     ) -> io::Result<Look> {
         let may_grow = may_grow && !self.is_packed();
+        if !self.input.check_pipe()? {
+            return Ok(Look::Later);
+        }
         self.input.look();
         let line = look(&mut self.input, &self.path, encoding, may_grow, goes_on);
         self.input.restart()?;
@@ -239,9 +238,9 @@ impl OpenFile {
             Input::Pipe(_) => return Err(ErrorKind::Unsupported.into()),
         }
         self.carry.resume(standing, self.witness.head());
+        self.holes.forget();
         if let Some(asking) = &mut self.asking {
-            // What was read before was asked about.
-            asking.state = if standing.offset > 0 { Asked::Done } else { Asked::NotYet };
+            asking.state = if standing.offset > 0 { Asked::Before } else { Asked::NotYet };
         }
         Ok(())
     }
@@ -256,6 +255,10 @@ impl OpenFile {
             let metadata = input.metadata().ok()?;
             Some((metadata.len(), metadata.modified().ok()?))
         };
+        let before = (asking.state == Asked::Before).then(|| self.witness.offset());
+        if before.is_some() {
+            self.input.restart()?;
+        }
         let now = if asking.may_grow { stamp(&self.input) } else { None };
         if matches!(asking.state, Asked::Refused(then) if then == now) {
             return Ok(false);
@@ -277,6 +280,7 @@ impl OpenFile {
                 }
                 return Ok(false);
             }
+            Start::After { .. } if before.is_some() => {}
             Start::After { bytes, is_within } => {
                 let watched = Watched { input: &mut self.input, witness: &mut self.witness };
                 let offset = io::copy(&mut watched.take(bytes), &mut io::sink())?;
@@ -285,6 +289,11 @@ impl OpenFile {
             }
         }
         asking.state = Asked::Done;
+        match (&mut self.input, before) {
+            (Input::Plain(file), Some(offset)) => file.seek(SeekFrom::Start(offset)).map(drop)?,
+            (Input::Packed(_), Some(offset)) => self.unpack_to(offset)?,
+            _ => {}
+        }
         Ok(true)
     }
 
@@ -293,30 +302,40 @@ impl OpenFile {
         if into.is_full() {
             return Ok(Taken::NoRoom);
         }
+        if into.is_text() && !self.input.check_pipe()? {
+            return Ok(Taken::Nothing);
+        }
         if !self.begin(into)? {
             let state = self.asking.as_ref().map(|asking| asking.state);
             let is_refused = matches!(state, Some(Asked::Refused(_)));
             let may_come = matches!(self.input, Input::Pipe(_)) && !is_refused;
             return Ok(if may_come { Taken::Nothing } else { Taken::End });
         }
-        let is_pipe_start = matches!(self.input, Input::Pipe(_)) && self.offset() == 0;
         let mut input = Watched { input: &mut self.input, witness: &mut self.witness };
         if !into.is_text() {
             return read_once(&mut input, &mut self.carry, into);
         }
         let is_line_start = self.carry.is_empty();
         let holes = Some(&mut self.holes).filter(|_| !into.encoding().is_wide());
-        let mut input = WithoutHoles { input, holes, is_line_start, is_pipe_start };
+        let mut input = WithoutHoles { input, holes, is_line_start };
         let taken = read_once(&mut input, &mut self.carry, into);
-        if let Some(bytes) = self.holes.take_told() {
+        let has_ended = matches!(taken, Ok(Taken::End));
+        if let Some(bytes) = self.holes.take_told(has_ended) {
             let path = self.path.display();
             tracing::warn!(%path, bytes, "a hole of NUL bytes is passed over");
         }
         taken
     }
 
+    /// Takes in the last line, if it has no end.
+    pub(super) fn finish(&mut self, into: &mut BlockWriter, name: &dyn Display) {
+        let run = self.holes.take_run();
+        self.carry.bytes.resize(self.carry.bytes.len() + run, 0);
+        into.finish_as(&mut self.carry, name);
+    }
+
     pub(super) fn place(&self) -> Place {
-        let standing = self.carry.standing(self.offset());
+        let standing = self.carry.standing(self.offset() - self.holes.held() as u64);
         Place { id: self.id, proof: self.witness.proof(), standing }
     }
 }

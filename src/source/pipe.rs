@@ -32,6 +32,8 @@ pub(super) struct Pipe {
     at: usize,
     is_looked_at: bool,
     has_ended: bool,
+    /// It was found not to begin as compressed files do.
+    pub(super) is_checked: bool,
 }
 
 impl Pipes {
@@ -62,7 +64,14 @@ impl Pipes {
 
 impl Pipe {
     fn over(input: system::Input) -> Pipe {
-        Pipe { input, head: Vec::new(), at: 0, is_looked_at: false, has_ended: false }
+        Pipe {
+            input,
+            head: Vec::new(),
+            at: 0,
+            is_looked_at: false,
+            has_ended: false,
+            is_checked: false,
+        }
     }
 
     /// Whether there is something to read whenever it is asked for, as of a file.

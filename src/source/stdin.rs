@@ -61,7 +61,7 @@ impl Receiver for Stdin {
                 Taken::Nothing if self.is_bounded => return Ok(Received::More),
                 Taken::Nothing => return Ok(Received::Later(UNTIL_MORE)),
                 Taken::End => {
-                    into.finish(&mut self.input.carry);
+                    self.input.finish(into, &STDIN);
                     return Ok(Received::End);
                 }
             }

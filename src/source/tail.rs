@@ -44,6 +44,8 @@ pub(super) struct Tail {
     kept: Vec<Kept>,
     /// The name has led to a file, in this process or in the one before it.
     was_there: bool,
+    /// Files that were given up, at least in part, and are not counted yet.
+    lost: usize,
     /// What is wrong with the name; warned of once.
     trouble: Option<Trouble>,
 }
@@ -109,6 +111,7 @@ impl Tail {
             is_in_round: false,
             kept: Vec::new(),
             was_there: false,
+            lost: 0,
             trouble: None,
             asks: Asks::default(),
             rotated_max: ROTATED_FILES_MAX,
@@ -161,6 +164,9 @@ impl Tail {
         }
         let looked = self.check_current(into).and_then(|()| self.check_name());
         self.note(looked);
+        for _ in 0..std::mem::take(&mut self.lost) {
+            into.count_unread_file();
+        }
     }
 
     /// What the last look at the name has come to. A rotated log is without its name for a moment,
@@ -198,7 +204,7 @@ impl Tail {
                 let path = open.real.display();
                 tracing::warn!(%path, %error, "a rotated file cannot be read to its end");
                 into.status().failed(format!("cannot read {path} to its end: {error}"));
-                into.finish_as(&mut open.file.carry, &path);
+                open.file.finish(into, &path);
                 into.count_unread_file();
             }
             return;
@@ -240,7 +246,7 @@ impl Tail {
                 return true;
             }
             if is_over {
-                into.finish_as(&mut open.file.carry, &open.real.display());
+                open.file.finish(into, &open.real.display());
             }
             open.is_at_end &= open.file.is_packed();
             !is_over
@@ -260,7 +266,7 @@ impl Tail {
             self.rotated.push_back(Followed::over(file, kept.real.clone()));
             self.read_between(&found, &kept, Some(copy), Some(id));
         } else {
-            into.finish_as(&mut open.file.carry, &path);
+            open.file.finish(into, &path);
             let (read, verdict) = (kept.place.proof.offset, in_words(verdict));
             tracing::warn!(%path, read, verdict, "a file was written anew: read from its start");
         }
@@ -366,6 +372,7 @@ impl Tail {
             Found::Nowhere if !is_last => {
                 let path = kept.real.display();
                 tracing::warn!(%path, offset, "a rotated file is gone: it is not read to its end");
+                self.lost += 1;
             }
             // One with the same inode may be another file all the same.
             Found::Nowhere => {
@@ -417,6 +424,7 @@ impl Tail {
         if let Some(number) = rotation::missing(found, &log, &point) {
             let path = self.path.display();
             tracing::warn!(%path, number, "a rotated file is missing: what it held is not read");
+            self.lost += 1;
         }
         let is_known = |id| {
             let mut others = self.rotated.iter().chain(&self.current);
@@ -431,17 +439,22 @@ impl Tail {
             if self.rotated.len() >= self.rotated_max {
                 let max = self.rotated_max;
                 tracing::warn!(%path, max, "more rotated files than the maximum: not read");
+                self.lost += 1;
                 continue;
             }
             match OpenFile::open(&between) {
                 Ok(_) if rotation::is_packed_otherwise(&between) => {
                     tracing::warn!(%path, "a rotated file is compressed in a way that is not read");
+                    self.lost += 1;
                 }
                 Ok(file) => {
                     tracing::warn!(%path, "a log was rotated more than once: this is read, too");
                     self.rotated.push_back(Followed::over(file, kept.real.clone()));
                 }
-                Err(error) => tracing::warn!(%path, %error, "a rotated file cannot be read"),
+                Err(error) => {
+                    tracing::warn!(%path, %error, "a rotated file cannot be read");
+                    self.lost += 1;
+                }
             }
         }
     }

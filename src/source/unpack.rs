@@ -26,6 +26,15 @@ impl Packing {
     /// The longest of the marks below.
     const MARK_BYTES: usize = 4;
 
+    /// Whether a compressed file may begin so.
+    fn may_begin(head: &[u8]) -> bool {
+        let marks: [&[u8]; 2] = [&[0x1F, 0x8B, 0x08], &[0x28, 0xB5, 0x2F, 0xFD]];
+        let is_part = |mark: &[u8]| mark.starts_with(&head[..head.len().min(mark.len())]);
+        let skipped: &[u8] = &[0x2A, 0x4D, 0x18];
+        let is_frame = matches!(head, [0x50..=0x5F, rest @ ..] if skipped.starts_with(rest));
+        head.is_empty() || is_frame || marks.into_iter().any(is_part)
+    }
+
     /// What begins so, if it is compressed.
     fn of(head: &[u8]) -> Option<Packing> {
         match head {
@@ -95,6 +104,31 @@ impl Input {
         matches!(self, Input::Packed(_))
     }
 
+    /// Looks at how a pipe begins: compressed files are no text. False while that has not come.
+    pub(super) fn check_pipe(&mut self) -> io::Result<bool> {
+        let Input::Pipe(pipe) = self else { return Ok(true) };
+        if pipe.is_checked {
+            return Ok(true);
+        }
+        pipe.look();
+        let (mut head, mut may_come) = (Vec::new(), true);
+        while may_come && head.len() < Packing::MARK_BYTES && Packing::may_begin(&head) {
+            let mut byte = [0];
+            match pipe.read(&mut byte) {
+                Ok(0) => may_come = false,
+                Ok(_) => head.push(byte[0]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        pipe.go_back();
+        refuse_packed(&head)?;
+        let is_open = head.len() < Packing::MARK_BYTES && Packing::may_begin(&head);
+        pipe.is_checked = !(may_come && is_open);
+        Ok(pipe.is_checked)
+    }
+
     /// Has what is read next read again after a [restart](Self::restart): a look from the start.
     pub(super) fn look(&mut self) {
         if let Input::Pipe(pipe) = self {
@@ -143,7 +177,7 @@ impl Read for Input {
 }
 
 /// Refuses text that begins as compressed files do, where it cannot be unpacked.
-pub(super) fn refuse_packed(head: &[u8]) -> io::Result<()> {
+fn refuse_packed(head: &[u8]) -> io::Result<()> {
     let Some(packing) = Packing::of(head) else { return Ok(()) };
     let (name, program) = match packing {
         Packing::Gzip => ("gzip", "gzip -dc"),

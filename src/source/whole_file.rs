@@ -40,7 +40,7 @@ impl WholeFile {
     /// Takes in the last line, if it has no end; what is read next is another file.
     pub(super) fn finish(&mut self, path: &Path, into: &mut BlockWriter) {
         if let Some(mut file) = self.file.take() {
-            into.finish_as(&mut file.carry, &path.display());
+            file.finish(into, &path.display());
         }
     }
 

@@ -194,6 +194,58 @@ fn a_restart_goes_on_behind_the_header_and_waits_for_one_where_there_is_no_file(
 }
 
 #[test]
+fn a_restart_goes_by_the_columns_of_now() {
+    let (_folder, path) = folder();
+    let [log, checkpoint] = ["log", "checkpoint"].map(|name| format!("{path}/{name}"));
+    append(&log, b"k;v\na;1\n");
+    let start = || follow(&log, &["--checkpoint", &checkpoint]);
+    let running = start();
+    running.wait_for(|line| line.ends_with(",a,1,1,1,1"));
+    assert_eq!(end(running).1, Some(0));
+    // The columns changed places, and a line more came before.
+    append(&log, b"100;9\n");
+    fs::rename(&log, format!("{path}/log.1")).expect("a file of ours");
+    append(&log, b"v;k\n3;a\n");
+    let running = start();
+    running.wait_for(|line| line.ends_with(",a,1,2,3,2"));
+    let (told, code, rest) = end(running);
+    assert_eq!(code, Some(4), "{told}");
+    assert!(told.contains("columns 1 and 2, but 2 and 1"), "{told}");
+    assert!(!rest.iter().any(|line| line.contains("100")), "{rest:?}");
+}
+
+#[test]
+fn what_the_command_writes_is_no_header() {
+    let (_folder, path) = folder();
+    let running = Running::start_by_shell(
+        "exec 2>\"$4\"/err;",
+        &[
+            "average",
+            "--follow",
+            &path,
+            &path,
+            "--key",
+            "k",
+            "--value",
+            "v",
+            "--interval",
+            "20ms",
+            "--running",
+            "--format",
+            "csv",
+        ],
+    );
+    let told = Path::new(&path).join("err");
+    let start = std::time::Instant::now();
+    while !fs::read_to_string(&told).is_ok_and(|told| told.contains("waiting")) {
+        assert!(start.elapsed() < PATIENCE);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    move_in(&path, "1.csv", "k;v\na;1\n");
+    running.wait_for(|line| line.ends_with(",a,1,1,1,1"));
+}
+
+#[test]
 fn files_that_are_named_have_to_fit() {
     let (folder, _) = folder();
     let first = file(&folder, "first", b"k;v\na;1\n");

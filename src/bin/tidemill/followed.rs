@@ -123,6 +123,12 @@ pub(crate) fn check_output(files: &[PathBuf], follows: bool) -> Result<(), Failu
     }
 }
 
+/// Whether the command writes to this file.
+pub(crate) fn is_output(path: &Path) -> bool {
+    let found = path.metadata().ok();
+    found.is_some_and(|found| outputs().iter().any(|(output, _)| is_one(output, &found)))
+}
+
 #[cfg(unix)]
 fn is_one(one: &Metadata, other: &Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;

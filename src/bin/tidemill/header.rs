@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use tidemill::{Encoding, Files, FirstLine, Follow};
 
 use crate::failure::Failure;
+use crate::followed::is_output;
 use crate::input::{Input, Source, is_pipe};
 use crate::parse::{self, Field, Split};
 use crate::terminal::{self, Interrupt};
@@ -407,7 +408,7 @@ fn followed(paths: &[&PathBuf], is_recursive: bool) -> Result<Vec<(PathBuf, bool
         dated.sort();
         found.extend(dated.into_iter().map(|(_, path)| (path, true)));
     }
-    found.retain(|(path, _)| path.is_file());
+    found.retain(|(path, _)| path.is_file() && !is_output(path));
     Ok(found)
 }
 
