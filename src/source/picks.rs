@@ -584,11 +584,11 @@ impl Look {
     }
 }
 
-/// Whether a file is one that was read under another name: it is the same one, or has its length
-/// and time, and holds what was read, or one of the two is compressed and what they hold is the
-/// same.
+/// Whether a file is one that was read under another name: it holds what was read, and has its
+/// length and time, or its numbers and more in it, or one of the two is compressed.
 fn is_renamed(path: &Path, hint: Hint, before: Hint, proof: &Proof) -> bool {
-    if hint.id == before.id || (hint.len, hint.modified) == (before.len, before.modified) {
+    let has_grown = hint.id == before.id && hint.len > before.len;
+    if has_grown || (hint.len, hint.modified) == (before.len, before.modified) {
         return OpenFile::open(path).is_ok_and(|mut file| file.holds(proof));
     }
     // What was read of a compressed file is more or less than its length.
