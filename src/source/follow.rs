@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Encoding;
 use super::first_line::{Asks, Look};
+use super::identity::FileId;
 use super::status::Looked;
 use super::tail::Tail;
 use super::whole_file::plain;
@@ -168,6 +169,26 @@ impl Follow {
         self
     }
 
+    /// Sees to it that a file that was rotated from one name that is followed to another one, as by
+    /// who follows `log*`, is read by one of them, after what was read of it.
+    fn hand_over(&mut self) {
+        if self.tails.len() == 1 || !self.tails.iter().any(Tail::has_new) {
+            return;
+        }
+        for taker in 0..self.tails.len() {
+            let Some(id) = self.tails[taker].new_current() else { continue };
+            let others = (0..self.tails.len()).filter(|other| *other != taker);
+            if let Some(file) = others.filter_map(|other| self.tails[other].give_up(id)).next() {
+                self.tails[taker].take_over(file);
+            }
+        }
+        let named: Vec<FileId> = self.tails.iter().filter_map(Tail::current_id).collect();
+        for tail in &mut self.tails {
+            tail.leave_to(&named);
+            tail.settle();
+        }
+    }
+
     /// What the last look at all names has come to.
     fn looked(&self, now: Instant) -> Looked {
         let (mut trouble, mut others, mut awaited) = (None, 0, 0);
@@ -203,6 +224,7 @@ impl Receiver for Follow {
                 }
                 tail.look(now, self.rotated_quiet, into);
             }
+            self.hand_over();
             into.status().looked(&self.looked(now));
         }
         let mut may_have_more = false;

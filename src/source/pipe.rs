@@ -139,6 +139,7 @@ mod polled {
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
     use std::os::unix::fs::OpenOptionsExt;
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::{Arc, Mutex, PoisonError};
     use std::time::Duration;
 
@@ -156,11 +157,15 @@ mod polled {
         readiness: Arc<Readiness>,
         /// Pipes that were found to be ready, and have not read since.
         ready: Arc<Mutex<Vec<Token>>>,
+        /// Pipes that were opened. A number is not given again, as descriptors are, so that what
+        /// was told of one pipe is not taken for news of the next.
+        opened: Arc<AtomicUsize>,
     }
 
     pub(super) struct Input {
         // Fixed.
         file: File,
+        token: Token,
         /// Without them it is always ready.
         pipes: Option<Pipes>,
         // Changing.
@@ -170,7 +175,8 @@ mod polled {
 
     impl Pipes {
         pub(super) fn new() -> io::Result<Pipes> {
-            Ok(Pipes { readiness: Arc::new(Readiness::new()?), ready: Arc::default() })
+            let readiness = Arc::new(Readiness::new()?);
+            Ok(Pipes { readiness, ready: Arc::default(), opened: Arc::default() })
         }
 
         pub(super) fn waiter(&self) -> Option<Box<dyn Waiter>> {
@@ -195,7 +201,8 @@ mod polled {
             if file.metadata()?.is_dir() {
                 return Err(ErrorKind::IsADirectory.into());
             }
-            let (fd, token) = (file.as_raw_fd(), token(&file));
+            let fd = file.as_raw_fd();
+            let token = Token(self.opened.fetch_add(1, Ordering::Relaxed));
             let registry = self.readiness.registry();
             let pipes = match registry.register(&mut SourceFd(&fd), token, Interest::READABLE) {
                 Ok(()) => Some(self.clone()),
@@ -203,7 +210,7 @@ mod polled {
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => None,
                 Err(error) => return Err(error),
             };
-            Ok(Input { file, pipes, is_readable: false })
+            Ok(Input { file, token, pipes, is_readable: false })
         }
 
         /// Whether this one has become ready since the last call for it.
@@ -235,16 +242,16 @@ mod polled {
         fn rearm(&mut self) -> io::Result<()> {
             let Some(pipes) = &self.pipes else { return Ok(()) };
             self.is_readable = false;
-            let (fd, token) = (self.file.as_raw_fd(), token(&self.file));
+            let fd = self.file.as_raw_fd();
             let registry = pipes.readiness.registry();
-            registry.reregister(&mut SourceFd(&fd), token, Interest::READABLE)
+            registry.reregister(&mut SourceFd(&fd), self.token, Interest::READABLE)
         }
     }
 
     impl Read for Input {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
             if let Some(pipes) = &self.pipes {
-                self.is_readable = self.is_readable || pipes.take_ready(token(&self.file))?;
+                self.is_readable = self.is_readable || pipes.take_ready(self.token)?;
                 if !self.is_readable {
                     return Err(ErrorKind::WouldBlock.into());
                 }
@@ -264,10 +271,6 @@ mod polled {
                 let _ = pipes.readiness.registry().deregister(&mut SourceFd(&fd));
             }
         }
-    }
-
-    fn token(file: &File) -> Token {
-        Token(file.as_raw_fd() as usize)
     }
 }
 

@@ -63,6 +63,8 @@ struct Followed {
     real: PathBuf,
     /// Nothing more to read until the next look.
     is_at_end: bool,
+    /// It was found in this look.
+    is_new: bool,
     /// Length and time at which the file was found to hold what was read.
     checked: Option<(u64, SystemTime)>,
     /// When something was read of it last.
@@ -167,6 +169,52 @@ impl Tail {
         for _ in 0..std::mem::take(&mut self.lost) {
             into.count_unread_file();
         }
+    }
+
+    /// A file that the name leads to since the last look, of which nothing was read.
+    pub(super) fn new_current(&self) -> Option<FileId> {
+        let new = self.current.as_ref().filter(|open| open.is_new && open.file.offset() == 0);
+        new.map(|open| open.file.id())
+    }
+
+    /// Gives the file with these numbers to who follows its name of now, if it is one that was read
+    /// here, and this name leads to it no more.
+    pub(super) fn give_up(&mut self, id: FileId) -> Option<OpenFile> {
+        let is_it = |open: &Followed| open.file.id() == id && open.file.offset() > 0;
+        if let Some(number) = self.rotated.iter().position(is_it) {
+            return self.rotated.remove(number).map(|open| open.file);
+        }
+        self.current.as_ref().filter(|open| is_it(open))?;
+        let is_named = regular(&self.path).is_ok_and(|named| FileId::of(&named) == id);
+        if is_named { None } else { self.current.take().map(|open| open.file) }
+    }
+
+    /// Goes on with a file that was read under another name.
+    pub(super) fn take_over(&mut self, file: OpenFile) {
+        self.current = Some(Followed::over(file, real_path(&self.path)));
+    }
+
+    /// Leaves rotated files to others who follow their names.
+    pub(super) fn leave_to(&mut self, others: &[FileId]) {
+        self.rotated.retain(|open| {
+            let is_begun = !open.is_new || open.file.offset() > 0;
+            is_begun || !others.contains(&open.file.id())
+        });
+    }
+
+    /// The file that the name leads to.
+    pub(super) fn current_id(&self) -> Option<FileId> {
+        self.current.as_ref().map(|open| open.file.id())
+    }
+
+    /// Whether files were found in the last look.
+    pub(super) fn has_new(&self) -> bool {
+        self.rotated.iter().chain(&self.current).any(|open| open.is_new)
+    }
+
+    /// What was found is settled.
+    pub(super) fn settle(&mut self) {
+        self.rotated.iter_mut().chain(&mut self.current).for_each(|open| open.is_new = false);
     }
 
     /// What the last look at the name has come to. A rotated log is without its name for a moment,
@@ -515,7 +563,14 @@ impl Followed {
     }
 
     fn over(file: OpenFile, real: PathBuf) -> Followed {
-        Followed { file, real, is_at_end: false, checked: None, active: Instant::now() }
+        Followed {
+            file,
+            real,
+            is_at_end: false,
+            is_new: true,
+            checked: None,
+            active: Instant::now(),
+        }
     }
 
     /// Looks whether there is more to read. Gives a verdict where the file does not hold what was

@@ -218,7 +218,7 @@ fn a_restart_goes_by_the_columns_of_now() {
 fn what_the_command_writes_is_no_header() {
     let (_folder, path) = folder();
     let running = Running::start_by_shell(
-        "exec 2>\"$4\"/err;",
+        "exec 2>\"$4\"/err; exec",
         &[
             "average",
             "--follow",

@@ -13,7 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use tempfile::TempDir;
 
-use crate::shell::{PATIENCE, assert_success, file, run, send_signal, tidemill};
+use crate::shell::{PATIENCE, assert_success, distinct_words, file, run, send_signal, tidemill};
 
 /// A terminal, and what was written to it.
 struct Terminal {
@@ -142,10 +142,10 @@ fn tables_fit_terminals_of_every_width() {
 /// Enough to read that it takes a while, and what the terminal got of it.
 fn progress(columns: u16, name: &str) -> String {
     let folder = TempDir::new().expect("a folder");
-    let mut mebibytes = 16;
+    let mut words = 500_000;
     loop {
         let path = folder.path().join("words");
-        std::fs::write(&path, b"some words\n".repeat((mebibytes << 20) / 11)).expect("ours");
+        std::fs::write(&path, distinct_words(words)).expect("ours");
         let terminal = Terminal::new(columns, 24);
         let args = ["wordcount", "--threads", "1", path.to_str().expect("ours")];
         let start = Instant::now();
@@ -154,10 +154,10 @@ fn progress(columns: u16, name: &str) -> String {
         drop(command);
         let written = terminal.end(child);
         // Far longer than it takes until progress is shown.
-        if start.elapsed() > Duration::from_secs(1) || mebibytes > 256 {
+        if start.elapsed() > Duration::from_secs(1) || words > 16_000_000 {
             return written;
         }
-        mebibytes *= 2;
+        words *= 2;
     }
 }
 

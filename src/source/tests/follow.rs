@@ -383,6 +383,59 @@ fn several_files_are_read_in_turns() {
 }
 
 #[test]
+fn a_file_that_comes_to_another_followed_name_is_read_once() {
+    for names in [["log", "log.1", "log.2"], ["log.2", "log.1", "log"]] {
+        let mut log = Log::new();
+        let paths = names.map(|name| log.path(name));
+        let start = |log: &Log| {
+            let follow = Follow::new(&paths).unwrap().rotated_quiet(SOON);
+            let mut driver = Driver::new(follow.poll_every(LOOK));
+            if let Some(position) = &log.position {
+                driver.receiver.resume(position).unwrap();
+            }
+            driver
+        };
+        let expect = |driver: &mut Driver<Follow>, lines: &[&str]| {
+            driver.run_until(|driver| driver.lines.len() >= lines.len());
+            driver.settle();
+            driver.lines.sort();
+            assert_eq!(driver.lines, lines, "{names:?}");
+            driver.lines.clear();
+        };
+        log.append("log", "c\n");
+        log.append("log.1", "b\n");
+        log.append("log.2", "a\n");
+        let mut driver = start(&log);
+        expect(&mut driver, &["a", "b", "c"]);
+        // Its writer goes on with it for a while.
+        log.rename("log.2", "log.3");
+        log.rename("log.1", "log.2");
+        log.rename("log", "log.1");
+        log.append("log", "e\n");
+        log.append("log.1", "d\n");
+        expect(&mut driver, &["d", "e"]);
+        log.append("log.1", "f\n");
+        log.append("log", "g\n");
+        expect(&mut driver, &["f", "g"]);
+        // While the new one is not there yet.
+        log.rename("log.1", "log.2");
+        log.rename("log", "log.1");
+        log.append("log.1", "h\n");
+        expect(&mut driver, &["h"]);
+        log.append("log", "i\n");
+        expect(&mut driver, &["i"]);
+        log.position = driver.receiver.position();
+        drop(driver);
+        // And while nothing runs.
+        log.rename("log.1", "log.2");
+        log.rename("log", "log.1");
+        log.append("log.1", "j\n");
+        log.append("log", "k\n");
+        expect(&mut start(&log), &["j", "k"]);
+    }
+}
+
+#[test]
 fn a_directory_is_no_file() {
     let log = Log::new();
     let error = Follow::new([log.folder.path()]).err().unwrap();
