@@ -42,6 +42,7 @@ const POSITION_FORM: u64 = 2;
 /// | it was rotated more than once between two looks | also the files in between, as below |
 /// | it was copied and emptied (`copytruncate`) | the rest of the copy, then the file anew |
 /// | it was rotated and compressed | its rest from there |
+/// | it was renamed to a name that is followed, too (`log*`) | its rest, once, under that one |
 /// | it was emptied while its writer kept its offset | its lines; the hole of NUL bytes is not |
 /// | it became shorter, or holds other bytes than were read | all of it, from its start |
 /// | another file has its inode, and not what was read | not that one |
