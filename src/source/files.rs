@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::encoding::Encoding;
 use super::first_line::{Asks, Look};
 use super::open_file::{OpenFile, Place, cannot_read};
-use super::pipe::{Pipes, UNTIL_MORE, is_stdin};
+use super::pipe::{Pipes, UNTIL_MORE, rest_of_stdin};
 use super::read::Taken;
 use super::stdin::STDIN;
 use super::whole_file::WholeFile;
-use super::{BlockWriter, FirstLine, Received, Receiver, Waiter};
+use super::{BlockWriter, FirstLine, Received, Receiver, Stdin, Waiter};
 use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
@@ -60,7 +60,7 @@ struct Input {
     path: PathBuf,
     kind: Kind,
     /// Its size when it was looked at first; nothing is known of a pipe's.
-    bytes: u64,
+    bytes: Option<u64>,
     /// A pipe that was looked at before its turn.
     opened: Option<OpenFile>,
 }
@@ -74,13 +74,13 @@ enum Kind {
 
 impl Input {
     fn new(path: PathBuf, has_stdin: bool) -> Result<Input> {
-        if has_stdin && is_stdin(&path) {
-            let path = PathBuf::from(STDIN);
-            return Ok(Input { path, kind: Kind::Stdin, bytes: 0, opened: None });
+        if has_stdin && Stdin::is_called(&path) {
+            let (path, bytes) = (PathBuf::from(STDIN), rest_of_stdin());
+            return Ok(Input { path, kind: Kind::Stdin, bytes, opened: None });
         }
         let looked_at = match is_pipe(&path) {
-            true => check_readable(&path).map(|()| (Kind::Pipe, 0)),
-            false => byte_len(&path).map(|bytes| (Kind::File, bytes)),
+            true => check_readable(&path).map(|()| (Kind::Pipe, None)),
+            false => byte_len(&path).map(|bytes| (Kind::File, Some(bytes))),
         };
         match looked_at {
             Ok((kind, bytes)) => Ok(Input { path, kind, bytes, opened: None }),
@@ -88,15 +88,18 @@ impl Input {
         }
     }
 
-    /// Opens it as a pipe, unless that was done or it is none.
-    fn open(&mut self, pipes: Option<&Pipes>) -> io::Result<Option<&mut OpenFile>> {
-        let Some(pipes) = pipes.filter(|_| self.kind != Kind::File) else { return Ok(None) };
-        let opened = match self.opened.take() {
-            Some(opened) => opened,
-            None if self.kind == Kind::Stdin => OpenFile::of_pipe(pipes.stdin()?, &self.path),
-            None => OpenFile::of_pipe(pipes.open(&self.path)?, &self.path),
+    /// Opens it as a pipe, unless it is none.
+    fn open(&mut self, pipes: Option<&Pipes>) -> io::Result<Option<OpenFile>> {
+        if self.opened.is_some() {
+            return Ok(self.opened.take());
+        }
+        let Some(pipes) = pipes else { return Ok(None) };
+        let pipe = match self.kind {
+            Kind::File => return Ok(None),
+            Kind::Pipe => pipes.open(&self.path)?,
+            Kind::Stdin => pipes.stdin()?,
         };
-        Ok(Some(self.opened.insert(opened)))
+        Ok(Some(OpenFile::of_pipe(pipe, &self.path)))
     }
 }
 
@@ -122,22 +125,20 @@ impl Files {
     }
 
     fn of(inputs: impl Iterator<Item = Result<Input>>) -> Result<Files> {
-        let mut inputs = inputs.collect::<Result<Vec<Input>>>()?;
-        let is_pipe = |input: &Input| input.kind != Kind::File;
-        let mut is_bounded = true;
-        let pipes = match inputs.iter().any(is_pipe) {
+        let inputs = inputs.collect::<Result<Vec<Input>>>()?;
+        let pipes = match inputs.iter().any(|input| input.kind != Kind::File) {
             true => Some(Pipes::new().map_err(|error| cannot_read(Path::new("pipes"), error))?),
             false => None,
         };
-        for input in inputs.iter_mut().filter(|input| is_pipe(input)) {
-            is_bounded &= input.kind == Kind::Stdin && {
-                let rest = pipes.as_ref().and_then(|pipes| pipes.stdin().ok()?.rest());
-                input.bytes = rest.unwrap_or(0);
-                rest.is_some()
-            };
-        }
+        let is_bounded = inputs.iter().all(|input| input.bytes.is_some());
         let (bytes_read, file) = (Arc::default(), WholeFile::default());
         Ok(Files { inputs, pipes, is_bounded, bytes_read, current: 0, bytes_before: 0, file })
+    }
+
+    /// Whether [`open_or_stdin`](Self::open_or_stdin) reads what has this path once, as it comes,
+    /// to its end: standard input, a named pipe or a device.
+    pub fn is_pipe(path: impl AsRef<Path>) -> bool {
+        Stdin::is_called(&path) || is_pipe(path.as_ref())
     }
 
     /// Has the closure decide about each file by its path and first line, before anything of the
@@ -184,7 +185,8 @@ impl Files {
         for input in &mut self.inputs[self.current..] {
             let path = input.path.clone();
             let failed = |error| cannot_read(&path, error);
-            let Some(file) = input.open(self.pipes.as_ref()).map_err(failed)? else { continue };
+            let opened = input.open(self.pipes.as_ref()).map_err(failed)?;
+            let Some(file) = opened.map(|file| input.opened.insert(file)) else { continue };
             loop {
                 match file.first_line(encoding, false, &goes_on).map_err(failed)? {
                     Look::Line(line) => return Ok(Some((path, line))),
@@ -202,7 +204,7 @@ impl Files {
     /// Bytes of all files together, as they were when opened; of compressed ones those on the disk,
     /// and of pipes none.
     pub fn bytes_total(&self) -> u64 {
-        self.inputs.iter().map(|input| input.bytes).sum()
+        self.inputs.iter().filter_map(|input| input.bytes).sum()
     }
 
     /// How many of these bytes were read so far: to be kept and looked at while the stream runs.
@@ -223,13 +225,13 @@ impl Files {
 
     /// The current file was read, or as much of it as can be.
     fn next(&mut self) {
-        self.bytes_before += self.inputs[self.current].bytes;
+        self.bytes_before += self.inputs[self.current].bytes.unwrap_or(0);
         self.current += 1;
         self.note_progress();
     }
 
     fn note_progress(&self) {
-        let size = self.inputs.get(self.current).map_or(0, |input| input.bytes);
+        let size = self.inputs.get(self.current).and_then(|input| input.bytes).unwrap_or(0);
         // It may have grown since it was looked at.
         let read = self.bytes_before + self.file.consumed().min(size);
         self.bytes_read.store(read, Ordering::Relaxed);
@@ -238,8 +240,7 @@ impl Files {
     /// Reads the current file once, after opening it if that was not done yet.
     fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
         if !self.file.is_open()
-            && self.inputs[self.current].open(self.pipes.as_ref())?.is_some()
-            && let Some(opened) = self.inputs[self.current].opened.take()
+            && let Some(opened) = self.inputs[self.current].open(self.pipes.as_ref())?
         {
             self.file.begin(opened);
         }

@@ -179,7 +179,7 @@ impl Follow {
         for taker in 0..self.tails.len() {
             let Some(id) = self.tails[taker].new_current() else { continue };
             let others = (0..self.tails.len()).filter(|other| *other != taker);
-            if let Some(file) = others.filter_map(|other| self.tails[other].give_up(id)).next() {
+            if let Some(file) = others.filter_map(|other| self.tails[other].let_go(id)).next() {
                 self.tails[taker].take_over(file);
             }
         }

@@ -18,7 +18,7 @@ use super::pipe::Pipe;
 use super::read::{Taken, read_once};
 use super::unpack::Input;
 use super::{BlockWriter, Carry};
-use crate::error::{Error, ErrorKind as SourceErrorKind, Result};
+use crate::error::{self, Error, Result};
 
 /// An open file, read up to its witness's offset. Offsets are those of its content: of what is
 /// compressed they are as if it had been unpacked before.
@@ -359,6 +359,6 @@ pub(super) fn regular(path: &Path) -> io::Result<Metadata> {
 }
 
 /// An error of a source that names the file.
-pub(super) fn cannot_read(path: &Path, error: io::Error) -> Error {
-    Error::caused(SourceErrorKind::Source, format!("cannot read {}", path.display()), error)
+pub(super) fn cannot_read(path: &Path, cause: io::Error) -> Error {
+    Error::caused(error::ErrorKind::Source, format!("cannot read {}", path.display()), cause)
 }

@@ -185,7 +185,7 @@ impl Picks {
                 None => self.choose_new(&name, hint, time),
             };
             if matches!(choice, Choice::Read(_)) && displaced.contains(&name) {
-                self.say_other(&name);
+                say(&self.root.join(&name), OTHER);
             }
             match choice {
                 Choice::Wait => {
@@ -243,7 +243,6 @@ impl Picks {
         if before == hint {
             return Choice::Leave;
         }
-        let picked_name = picked.name.clone();
         let path = self.root.join(&picked.name);
         let is_same_file = before.id == hint.id;
         let (proof, verdict) = match picked.state {
@@ -264,7 +263,7 @@ impl Picks {
             }
             Some(Verdict::Same) if is_same_file => {
                 (picked.hint, self.saved) = (hint, RefCell::default());
-                say_grown(&path);
+                say(&path, GROWN);
                 Choice::Leave
             }
             Some(Verdict::Same) => {
@@ -273,16 +272,15 @@ impl Picks {
                 let place = proof.map(|proof| Place { id: hint.id, proof, standing });
                 let choice = self.choose(hint, time, place);
                 if let Choice::Read(_) = choice {
-                    let path = path.display();
-                    tracing::warn!(%path, "a file came again with more in it: the rest is read");
+                    say(&path, "a file came again with more in it: the rest is read");
                 }
                 choice
             }
             Some(Verdict::Shorter | Verdict::Rewritten) => {
                 let is_read = proof.is_some();
-                let (choice, name) = (self.choose(hint, time, None), picked_name);
+                let choice = self.choose(hint, time, None);
                 if matches!(choice, Choice::Read(_)) && is_read {
-                    self.say_other(&name);
+                    say(&path, OTHER);
                 }
                 choice
             }
@@ -305,17 +303,10 @@ impl Picks {
     /// have another name by now: it is looked for like one that is gone.
     fn displace(&mut self, name: &OsStr, hint: Hint, begun: Option<(u64, Place)>) -> bool {
         let Some(&number) = self.numbers.get(name) else { return false };
-        let Some(picked) = self.picked.get(&number).filter(|picked| picked.hint.id != hint.id)
-        else {
+        if self.picked.get(&number).is_none_or(|picked| picked.hint.id == hint.id) {
             return false;
-        };
-        let proof = match (picked.state, begun) {
-            (State::Read(proof), _) => proof,
-            (State::Pending, Some((begun, place))) if begun == number && place.proof.offset > 0 => {
-                place.proof
-            }
-            _ => return false,
-        };
+        }
+        let Some(proof) = self.proof_of(number, begun) else { return false };
         let path = self.root.join(name);
         let checked = OpenFile::open(&path).and_then(|mut file| file.check(&proof));
         if !matches!(checked, Ok(Verdict::Shorter | Verdict::Rewritten)) {
@@ -327,10 +318,20 @@ impl Picks {
         true
     }
 
-    fn say_other(&self, name: &OsStr) {
-        let path = self.root.join(name);
-        let path = path.display();
-        tracing::warn!(%path, "another file under a name that was read: it is read");
+    /// The proof of what was read of a file that was picked; `begun` is being read.
+    fn proof_of(&self, number: u64, begun: Option<(u64, Place)>) -> Option<Proof> {
+        match (self.picked.get(&number)?.state, begun) {
+            (State::Read(proof), _) => Some(proof),
+            (State::Pending, Some((begun, Place { proof, .. }))) if begun == number => {
+                Some(proof).filter(|proof| proof.offset > 0)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a file that was picked still has its name, which no other one has taken.
+    fn has_name(&self, number: u64, picked: &Picked) -> bool {
+        self.numbers.get(&picked.name) == Some(&number)
     }
 
     fn say_ahead(&mut self, name: &OsStr) {
@@ -357,8 +358,7 @@ impl Picks {
             self.home = root;
         }
         for (number, picked) in &self.picked {
-            let has_name = self.numbers.get(&picked.name) == Some(number);
-            if has_name && listing.contains(&picked.name) {
+            if self.has_name(*number, picked) && listing.contains(&picked.name) {
                 self.gone.remove(number);
             } else {
                 // Those that are away are looked for under other names, too.
@@ -369,12 +369,12 @@ impl Picks {
     }
 
     /// The files that are gone, by what tells to look at them.
-    fn gone_by_look(&self) -> HashMap<Look, Vec<u64>> {
+    fn gone_by_look(&self) -> HashMap<Sign, Vec<u64>> {
         let mut gone = HashMap::<_, Vec<u64>>::new();
         for number in self.gone.keys() {
             if let Some(Picked { hint, .. }) = self.picked.get(number) {
-                for look in Look::all(*hint) {
-                    gone.entry(look).or_default().push(*number);
+                for sign in Sign::all(*hint) {
+                    gone.entry(sign).or_default().push(*number);
                 }
             }
         }
@@ -386,30 +386,25 @@ impl Picks {
         &mut self,
         name: &OsStr,
         hint: Hint,
-        gone: &HashMap<Look, Vec<u64>>,
+        gone: &HashMap<Sign, Vec<u64>>,
         begun: Option<(u64, Place)>,
     ) -> bool {
-        let looks = Look::all(hint);
-        let mut candidates = looks.iter().filter_map(|look| gone.get(look)).flatten();
+        let signs = Sign::all(hint);
+        let mut candidates = signs.iter().filter_map(|sign| gone.get(sign)).flatten();
         let path = self.root.join(name);
         let is_it = |number: &&u64| {
             let picked = self.picked.get(*number).filter(|_| self.gone.contains_key(*number));
-            picked.is_some_and(|picked| match (&picked.state, begun) {
-                (State::Read(proof), _) => is_renamed(&path, hint, picked.hint, proof),
-                (State::Pending, Some((begun, place)))
-                    if begun == **number && place.proof.offset > 0 =>
-                {
-                    is_renamed(&path, hint, picked.hint, &place.proof)
-                }
+            picked.is_some_and(|picked| match self.proof_of(**number, begun) {
+                Some(proof) => is_renamed(&path, hint, picked.hint, &proof),
                 // Its numbers may be another file's by now.
-                _ => picked.hint == hint,
+                None => picked.hint == hint,
             })
         };
         let Some(&number) = candidates.find(is_it) else { return false };
         self.gone.remove(&number);
         if let Some(picked) = self.picked.get_mut(&number) {
             if picked.hint.id == hint.id && hint.len > picked.hint.len {
-                say_grown(&path);
+                say(&path, GROWN);
             }
             if self.numbers.get(&picked.name) == Some(&number) {
                 self.numbers.remove(&picked.name);
@@ -451,7 +446,7 @@ impl Picks {
             .collect();
         for number in forgotten {
             if let Some(picked) = self.picked.remove(&number)
-                && self.numbers.get(&picked.name) == Some(&number)
+                && self.has_name(number, &picked)
             {
                 self.numbers.remove(&picked.name);
             }
@@ -501,7 +496,7 @@ impl Picks {
         if saved.is_empty() {
             for (number, picked) in &self.picked {
                 // One that has lost its name is not known again after a restart.
-                if self.numbers.get(&picked.name) == Some(number) {
+                if self.has_name(*number, picked) {
                     picked.save(saved);
                 }
             }
@@ -564,23 +559,25 @@ impl Picked {
     }
 }
 
-fn say_grown(path: &Path) {
-    let path = path.display();
-    tracing::warn!(%path, "a file that was read has grown: what is new is not read");
+const GROWN: &str = "a file that was read has grown: what is new is not read";
+const OTHER: &str = "another file under a name that was read: it is read";
+
+fn say(path: &Path, what: &str) {
+    tracing::warn!(path = %path.display(), "{what}");
 }
 
 /// What tells that a file may be one that is gone: that stays as it is when it is renamed, or
 /// compressed.
 #[derive(Copy, Clone, PartialEq, Eq, Hash)]
-enum Look {
+enum Sign {
     Id(FileId),
     /// The second of its last change.
     Modified(u64),
 }
 
-impl Look {
-    fn all(hint: Hint) -> [Look; 2] {
-        [Look::Id(hint.id), Look::Modified(hint.modified.as_secs())]
+impl Sign {
+    fn all(hint: Hint) -> [Sign; 2] {
+        [Sign::Id(hint.id), Sign::Modified(hint.modified.as_secs())]
     }
 }
 

@@ -79,11 +79,6 @@ impl Pipe {
         self.input.is_always_ready()
     }
 
-    /// Bytes that are left of it, if it is a file.
-    pub(super) fn rest(&self) -> Option<u64> {
-        self.input.rest()
-    }
-
     /// Keeps what is read from here on, until it [goes back](Self::go_back) to it.
     pub(super) fn look(&mut self) {
         self.is_looked_at = true;
@@ -126,9 +121,9 @@ impl Read for Pipe {
     }
 }
 
-/// Whether a path stands for the process's own standard input.
-pub(super) fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-" || path == Path::new("/dev/stdin")
+/// Bytes that are left of standard input, if it is a file.
+pub(super) fn rest_of_stdin() -> Option<u64> {
+    system::rest_of_stdin()
 }
 
 /// Reads when the system says that there is something to read.
@@ -217,6 +212,9 @@ mod polled {
         fn take_ready(&self, token: Token) -> io::Result<bool> {
             let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
             self.readiness.take(&mut ready)?;
+            // Another one may have been told of again and again before its turn.
+            ready.sort_unstable();
+            ready.dedup();
             let before = ready.len();
             ready.retain(|other| *other != token);
             Ok(ready.len() < before)
@@ -230,11 +228,6 @@ mod polled {
 
         pub(super) fn metadata(&self) -> io::Result<Metadata> {
             self.file.metadata()
-        }
-
-        pub(super) fn rest(&self) -> Option<u64> {
-            let metadata = self.file.metadata().ok().filter(Metadata::is_file)?;
-            Some(metadata.len().saturating_sub((&self.file).stream_position().ok()?))
         }
 
         /// Asks for a new event even if what is there now has not changed since the last one:
@@ -271,6 +264,12 @@ mod polled {
                 let _ = pipes.readiness.registry().deregister(&mut SourceFd(&fd));
             }
         }
+    }
+
+    pub(super) fn rest_of_stdin() -> Option<u64> {
+        let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+        let metadata = stdin.metadata().ok().filter(Metadata::is_file)?;
+        Some(metadata.len().saturating_sub(stdin.stream_position().ok()?))
     }
 }
 
@@ -332,10 +331,6 @@ mod threaded {
         pub(super) fn metadata(&self) -> io::Result<Metadata> {
             Err(ErrorKind::Unsupported.into())
         }
-
-        pub(super) fn rest(&self) -> Option<u64> {
-            None
-        }
     }
 
     impl Read for Input {
@@ -352,6 +347,10 @@ mod threaded {
             self.rest.drain(..count);
             Ok(count)
         }
+    }
+
+    pub(super) fn rest_of_stdin() -> Option<u64> {
+        None
     }
 
     /// Hands on what is read until the input ends, fails, or nobody listens any more.

@@ -43,6 +43,12 @@ impl Stdin {
         })
     }
 
+    /// Whether a path stands for standard input, as `-` and `/dev/stdin` do.
+    pub fn is_called(path: impl AsRef<Path>) -> bool {
+        let path = path.as_ref();
+        path.as_os_str() == "-" || path == Path::new("/dev/stdin")
+    }
+
     pub(super) fn over(open: impl FnOnce(&Pipes) -> io::Result<Pipe>) -> io::Result<Stdin> {
         let pipes = Pipes::new()?;
         let input = open(&pipes)?;

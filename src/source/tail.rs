@@ -179,7 +179,7 @@ impl Tail {
 
     /// Gives the file with these numbers to who follows its name of now, if it is one that was read
     /// here, and this name leads to it no more.
-    pub(super) fn give_up(&mut self, id: FileId) -> Option<OpenFile> {
+    pub(super) fn let_go(&mut self, id: FileId) -> Option<OpenFile> {
         let is_it = |open: &Followed| open.file.id() == id && open.file.offset() > 0;
         if let Some(number) = self.rotated.iter().position(is_it) {
             return self.rotated.remove(number).map(|open| open.file);

@@ -6,6 +6,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -23,28 +24,33 @@ enum Packing {
 }
 
 impl Packing {
-    /// The longest of the marks below.
-    const MARK_BYTES: usize = 4;
+    /// What compressed files begin with: one of the first bytes, and those after it.
+    const MARKS: [(Packing, RangeInclusive<u8>, &[u8]); 3] = [
+        // The third byte is the method, of which there is one only.
+        (Packing::Gzip, 0x1F..=0x1F, &[0x8B, 0x08]),
+        (Packing::Zstd, 0x28..=0x28, &[0xB5, 0x2F, 0xFD]),
+        // A frame with what is no content, which some compressors begin with.
+        (Packing::Zstd, 0x50..=0x5F, &[0x2A, 0x4D, 0x18]),
+    ];
 
-    /// Whether a compressed file may begin so.
-    fn may_begin(head: &[u8]) -> bool {
-        let marks: [&[u8]; 2] = [&[0x1F, 0x8B, 0x08], &[0x28, 0xB5, 0x2F, 0xFD]];
-        let is_part = |mark: &[u8]| mark.starts_with(&head[..head.len().min(mark.len())]);
-        let skipped: &[u8] = &[0x2A, 0x4D, 0x18];
-        let is_frame = matches!(head, [0x50..=0x5F, rest @ ..] if skipped.starts_with(rest));
-        head.is_empty() || is_frame || marks.into_iter().any(is_part)
-    }
+    /// The longest of the marks.
+    const MARK_BYTES: usize = 4;
 
     /// What begins so, if it is compressed.
     fn of(head: &[u8]) -> Option<Packing> {
-        match head {
-            // The third byte is the method, of which there is one only.
-            [0x1F, 0x8B, 0x08, ..] => Some(Packing::Gzip),
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Packing::Zstd),
-            // A frame with what is no content, which some compressors begin with.
-            [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Some(Packing::Zstd),
-            _ => None,
-        }
+        let (first, rest) = head.split_first()?;
+        let begun = Packing::MARKS
+            .iter()
+            .find(|(_, firsts, mark)| firsts.contains(first) && rest.starts_with(mark));
+        begun.map(|(packing, ..)| *packing)
+    }
+
+    /// Whether these bytes are a part of a mark, which more of them may make whole.
+    fn may_be(head: &[u8]) -> bool {
+        let Some((first, rest)) = head.split_first() else { return true };
+        Packing::MARKS.iter().any(|(_, firsts, mark)| {
+            firsts.contains(first) && rest.len() < mark.len() && mark.starts_with(rest)
+        })
     }
 }
 
@@ -111,22 +117,24 @@ impl Input {
             return Ok(true);
         }
         pipe.look();
-        let (mut head, mut may_come) = (Vec::new(), true);
-        while may_come && head.len() < Packing::MARK_BYTES && Packing::may_begin(&head) {
+        let mut head = Vec::new();
+        let has_come = loop {
+            if !Packing::may_be(&head) {
+                break true;
+            }
             let mut byte = [0];
             match pipe.read(&mut byte) {
-                Ok(0) => may_come = false,
+                Ok(0) => break true,
                 Ok(_) => head.push(byte[0]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break false,
                 Err(error) => return Err(error),
             }
-        }
+        };
         pipe.go_back();
         refuse_packed(&head)?;
-        let is_open = head.len() < Packing::MARK_BYTES && Packing::may_begin(&head);
-        pipe.is_checked = !(may_come && is_open);
-        Ok(pipe.is_checked)
+        pipe.is_checked = has_come;
+        Ok(has_come)
     }
 
     /// Has what is read next read again after a [restart](Self::restart): a look from the start.

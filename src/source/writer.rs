@@ -333,12 +333,13 @@ impl BlockWriter {
                 (count, count)
             }
             Some(other) => {
-                let encoded = &mut self.encoded;
                 // There is room for more than one character.
-                encoded
-                    .resize(bytes_for(room.len() - head).min(carry.undecoded.len() + read_max), 0);
-                let (count, decoded, lines_bad) =
-                    decode(read, other, carry, encoded, &mut room[head..])?;
+                let max = bytes_for(room.len() - head).min(carry.undecoded.len() + read_max);
+                if self.encoded.len() < max {
+                    self.encoded.resize(max, 0);
+                }
+                let (encoded, free) = (&mut self.encoded[..max], &mut room[head..]);
+                let (count, decoded, lines_bad) = decode(read, other, carry, encoded, free)?;
                 add(&self.counters.lines_replaced, lines_bad);
                 (count, decoded)
             }

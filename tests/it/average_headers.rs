@@ -8,11 +8,11 @@ use tempfile::TempDir;
 
 #[cfg(feature = "compression")]
 use crate::compressed_files::gzip;
-use crate::shell::{PATIENCE, Running, append, assert_fails, assert_success, file, run, text};
+use crate::shell::{
+    PATIENCE, Running, STREAM, append, assert_fails, assert_success, file, run, text,
+};
 
 const BY_NAME: [&str; 4] = ["--key", "k", "--value", "v"];
-
-const STREAM: [&str; 5] = ["--running", "--interval", "20ms", "--format", "csv"];
 
 fn folder() -> (TempDir, String) {
     let folder = TempDir::new().expect("a folder");
@@ -170,15 +170,22 @@ fn a_file_with_a_header_is_waited_for() {
     assert_eq!(end(running).1, Some(0));
 }
 
-#[test]
-fn a_restart_goes_on_behind_the_header_and_waits_for_one_where_there_is_no_file() {
-    let (_folder, path) = folder();
+/// A log of one row that was counted with checkpoints, and what goes on with it.
+fn begun(path: &str) -> (String, impl Fn() -> Running) {
     let [log, checkpoint] = ["log", "checkpoint"].map(|name| format!("{path}/{name}"));
     append(&log, b"k;v\na;1\n");
-    let start = || follow(&log, &["--checkpoint", &checkpoint]);
+    let followed = log.clone();
+    let start = move || follow(&followed, &["--checkpoint", &checkpoint]);
     let running = start();
     running.wait_for(|line| line.ends_with(",a,1,1,1,1"));
     assert_eq!(end(running).1, Some(0));
+    (log, start)
+}
+
+#[test]
+fn a_restart_goes_on_behind_the_header_and_waits_for_one_where_there_is_no_file() {
+    let (_folder, path) = folder();
+    let (log, start) = begun(&path);
     append(&log, b"a;3\n");
     let running = start();
     running.wait_for(|line| line.ends_with(",a,1,2,3,2"));
@@ -196,12 +203,7 @@ fn a_restart_goes_on_behind_the_header_and_waits_for_one_where_there_is_no_file(
 #[test]
 fn a_restart_goes_by_the_columns_of_now() {
     let (_folder, path) = folder();
-    let [log, checkpoint] = ["log", "checkpoint"].map(|name| format!("{path}/{name}"));
-    append(&log, b"k;v\na;1\n");
-    let start = || follow(&log, &["--checkpoint", &checkpoint]);
-    let running = start();
-    running.wait_for(|line| line.ends_with(",a,1,1,1,1"));
-    assert_eq!(end(running).1, Some(0));
+    let (log, start) = begun(&path);
     // The columns changed places, and a line more came before.
     append(&log, b"100;9\n");
     fs::rename(&log, format!("{path}/log.1")).expect("a file of ours");
@@ -217,24 +219,8 @@ fn a_restart_goes_by_the_columns_of_now() {
 #[test]
 fn what_the_command_writes_is_no_header() {
     let (_folder, path) = folder();
-    let running = Running::start_by_shell(
-        "exec 2>\"$4\"/err; exec",
-        &[
-            "average",
-            "--follow",
-            &path,
-            &path,
-            "--key",
-            "k",
-            "--value",
-            "v",
-            "--interval",
-            "20ms",
-            "--running",
-            "--format",
-            "csv",
-        ],
-    );
+    let args = [&["average", "--follow", &path, &path], &BY_NAME[..], &STREAM].concat();
+    let running = Running::start_by_shell("exec 2>\"$4\"/err; exec", &args);
     let told = Path::new(&path).join("err");
     let start = std::time::Instant::now();
     while !fs::read_to_string(&told).is_ok_and(|told| told.contains("waiting")) {

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::{TempDir, tempdir};
 
-use crate::shell::{Running, append, assert_fails, assert_success, run, run_with, text};
+use crate::shell::{Running, STREAM, append, assert_fails, assert_success, run, run_with, text};
 
 const CSV: [&str; 4] = ["wordcount", "--format", "csv", "--all"];
 
@@ -120,18 +120,8 @@ fn a_pipe_beside_followed_files_ends_by_itself() {
     append(&log, b"a\n");
     let pipe = fifo(&directory, "pipe");
     let paths = [&log, &pipe].map(|path| path.to_str().unwrap());
-    let running = Running::start(&[
-        "wordcount",
-        "--follow",
-        paths[0],
-        paths[1],
-        "--interval",
-        "50ms",
-        "--running",
-        "--format",
-        "csv",
-        "--all",
-    ]);
+    let args = [&["wordcount", "--follow"][..], &paths, &STREAM].concat();
+    let running = Running::start(&args);
     running.wait_for(|line| line.ends_with(",a,1"));
     feed(&pipe, "a").join().unwrap();
     running.wait_for(|line| line.ends_with(",a,2"));

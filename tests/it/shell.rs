@@ -12,6 +12,9 @@ use tempfile::TempDir;
 /// Far longer than anything here takes: only a hang comes to it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A stream with short batches, and totals as CSV whenever they change.
+pub(crate) const STREAM: [&str; 5] = ["--running", "--interval", "20ms", "--format", "csv"];
+
 pub(crate) fn tidemill() -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tidemill"));
     command.stdin(Stdio::null());

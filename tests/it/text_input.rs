@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use tidemill::prelude::*;
 use tidemill::{Files, LineOptions, LongLine, SourceCounts};
 
-use crate::shell::{Running, append, assert_fails, assert_success, run, run_with, text};
+use crate::shell::{Running, STREAM, append, assert_fails, assert_success, run, run_with, text};
 
 const CSV: [&str; 3] = ["--format", "csv", "--all"];
 
@@ -35,8 +35,7 @@ fn a_byte_order_mark_is_no_part_of_the_first_word() {
 
 #[test]
 fn a_byte_order_mark_begins_each_connection_and_rotated_file() {
-    let (running, address) =
-        Running::listen("wordcount", &["--interval", "50ms", "--running", "--format", "csv"]);
+    let (running, address) = Running::listen("wordcount", &STREAM);
     for count in 1..=2 {
         let mut connection = TcpStream::connect(&address).unwrap();
         connection.write_all("\u{FEFF}oslo\n".as_bytes()).unwrap();
@@ -46,16 +45,7 @@ fn a_byte_order_mark_begins_each_connection_and_rotated_file() {
     let directory = tempdir().unwrap();
     let (log, old) = (directory.path().join("log"), directory.path().join("log.1"));
     let path = write(&log, "\u{FEFF}oslo\n");
-    let running = Running::start(&[
-        "wordcount",
-        "--follow",
-        &path,
-        "--interval",
-        "50ms",
-        "--running",
-        "--format",
-        "csv",
-    ]);
+    let running = Running::start(&[&["wordcount", "--follow", &path][..], &STREAM].concat());
     running.wait_for(|line| line.ends_with(",oslo,1"));
     std::fs::rename(&log, old).unwrap();
     write(&log, "\u{FEFF}oslo\n");
@@ -161,18 +151,9 @@ fn a_restart_goes_on_within_a_long_line_of_words() {
     let (half, rest) = line.split_at(line.len() / 2);
     let path = write(&log, half);
     let checkpoint = directory.path().join("ck");
-    let args = [
-        "wordcount",
-        "--follow",
-        &path,
-        "--interval",
-        "50ms",
-        "--running",
-        "--format",
-        "csv",
-        "--checkpoint",
-        checkpoint.to_str().unwrap(),
-    ];
+    let checkpoint = checkpoint.to_str().unwrap();
+    let args =
+        [&["wordcount", "--follow", &path, "--checkpoint", checkpoint][..], &STREAM].concat();
     let running = Running::start(&args);
     running.wait_for(|line| line.contains(",rome,"));
     running.signal("TERM");
@@ -263,21 +244,8 @@ fn a_restart_goes_on_in_encoded_text() {
     let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
     let log = write(&directory.path().join("log"), wide("\u{FEFF}é ß\nhalf"));
     let kept = directory.path().join("kept");
-    let args = [
-        "wordcount",
-        "--follow",
-        &log,
-        "--encoding",
-        "utf-16",
-        "--checkpoint",
-        kept.to_str().unwrap(),
-        "--interval",
-        "50ms",
-        "--running",
-        "--format",
-        "csv",
-        "--all",
-    ];
+    let kept = ["--encoding", "utf-16", "--checkpoint", kept.to_str().unwrap()];
+    let args = [&["wordcount", "--follow", &log][..], &kept, &STREAM].concat();
     let running = Running::start(&args);
     running.wait_for(|line| line.ends_with(",ß,1"));
     running.signal("TERM");

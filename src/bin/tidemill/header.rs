@@ -13,7 +13,7 @@ use tidemill::{Encoding, Files, FirstLine, Follow};
 
 use crate::failure::Failure;
 use crate::followed::is_output;
-use crate::input::{Input, Source, is_pipe};
+use crate::input::{Following, Input, Source};
 use crate::parse::{self, Field, Split};
 use crate::terminal::{self, Interrupt};
 
@@ -290,17 +290,17 @@ fn first_lines(
     let mut lines = Vec::new();
     match input.source {
         Source::Files(paths) => {
-            for path in paths.iter().filter(|path| !is_pipe(path)) {
+            for path in paths.iter().filter(|path| !Files::is_pipe(path)) {
                 let line = Files::first_line_of(path, input.encoding, |line| is_open(line, cut))
                     .map_err(refused)?;
                 lines.extend(line.map(|line| Found::named(path, line)));
             }
         }
         Source::Follow(paths, following) => {
-            let files: Vec<&PathBuf> = paths.iter().filter(|path| !is_pipe(path)).collect();
+            let files: Vec<&PathBuf> = paths.iter().filter(|path| !Files::is_pipe(path)).collect();
             if !files.is_empty() {
-                let how = (following.is_recursive, input.encoding);
-                return first_lines_of_followed(&files, how, cut, interrupt);
+                let encoding = input.encoding;
+                return first_lines_of_followed(&files, following, encoding, cut, interrupt);
             }
         }
         Source::Connect(_) | Source::Listen { .. } => {
@@ -363,14 +363,15 @@ fn first_line_of_pipes(
 /// As [`first_lines`], of files that may come later: waits for a first one.
 fn first_lines_of_followed(
     paths: &[&PathBuf],
-    (is_recursive, encoding): (bool, Encoding),
+    following: Following,
+    encoding: Encoding,
     cut: Cut,
     interrupt: &Interrupt,
 ) -> Result<Option<Vec<Found>>, Failure> {
     let mut is_told = false;
     loop {
         let mut lines = Vec::new();
-        for (path, may_differ) in followed(paths, is_recursive)? {
+        for (path, may_differ) in followed(paths, following.is_recursive)? {
             // What is gone again, or is no file, is the source's to tell.
             if let Ok(Some(line)) =
                 Follow::first_line_of(&path, encoding, |line| is_open(line, cut))

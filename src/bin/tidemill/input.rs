@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Encoding, Files, FirstLine, Limits, LineOptions, Listen, Receiver, Socket,
+    DStream, Encoding, Files, FirstLine, Limits, LineOptions, Listen, Receiver, Socket, Stdin,
     StreamingContext,
 };
 
@@ -104,8 +104,7 @@ pub(crate) struct Input<'a> {
 /// How many bytes there are to read, on the disk, and how many of them were.
 pub(crate) struct Extent {
     pub(crate) total: u64,
-    /// Unless they are those that the source counts.
-    pub(crate) read: Option<Arc<AtomicU64>>,
+    pub(crate) read: Arc<AtomicU64>,
 }
 
 /// How files are followed.
@@ -220,10 +219,9 @@ impl Input<'_> {
         let options = lines.options;
         let (mut streams, mut extent) = (Vec::new(), None);
         for files in self.files.drain(..) {
-            extent = files.is_bounded().then(|| {
-                let read = Some(files.progress());
-                Extent { total: files.bytes_total(), read }
-            });
+            extent = files
+                .is_bounded()
+                .then(|| Extent { total: files.bytes_total(), read: files.progress() });
             let files = match lines.first_line.clone() {
                 Some(ask) => files.first_line(move |path, line| ask(path, line)),
                 None => files,
@@ -242,7 +240,7 @@ impl Input<'_> {
             }
             Source::Follow(paths, following) => {
                 let paths: Vec<PathBuf> =
-                    paths.iter().filter(|path| !is_pipe(path)).cloned().collect();
+                    paths.iter().filter(|path| !Files::is_pipe(path)).cloned().collect();
                 streams.extend(follow(ssc, &paths, following, checkpoint, lines)?);
             }
             Source::Files(_) => {}
@@ -265,14 +263,14 @@ impl Source<'_> {
             Source::Follow(paths, _) => (paths, true),
             Source::Connect(_) | Source::Listen { .. } => return Ok(vec![]),
         };
-        if stdio::is_stdin_closed() && paths.iter().any(|path| is_stdin(path)) {
+        if stdio::is_stdin_closed() && paths.iter().any(Stdin::is_called) {
             return Err(Failure::Input("cannot read standard input: it is closed".to_owned()));
         }
         let opened: Result<Vec<Files>, tidemill::Error> = match follows {
             false => Files::open_or_stdin(paths).map(|files| vec![files]),
             true => paths
                 .iter()
-                .filter(|path| is_pipe(path))
+                .filter(|path| Files::is_pipe(path))
                 .map(|path| Files::open_or_stdin([path]))
                 .collect(),
         };
@@ -288,35 +286,25 @@ impl Source<'_> {
     pub(crate) fn has_pipe(self) -> bool {
         match self {
             Source::Files([]) => true,
-            Source::Files(paths) | Source::Follow(paths, _) => paths.iter().any(|p| is_pipe(p)),
+            Source::Files(paths) | Source::Follow(paths, _) => paths.iter().any(Files::is_pipe),
             Source::Connect(_) | Source::Listen { .. } => false,
         }
     }
 
     /// Whether there are FILEs that end, and more than standard input.
     pub(crate) fn is_listed(self) -> bool {
-        matches!(self, Source::Files(paths) if paths.iter().any(|path| !is_stdin(path)))
+        matches!(self, Source::Files(paths) if !paths.iter().all(Stdin::is_called))
     }
 
     /// Whether somebody types the lines.
     pub(crate) fn is_typed(self) -> bool {
         let reads_stdin = match self {
-            Source::Files(paths) => paths.is_empty() || paths.iter().any(|path| is_stdin(path)),
-            Source::Follow(paths, _) => paths.iter().any(|path| is_stdin(path)),
+            Source::Files(paths) => paths.is_empty() || paths.iter().any(Stdin::is_called),
+            Source::Follow(paths, _) => paths.iter().any(Stdin::is_called),
             Source::Connect(_) | Source::Listen { .. } => false,
         };
         reads_stdin && terminal::stdin_is_terminal()
     }
-}
-
-/// Whether a FILE is standard input.
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-" || path == Path::new("/dev/stdin")
-}
-
-/// Whether a FILE is read once, to its end: standard input, a named pipe or a device.
-pub(crate) fn is_pipe(path: &Path) -> bool {
-    is_stdin(path) || path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// Whether two paths are of one file or directory that is there.

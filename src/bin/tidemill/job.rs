@@ -78,6 +78,7 @@ pub(crate) trait Job: Send + Sync + 'static {
 
     /// What the keys are called, of which there may be too many.
     const KEYS: &'static str;
+
     /// Bytes that a line may have over the maximum before its source cuts it, so that one within
     /// the maximum is told from one that was cut.
     const LINE_BYTES_SPARE: usize = 0;
@@ -118,12 +119,12 @@ pub(crate) trait Job: Send + Sync + 'static {
         error.into()
     }
 
-    /// Says at the end what it came upon in the lines, and gives what makes the result not whole,
     /// Lines that were left out for their length, if that is not what the sources count.
     fn lines_cut(&self) -> Option<u64> {
         None
     }
 
+    /// Says at the end what it came upon in the lines, and gives what makes the result not whole,
     /// if anything does: it becomes a part of the last message and exit code 4.
     fn tell(&self) -> Option<String> {
         None
@@ -395,7 +396,7 @@ impl<J: Job> Run<'_, J> {
     }
 
     fn bytes_read(&self) -> u64 {
-        if let Some(Extent { read: Some(read), .. }) = &self.extent {
+        if let Some(Extent { read, .. }) = &self.extent {
             return read.load(Ordering::Relaxed);
         }
         self.ssc.source_counts().iter().map(|counts| counts.bytes).sum()
