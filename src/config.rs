@@ -57,6 +57,10 @@ pub(crate) const ROTATED_FILES_MAX: usize = 256;
 
 /// Names that are no longer followed whose places are kept all the same.
 pub(crate) const FOLLOWED_NAMES_KEPT_MAX: usize = 1_024;
+
+/// Names of files that were read and are no longer in the list that are kept all the same.
+pub(crate) const READ_NAMES_KEPT_MAX: usize = 1 << 20;
+
 /// Bytes of a file's first line that are looked at before the file is read: as many as the longest
 /// line may have.
 pub(crate) const FIRST_LINE_BYTES_MAX: usize = BLOCK_BYTES / 4;

@@ -7,6 +7,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::time::Time;
 
+/// Batch times that are ahead by up to so much are nothing to warn of: runs that end with their
+/// input within an interval put them ahead by as much each.
+const AHEAD_UNSAID: Duration = Duration::from_secs(60);
+
 #[derive(Clone)]
 pub(crate) enum Clock {
     System {
@@ -72,7 +76,12 @@ impl Clock {
         match self {
             _ if now + interval >= time => {}
             Clock::System { ahead, .. } => {
-                tracing::warn!(%now, last = %time, "the clock is behind the last batch: set on");
+                let message = "batch times are ahead of the clock: they go on from the last one";
+                if time - now > AHEAD_UNSAID {
+                    tracing::warn!(%now, last = %time, "{message}");
+                } else {
+                    tracing::debug!(%now, last = %time, "{message}");
+                }
                 ahead.fetch_add((time - now).as_millis() as u64, Ordering::Relaxed);
             }
             Clock::Manual(now) => *lock(now) = time,

@@ -74,7 +74,7 @@ use crate::time::Time;
 /// when they are new. As files can be changed in place, each is looked at every ten seconds, and
 /// at each batch where there are no more than 256.
 ///
-/// A file that cannot be read, or not to its end, is [counted](crate::SourceCounts::files_unread)
+/// A file that cannot be read, or not to its end, or that grows after it was read, is [counted](crate::SourceCounts::files_unread)
 /// and warned of. So is a directory that cannot be listed: it is tried again at the next time, and
 /// its window then reaches back to the last listing.
 ///
@@ -128,6 +128,8 @@ pub struct Directory {
     /// What the last look has come to, and whether metrics are still to say so.
     looked: Looked,
     is_untold: bool,
+    /// Something is there that cannot be read.
+    is_unreadable: bool,
 }
 
 struct Pending {
@@ -175,6 +177,7 @@ impl Directory {
             was_there: false,
             looked: Looked::Awaited,
             is_untold: true,
+            is_unreadable: false,
         }
     }
 
@@ -249,6 +252,7 @@ impl Directory {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let has_gone = news.has_gone;
         let fresh = self.picks.pick(time, now, changed, has_gone, &self.listing, begun)?;
+        self.unread += self.picks.take_grown();
         self.drop_gone();
         self.pending.extend(fresh.into_iter().map(|Fresh { number, place }| Pending {
             number,
@@ -310,6 +314,7 @@ impl Receiver for Directory {
         }
         if std::mem::take(&mut self.is_untold) {
             into.status().looked(&self.looked);
+            into.set_unreadable_paths(u64::from(self.is_unreadable));
         }
         while let Some(&Pending { number, is_missing, place }) = self.pending.front()
             && self.is_there
@@ -365,12 +370,15 @@ impl Receiver for Directory {
         let looked = match picked {
             Ok(trouble) => {
                 self.note(None);
+                self.is_unreadable = trouble.is_some();
                 trouble.map_or(Looked::Well, Looked::Trouble)
             }
             // More files than the maximum.
             Err(error) if error.kind() == io::ErrorKind::Other => return Err(error),
             Err(error) => {
-                let is_awaited = error.kind() == io::ErrorKind::NotFound && !was_there;
+                let is_missing = error.kind() == io::ErrorKind::NotFound;
+                self.is_unreadable = !is_missing;
+                let is_awaited = is_missing && !was_there;
                 let path = self.path.display();
                 let message = format!("cannot list directory {path}: {error}");
                 self.note(Some(error));

@@ -14,10 +14,16 @@ use super::open_file::{OpenFile, Place, cannot_read};
 use super::pipe::{Pipes, UNTIL_MORE, rest_of_stdin};
 use super::read::Taken;
 use super::stdin::STDIN;
-use super::whole_file::WholeFile;
+use super::whole_file::{WholeFile, plain};
 use super::{BlockWriter, FirstLine, Received, Receiver, Stdin, Waiter};
+use crate::config::{FOLLOWED_NAMES_KEPT_MAX, READ_NAMES_KEPT_MAX};
 use crate::error::Result;
-use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
+use crate::record::saved::{push_bytes, take_byte, take_bytes};
+
+/// What stands before a name in a position: its file was read, or it was begun and its place
+/// follows.
+const READ: u8 = 1;
+const BEGUN: u8 = 2;
 
 /// Reads files from their starts to their ends, in the order given, and then ends.
 ///
@@ -53,16 +59,31 @@ pub struct Files {
     /// Sizes of the files before it.
     bytes_before: u64,
     file: WholeFile,
+    /// What was read before, and is not in the list now.
+    others: Others,
+}
+
+/// Files of an earlier list: in a later one they are known again.
+#[derive(Default)]
+struct Others {
+    /// Names of those that were read.
+    read: Vec<Vec<u8>>,
+    /// Names of those that were begun, and how far.
+    begun: Vec<(Vec<u8>, Place)>,
 }
 
 /// One of the files, or what is read like one.
 struct Input {
     path: PathBuf,
+    /// Its path in checkpoints.
+    saved_name: Vec<u8>,
     kind: Kind,
     /// Its size when it was looked at first; nothing is known of a pipe's.
     bytes: Option<u64>,
     /// A pipe that was looked at before its turn.
     opened: Option<OpenFile>,
+    /// How far an earlier process has read it.
+    place: Option<Place>,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -76,14 +97,24 @@ impl Input {
     fn new(path: PathBuf, has_stdin: bool) -> Result<Input> {
         if has_stdin && Stdin::is_called(&path) {
             let (path, bytes) = (PathBuf::from(STDIN), rest_of_stdin());
-            return Ok(Input { path, kind: Kind::Stdin, bytes, opened: None });
+            return Ok(Input {
+                path,
+                saved_name: Vec::new(),
+                kind: Kind::Stdin,
+                bytes,
+                opened: None,
+                place: None,
+            });
         }
         let looked_at = match is_pipe(&path) {
             true => check_readable(&path).map(|()| (Kind::Pipe, None)),
             false => byte_len(&path).map(|bytes| (Kind::File, Some(bytes))),
         };
         match looked_at {
-            Ok((kind, bytes)) => Ok(Input { path, kind, bytes, opened: None }),
+            Ok((kind, bytes)) => {
+                let saved_name = saved_name(&path);
+                Ok(Input { path, saved_name, kind, bytes, opened: None, place: None })
+            }
             Err(error) => Err(cannot_read(&path, error)),
         }
     }
@@ -131,8 +162,16 @@ impl Files {
             false => None,
         };
         let is_bounded = inputs.iter().all(|input| input.bytes.is_some());
-        let (bytes_read, file) = (Arc::default(), WholeFile::default());
-        Ok(Files { inputs, pipes, is_bounded, bytes_read, current: 0, bytes_before: 0, file })
+        Ok(Files {
+            inputs,
+            pipes,
+            is_bounded,
+            bytes_read: Arc::default(),
+            current: 0,
+            bytes_before: 0,
+            file: WholeFile::default(),
+            others: Others::default(),
+        })
     }
 
     /// Whether [`open_or_stdin`](Self::open_or_stdin) reads what has this path once, as it comes,
@@ -213,14 +252,15 @@ impl Files {
         self.bytes_read.clone()
     }
 
-    /// Has the file with this name read next; false if it is not in the list, or was read.
-    fn put_next(&mut self, path: &[u8]) -> bool {
-        let rest = &mut self.inputs[self.current..];
-        let found = rest.iter().position(|own| own.path.as_os_str().as_encoded_bytes() == path);
-        if let Some(found) = found {
-            rest[..=found].rotate_right(1);
-        }
-        found.is_some()
+    /// The next file with this name that was not begun, if there is one.
+    fn find(&self, saved_name: &[u8]) -> Option<usize> {
+        let is_it = |input: &Input| input.saved_name == saved_name && input.place.is_none();
+        (self.current..self.inputs.len()).find(|index| is_it(&self.inputs[*index]))
+    }
+
+    /// Has this file read next.
+    fn put_next(&mut self, index: usize) {
+        self.inputs[self.current..=index].rotate_right(1);
     }
 
     /// The current file was read, or as much of it as can be.
@@ -228,6 +268,17 @@ impl Files {
         self.bytes_before += self.inputs[self.current].bytes.unwrap_or(0);
         self.current += 1;
         self.note_progress();
+    }
+
+    /// Goes on in the current file, which an earlier process has begun.
+    fn go_on(&mut self) -> io::Result<()> {
+        let Input { path, place, .. } = &mut self.inputs[self.current];
+        let Some(place) = place.take() else { return Ok(()) };
+        self.file.go_on(path, place).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot go on in {}: {error}", path.display()))
+        })?;
+        self.note_progress();
+        Ok(())
     }
 
     fn note_progress(&self) {
@@ -239,10 +290,11 @@ impl Files {
 
     /// Reads the current file once, after opening it if that was not done yet.
     fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
-        if !self.file.is_open()
-            && let Some(opened) = self.inputs[self.current].open(self.pipes.as_ref())?
-        {
-            self.file.begin(opened);
+        if !self.file.is_open() {
+            if let Some(opened) = self.inputs[self.current].open(self.pipes.as_ref())? {
+                self.file.begin(opened);
+            }
+            self.go_on()?;
         }
         self.file.read(path, into)
     }
@@ -283,48 +335,77 @@ impl Receiver for Files {
         self.is_bounded
     }
 
-    /// The files that were read, and how far the one is that is being read.
+    /// The files that were read, and how far those are that were begun.
     fn position(&self) -> Option<Vec<u8>> {
         if self.pipes.is_some() {
             return None;
         }
         let mut position = Vec::new();
-        push_varint(self.current as u64, &mut position);
-        for input in self.inputs.iter().take(self.current + 1) {
-            push_bytes(input.path.as_os_str().as_encoded_bytes(), &mut position);
+        let own = self.inputs.iter().take(self.current).map(|input| &input.saved_name);
+        for name in self.others.read.iter().chain(own) {
+            position.push(READ);
+            push_bytes(name, &mut position);
         }
-        if let Some(place) = self.file.place() {
+        let open = self.file.place();
+        let own = self.inputs[self.current..].iter().enumerate().filter_map(|(ahead, input)| {
+            Some((&input.saved_name, input.place.or(open.filter(|_| ahead == 0))?))
+        });
+        let others = self.others.begun.iter().map(|(name, place)| (name, *place));
+        for (name, place) in others.chain(own) {
+            position.push(BEGUN);
+            push_bytes(name, &mut position);
             place.save(&mut position);
         }
         Some(position)
     }
 
-    /// Files that were read are not read again, also where they stand elsewhere in the list by now;
-    /// those that are new in it are.
+    /// Files that were read are not read again, also where they stand elsewhere in the list by now,
+    /// or not in it, and in a later one again; those that are new in it are.
     fn resume(&mut self, mut position: &[u8]) -> io::Result<()> {
         let position = &mut position;
-        let read = take_varint(position).map_err(io::Error::other)?;
-        for index in 0..read {
-            let path = take_bytes(position).map_err(io::Error::other)?;
-            if self.put_next(path) {
-                self.next();
-            } else {
-                tracing::warn!(index, "a file that was read is no longer in the list");
+        let mut has_begun = false;
+        while !position.is_empty() {
+            let state = take_byte(position).map_err(io::Error::other)?;
+            let name = take_bytes(position).map_err(io::Error::other)?;
+            let found = self.find(name);
+            if state == READ {
+                match found {
+                    Some(index) => {
+                        self.put_next(index);
+                        self.next();
+                    }
+                    None => self.others.read.push(name.to_owned()),
+                }
+                continue;
+            }
+            let place = Place::load(position).map_err(io::Error::other)?;
+            match found {
+                Some(index) => {
+                    self.inputs[index].place = Some(place);
+                    if !std::mem::replace(&mut has_begun, true) {
+                        self.put_next(index);
+                    }
+                }
+                None if self.others.begun.len() < FOLLOWED_NAMES_KEPT_MAX => {
+                    let path = String::from_utf8_lossy(name);
+                    tracing::info!(%path, "not to be read now: how far it was read is kept");
+                    self.others.begun.push((name.to_owned(), place));
+                }
+                None => {
+                    let path = String::from_utf8_lossy(name);
+                    tracing::warn!(%path, "not to be read now: how far it was read is given up");
+                }
             }
         }
-        if position.is_empty() {
-            return Ok(());
+        if has_begun {
+            self.go_on()?;
         }
-        let path = take_bytes(position).map_err(io::Error::other)?;
-        if !self.put_next(path) || position.is_empty() {
-            return Ok(());
+        let excess = self.others.read.len().saturating_sub(READ_NAMES_KEPT_MAX);
+        if excess > 0 {
+            let max = READ_NAMES_KEPT_MAX;
+            tracing::warn!(excess, max, "more files were read than names are kept: the oldest go");
+            self.others.read.drain(..excess);
         }
-        let place = Place::load(position).map_err(io::Error::other)?;
-        let path = &self.inputs[self.current].path;
-        self.file.go_on(path, place).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot go on in {}: {error}", path.display()))
-        })?;
-        self.note_progress();
         Ok(())
     }
 
@@ -365,4 +446,16 @@ fn check_readable(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn check_readable(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// A path from the root on, through no link but its last part: so a file is known again from
+/// wherever it is named.
+fn saved_name(path: &Path) -> Vec<u8> {
+    let whole = plain(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+    let name =
+        match (whole.parent().and_then(|parent| parent.canonicalize().ok()), whole.file_name()) {
+            (Some(parent), Some(name)) => parent.join(name),
+            _ => whole,
+        };
+    name.into_os_string().into_encoded_bytes()
 }

@@ -22,7 +22,7 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 const ROTATED_QUIET: Duration = Duration::from_secs(5);
 
 /// The form of positions, so that those of another one are not taken for it.
-const POSITION_FORM: u64 = 2;
+const POSITION_FORM: u64 = 3;
 
 /// Reads what is appended to files, for ever.
 ///
@@ -227,6 +227,8 @@ impl Receiver for Follow {
             }
             self.hand_over();
             into.status().looked(&self.looked(now));
+            let unreadable = self.tails.iter().filter(|tail| tail.is_unreadable()).count();
+            into.set_unreadable_paths(unreadable as u64);
         }
         let mut may_have_more = false;
         for _ in 0..self.tails.len() {

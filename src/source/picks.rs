@@ -60,6 +60,8 @@ pub(super) struct Picks {
     /// Files whose times are ahead.
     waiting: BTreeMap<OsString, Waiting>,
     has_said_ahead: bool,
+    /// Files that have grown after they were read, and are not counted yet.
+    grown: usize,
     /// What is saved of the files, unless they have changed since.
     saved: RefCell<Vec<u8>>,
 }
@@ -76,6 +78,8 @@ struct Picked {
     name: OsString,
     hint: Hint,
     state: State,
+    /// It was said that more came to it after it was read. Not saved.
+    has_grown: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -124,6 +128,7 @@ impl Picks {
             is_compared: false,
             waiting: BTreeMap::new(),
             has_said_ahead: false,
+            grown: 0,
             saved: RefCell::default(),
         }
     }
@@ -218,7 +223,7 @@ impl Picks {
             (one.modified, name).cmp(&(other.modified, other_name))
         });
         let picked = fresh.into_iter().map(|(hint, name, place)| {
-            let number = self.insert(Picked { name, hint, state: State::Pending });
+            let number = self.insert(Picked::new(name, hint, State::Pending));
             Fresh { number, place }
         });
         Ok(picked.collect())
@@ -230,7 +235,7 @@ impl Picks {
             let path = self.root.join(name);
             let path = path.display();
             tracing::warn!(%path, "what this process writes is in a followed directory: not read");
-            self.insert(Picked { name: name.to_owned(), hint, state: State::Output });
+            self.insert(Picked::new(name.to_owned(), hint, State::Output));
             return Choice::Leave;
         }
         self.choose(hint, time, None)
@@ -263,7 +268,7 @@ impl Picks {
             }
             Some(Verdict::Same) if is_same_file => {
                 (picked.hint, self.saved) = (hint, RefCell::default());
-                say(&path, GROWN);
+                self.grown += usize::from(picked.say_grown(&path));
                 Choice::Leave
             }
             Some(Verdict::Same) => {
@@ -404,7 +409,7 @@ impl Picks {
         self.gone.remove(&number);
         if let Some(picked) = self.picked.get_mut(&number) {
             if picked.hint.id == hint.id && hint.len > picked.hint.len {
-                say(&path, GROWN);
+                self.grown += usize::from(picked.say_grown(&path));
             }
             if self.numbers.get(&picked.name) == Some(&number) {
                 self.numbers.remove(&picked.name);
@@ -414,6 +419,11 @@ impl Picks {
             self.saved = RefCell::default();
         }
         true
+    }
+
+    /// Files that have grown after they were read, since the last call.
+    pub(super) fn take_grown(&mut self) -> usize {
+        std::mem::take(&mut self.grown)
     }
 
     fn insert(&mut self, picked: Picked) -> u64 {
@@ -533,6 +543,18 @@ impl Picks {
 }
 
 impl Picked {
+    fn new(name: OsString, hint: Hint, state: State) -> Picked {
+        Picked { name, hint, state, has_grown: false }
+    }
+
+    /// Says, once, that what came to it since it was read is not. Returns whether it was said now.
+    fn say_grown(&mut self, path: &Path) -> bool {
+        if !self.has_grown {
+            say(path, "a file that was read has grown: what is new is not read");
+        }
+        !std::mem::replace(&mut self.has_grown, true)
+    }
+
     fn save(&self, out: &mut Vec<u8>) {
         push_bytes(self.name.as_encoded_bytes(), out);
         self.hint.save(out);
@@ -555,11 +577,10 @@ impl Picked {
             2 => State::Output,
             _ => State::Read(Proof::load(from)?),
         };
-        Ok(Picked { name, hint, state })
+        Ok(Picked::new(name, hint, state))
     }
 }
 
-const GROWN: &str = "a file that was read has grown: what is new is not read";
 const OTHER: &str = "another file under a name that was read: it is read";
 
 fn say(path: &Path, what: &str) {

@@ -20,7 +20,7 @@ use super::rotation::{self, Log, Point, Sibling, siblings};
 use super::status::Looked;
 use crate::config::ROTATED_FILES_MAX;
 use crate::error::Result;
-use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
+use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
 
 /// A name, and what is read of it.
 pub(super) struct Tail {
@@ -78,6 +78,8 @@ struct Kept {
     real: PathBuf,
     /// When the file was last modified.
     modified: SystemTime,
+    /// It was read to its end.
+    is_read: bool,
 }
 
 /// Where a file is that was read before.
@@ -232,6 +234,11 @@ impl Tail {
             return Looked::Well;
         }
         Looked::Trouble(trouble.message.clone())
+    }
+
+    /// Whether the name leads to something that cannot be read.
+    pub(super) fn is_unreadable(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.kind != io::ErrorKind::NotFound)
     }
 
     /// Reads once; returns whether there may be more at once.
@@ -417,6 +424,10 @@ impl Tail {
                 tracing::warn!(%path, offset, "a file is not there yet: its place is kept");
                 self.kept.push(kept);
             }
+            Found::Nowhere if !is_last && kept.is_read => {
+                let path = kept.real.display();
+                tracing::info!(%path, offset, "a rotated file that was read to its end is gone");
+            }
             Found::Nowhere if !is_last => {
                 let path = kept.real.display();
                 tracing::warn!(%path, offset, "a rotated file is gone: it is not read to its end");
@@ -424,10 +435,12 @@ impl Tail {
             }
             // One with the same inode may be another file all the same.
             Found::Nowhere => {
-                tracing::warn!(
-                    %path, offset,
-                    "a file does not hold what was read of it: it is read from its start"
-                );
+                let what = if named_id == Some(kept.place.id) {
+                    "a file does not hold what was read of it"
+                } else {
+                    "the file that was read is gone, and another one has its name"
+                };
+                tracing::warn!(%path, offset, "{what}: it is read from its start");
                 self.read_between(&found, &kept, None, named_id);
             }
         }
@@ -534,8 +547,9 @@ impl Tail {
         let open: Vec<Kept> =
             self.rotated.iter().chain(&self.current).map(Followed::kept).collect();
         push_varint((self.kept.len() + open.len()) as u64, out);
-        for Kept { place, real, modified } in self.kept.iter().chain(&open) {
+        for Kept { place, real, modified, is_read } in self.kept.iter().chain(&open) {
             place.save(out);
+            out.push(u8::from(*is_read));
             push_bytes(real.as_os_str().as_encoded_bytes(), out);
             let since = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
             push_varint(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX), out);
@@ -546,9 +560,10 @@ impl Tail {
     pub(super) fn resume(&mut self, from: &mut &[u8]) -> Result<()> {
         for _ in 0..take_varint(from)? {
             let place = Place::load(from)?;
+            let is_read = take_byte(from)? != 0;
             let real = PathBuf::from(name_of(take_bytes(from)?));
             let modified = UNIX_EPOCH + Duration::from_nanos(take_varint(from)?);
-            self.kept.push(Kept { place, real, modified });
+            self.kept.push(Kept { place, real, modified, is_read });
         }
         self.current = None;
         let opened = self.open_named();
@@ -610,7 +625,8 @@ impl Followed {
     fn kept(&self) -> Kept {
         let modified = self.file.metadata().and_then(|metadata| metadata.modified());
         let (place, real) = (self.file.place(), self.real.clone());
-        Kept { place, real, modified: modified.unwrap_or(UNIX_EPOCH) }
+        let is_read = self.is_at_end && self.file.carry.is_empty();
+        Kept { place, real, modified: modified.unwrap_or(UNIX_EPOCH), is_read }
     }
 }
 

@@ -125,8 +125,11 @@ pub struct SourceCounts {
     pub words_cut: u64,
     /// Lines that were dropped, for either reason, and records of another length than theirs.
     pub lines_rejected: u64,
-    /// Files of a directory that could not be read, or not to their ends.
+    /// Files that could not be read, or not to their ends, or of which something came too late.
     pub files_unread: u64,
+    /// Names and directories that cannot be read now, and are tried again: those that are there,
+    /// without the permission, say.
+    pub paths_unreadable: u64,
     /// Connections beyond the maximum of a server, which were ended at once.
     pub connections_refused: u64,
     /// Connections that broke, of a server's clients or a client's own: an unfinished line is lost.
@@ -141,6 +144,7 @@ pub(crate) struct Counters {
     words_cut: AtomicU64,
     lines_rejected: AtomicU64,
     files_unread: AtomicU64,
+    paths_unreadable: AtomicU64,
     connections_refused: AtomicU64,
     connections_broken: AtomicU64,
 }
@@ -155,6 +159,7 @@ impl Counters {
             words_cut: read(&self.words_cut),
             lines_rejected: read(&self.lines_rejected),
             files_unread: read(&self.files_unread),
+            paths_unreadable: read(&self.paths_unreadable),
             connections_refused: read(&self.connections_refused),
             connections_broken: read(&self.connections_broken),
         }
@@ -533,6 +538,11 @@ impl BlockWriter {
     /// Counts a file that could not be read, or not to its end.
     pub(super) fn count_unread_file(&mut self) {
         add(&self.counters.files_unread, 1);
+    }
+
+    /// Says how many names and directories the last look found that cannot be read.
+    pub(super) fn set_unreadable_paths(&mut self, paths: u64) {
+        self.counters.paths_unreadable.store(paths, Ordering::Relaxed);
     }
 
     /// Appends one line, given without its end. A line end inside of it makes it several lines, and

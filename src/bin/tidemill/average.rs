@@ -14,6 +14,7 @@ use crate::guess::Call;
 use crate::header::{self, Cut, Header, Layout};
 use crate::input::{self, Ask, Lines, Window};
 use crate::job::{self, Job};
+use crate::missing::Counts;
 use crate::parse::{self, Field, Split};
 use crate::tallies::Tallies;
 use crate::terminal;
@@ -129,6 +130,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let average = Average { layout, cut, wanted, has_header, asks, is_strict, sort, decoded: None };
     job::run(average, input, &args.job, &interrupt)
 }
+
+/// Lines that were left out, and those that became rows.
+const LEFT_OUT: &str = "line left out";
+const ROWS: &str = "line read";
 
 /// Lines to statistics by key.
 struct Average {
@@ -246,21 +251,29 @@ impl Job for Average {
         Some(self.rejected().iter().filter(of).map(|rejected| rejected.lines).sum())
     }
 
-    fn tell(&self) -> Option<String> {
-        let decoded = self.decoded.as_ref()?;
-        let counts = decoded.counts();
-        for rejected in &counts.rejected {
+    fn counted(&self) -> Counts {
+        let rejected = self.rejected().iter().map(|rejected| rejected.lines).sum();
+        let rows = self.decoded.as_ref().map_or(0, |decoded| decoded.counts().rows);
+        Counts::from([(LEFT_OUT.to_owned(), rejected), (ROWS.to_owned(), rows)])
+    }
+
+    fn tell(&self) {
+        for rejected in self.rejected() {
             let (lines, reason) = (rejected.lines, rejected.reason);
             let noun = if lines == 1 { "line" } else { "lines" };
             let sample = rejected.samples.first().map_or("", |sample| sample.line.as_str());
             terminal::tell(format_args!("{lines} {noun} left out ({reason}), such as {sample:?}"));
         }
+    }
+
+    fn verdict(&self, counted: &mut Counts) -> Option<String> {
         let call = Call {
             cut: self.cut,
             has_header: self.has_header,
             fields: self.layout.fields,
-            rows: counts.rows,
-            rejected: &counts.rejected,
+            rows: counted.remove(ROWS)?,
+            left_out: counted.remove(LEFT_OUT)?,
+            rejected: &self.rejected(),
         };
         call.verdict()
     }

@@ -24,6 +24,9 @@ pub(crate) struct Call<'a> {
     pub(crate) fields: [usize; 2],
     /// Lines that became rows.
     pub(crate) rows: u64,
+    /// Those that did not, in this process and before it.
+    pub(crate) left_out: u64,
+    /// Those of this process.
     pub(crate) rejected: &'a [RejectCount],
 }
 
@@ -31,13 +34,9 @@ pub(crate) struct Call<'a> {
 const LINES_MIN: u64 = 10;
 
 impl Call<'_> {
-    fn lines(&self) -> u64 {
-        self.rejected.iter().map(|rejected| rejected.lines).sum()
-    }
-
     /// Whether every line was left out, or at least 9 in 10 of 10 or more.
     fn is_wrong(&self) -> bool {
-        let (rejected, rows) = (self.lines(), self.rows);
+        let (rejected, rows) = (self.left_out, self.rows);
         rejected > 0 && (rows == 0 || rejected + rows >= LINES_MIN && rejected / 9 >= rows)
     }
 
@@ -46,7 +45,7 @@ impl Call<'_> {
         if !self.is_wrong() {
             return None;
         }
-        let (rejected, all) = (self.lines(), self.lines() + self.rows);
+        let (rejected, all) = (self.left_out, self.left_out + self.rows);
         let were = if all == 1 {
             "the only line was".to_owned()
         } else if rejected == all {
@@ -114,7 +113,7 @@ impl Call<'_> {
         if let Some(other) = other {
             return Some(format!("field {} is a number; --value {}?", other + 1, other + 1));
         }
-        let is_alone = self.lines() == 1 && !self.has_header;
+        let is_alone = self.left_out == 1 && !self.has_header;
         is_alone.then(|| "a header? --header".to_owned())
     }
 

@@ -15,10 +15,11 @@ use tidemill::{
 use crate::failure::Failure;
 use crate::input::{Extent, Input, Lines, Source, Window, is_same};
 use crate::log;
+use crate::missing::{Counts, Missing};
 use crate::output::{Format, Output, Report};
 use crate::parse;
 use crate::stream::{Left, Printer, Shown};
-use crate::summary::Summary;
+use crate::summary::{self, Summary};
 use crate::terminal::{self, Bytes, Interrupt, Progress};
 use crate::totals::{Totals, Whole, rows};
 
@@ -124,9 +125,17 @@ pub(crate) trait Job: Send + Sync + 'static {
         None
     }
 
-    /// Says at the end what it came upon in the lines, and gives what makes the result not whole,
-    /// if anything does: it becomes a part of the last message and exit code 4.
-    fn tell(&self) -> Option<String> {
+    /// What it has counted of the lines, by kind, for its verdict.
+    fn counted(&self) -> Counts {
+        Counts::default()
+    }
+
+    /// Says at the end what it came upon in the lines of this process.
+    fn tell(&self) {}
+
+    /// What makes the result not whole, if anything does, by what was counted of all lines, which it
+    /// takes out: it becomes a part of the last message and exit code 4.
+    fn verdict(&self, _counted: &mut Counts) -> Option<String> {
         None
     }
 }
@@ -183,8 +192,9 @@ pub(crate) fn run<J: Job>(
     };
     let (lines, extent) = input.open(&ssc, job.lines(), args.checkpoint.as_deref())?;
     let mut values = job.values(&lines, input.window);
+    let job = Arc::new(job);
     let has_changed = Arc::new(AtomicBool::new(false));
-    let mut left = None;
+    let (mut left, mut missing) = (None, None);
     if let Some(directory) = &args.checkpoint {
         if input.source.is_socket() {
             ssc.intake_log(IntakeLog::synced());
@@ -196,18 +206,21 @@ pub(crate) fn run<J: Job>(
             values = totals_of::<J>(&values, &name, &has_changed);
             let totals = ssc.state_by_key(&name)?;
             left = time.map(|time| Left { totals, time });
+            let (job, handle, max_line) = (job.clone(), ssc.clone(), input.max_line);
+            let count = move || counted(&*job, &handle, max_line);
+            missing = Some(Missing::beside(&ssc, &values, &name, count)?);
         }
     }
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
-    let job = Arc::new(job);
     let run = Run {
         job,
         ssc,
         values,
         has_changed,
         left,
+        missing,
         extent,
         max_line: input.max_line,
         is_listed: input.source.is_listed(),
@@ -268,6 +281,14 @@ fn totals_of<J: Job>(
     totals.clone()
 }
 
+/// What this process has counted so far, of what is not in the result as it was and for the job's
+/// verdict.
+fn counted(job: &impl Job, ssc: &StreamingContext, max_line: usize) -> Counts {
+    let mut counted = summary::missing(&ssc.source_counts(), job.lines_cut(), max_line);
+    counted.extend(job.counted());
+    counted
+}
+
 /// A job that is about to start.
 struct Run<'a, J: Job> {
     job: Arc<J>,
@@ -277,6 +298,8 @@ struct Run<'a, J: Job> {
     has_changed: Arc<AtomicBool>,
     /// The totals of the checkpoint, if there is one.
     left: Option<Left<J>>,
+    /// What is missing in them.
+    missing: Option<Missing>,
     extent: Option<Extent>,
     max_line: usize,
     /// Whether it reads files that were named.
@@ -369,9 +392,15 @@ impl<J: Job> Run<'_, J> {
         if matches!(ended, Err(Failure::ReaderGone)) {
             return ended;
         }
-        let mut summary =
-            Summary::of(&self.ssc.source_counts(), self.job.lines_cut(), self.max_line);
-        summary.add(self.job.tell());
+        let counted = counted(&*self.job, &self.ssc, self.max_line);
+        let mut missing = match &self.missing {
+            Some(kept) => kept.all(counted),
+            None => counted,
+        };
+        let verdict = self.job.verdict(&mut missing);
+        let mut summary = Summary::of(&missing, &self.ssc.source_counts());
+        self.job.tell();
+        summary.add(verdict);
         summary.close(ended)
     }
 

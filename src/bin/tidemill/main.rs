@@ -18,6 +18,7 @@ mod header;
 mod input;
 mod job;
 mod log;
+mod missing;
 mod output;
 mod parse;
 mod stdio;

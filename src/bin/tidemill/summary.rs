@@ -5,20 +5,35 @@
 use tidemill::SourceCounts;
 
 use crate::failure::Failure;
+use crate::missing::Counts;
 use crate::terminal;
 
-/// What is missing in a result, by kind.
+/// What is missing in a result.
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     missing: Vec<String>,
 }
 
+/// What all sources together could not take as it was, by kind, with the lines that were cut if the
+/// job knows better than they do.
+pub(crate) fn missing(counts: &[SourceCounts], lines_cut: Option<u64>, max_line: usize) -> Counts {
+    let total = |count: fn(&SourceCounts) -> u64| total(counts, count);
+    let at_maximum = format!("cut at the maximum of {max_line} bytes (--max-line)");
+    let cut = lines_cut.unwrap_or_else(|| total(|counts| counts.lines_cut));
+    Counts::from([
+        (format!("line {at_maximum}"), cut),
+        (format!("word {at_maximum}"), total(|counts| counts.words_cut)),
+        ("line dropped".to_owned(), total(|counts| counts.lines_rejected)),
+        ("file not read, or not to the end".to_owned(), total(|counts| counts.files_unread)),
+        ("sender refused".to_owned(), total(|counts| counts.connections_refused)),
+    ])
+}
+
 impl Summary {
-    /// The summary of all sources together, with the lines that were cut if the job knows better
-    /// than they do. Repaired lines are told at once: nothing of them is missing.
-    pub(crate) fn of(counts: &[SourceCounts], lines_cut: Option<u64>, max_line: usize) -> Summary {
-        let total = |count: fn(&SourceCounts) -> u64| counts.iter().map(count).sum::<u64>();
-        let replaced = total(|counts| counts.lines_replaced);
+    /// The summary of what is missing, and of what the sources cannot read by now. Repaired lines
+    /// are told at once: nothing of them is missing.
+    pub(crate) fn of(missing: &Counts, counts: &[SourceCounts]) -> Summary {
+        let replaced = total(counts, |counts| counts.lines_replaced);
         if replaced > 0 {
             let lines = counted(replaced, "line");
             terminal::tell(format_args!(
@@ -26,16 +41,15 @@ impl Summary {
             ));
         }
         let mut summary = Summary::default();
-        let cut = lines_cut.unwrap_or_else(|| total(|counts| counts.lines_cut));
-        let rejected = total(|counts| counts.lines_rejected);
-        let unread = total(|counts| counts.files_unread);
-        let words_cut = total(|counts| counts.words_cut);
-        let at_maximum = format!("cut at the maximum of {max_line} bytes (--max-line)");
-        summary.push(cut, "line", &at_maximum);
-        summary.push(words_cut, "word", &at_maximum);
-        summary.push(rejected, "line", "dropped");
-        summary.push(unread, "file", "not read, or not to the end");
-        summary.push(total(|counts| counts.connections_refused), "sender", "refused");
+        for (kind, count) in missing {
+            let (noun, what) = kind.split_once(' ').unwrap_or((kind, ""));
+            summary.push(*count, noun, what);
+        }
+        summary.push(
+            total(counts, |counts| counts.paths_unreadable),
+            "path",
+            "that cannot be read",
+        );
         summary
     }
 
@@ -64,6 +78,10 @@ impl Summary {
             }
         }
     }
+}
+
+fn total(counts: &[SourceCounts], count: fn(&SourceCounts) -> u64) -> u64 {
+    counts.iter().map(count).sum()
 }
 
 /// A number of things: `1 line`, `2 lines`.
