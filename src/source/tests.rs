@@ -390,6 +390,48 @@ fn files_are_read_one_after_another() {
     assert_eq!(driver.receiver.receive(&mut driver.writer).unwrap(), Received::End);
 }
 
+/// A list may be another one in each run: places in files are kept until they are in it again.
+#[test]
+fn files_that_were_begun_are_gone_on_with_in_any_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // Longer than what a receiver gives at once, so that it stops in between.
+    let long = |name: &str| -> Vec<String> {
+        (0..BLOCK_BYTES / 8).map(|number| format!("{name} {number}")).collect()
+    };
+    for name in ["a", "b"] {
+        fs::write(path(name), long(name).join("\n")).unwrap();
+    }
+    fs::write(path("c"), "c\n").unwrap();
+    let start = |names: &[&str], position: &Option<Vec<u8>>| {
+        let mut files = Files::open(names.iter().map(|name| path(name))).unwrap();
+        if let Some(position) = position {
+            files.resume(position).unwrap();
+        }
+        Driver::new(files)
+    };
+    let (mut position, mut lines) = (None, Vec::new());
+    // Two are begun, and are not in the list when the third is read.
+    for (names, steps) in [(&["a", "c"][..], 3), (&["b"], 3), (&["c"], 0), (&["c", "b", "a"], 0)] {
+        let mut driver = start(names, &position);
+        if steps == 0 {
+            driver.run_to_end();
+        }
+        for _ in 0..steps {
+            driver.step().unwrap();
+        }
+        lines.append(&mut driver.lines);
+        position = driver.receiver.position();
+    }
+    for name in ["a", "b"] {
+        let own: Vec<&String> = lines.iter().filter(|line| line.starts_with(name)).collect();
+        assert_eq!(own, long(name).iter().collect::<Vec<_>>());
+    }
+    assert_eq!(lines.iter().filter(|line| *line == "c").count(), 1);
+    let mut driver = start(&["a", "b", "c", "a"], &position);
+    assert_eq!(driver.run_to_end(), long("a"), "only what is in the list once more");
+}
+
 #[test]
 fn files_are_looked_at_when_opened() {
     let folder = tempfile::tempdir().unwrap();

@@ -98,9 +98,13 @@ fn what_is_appended_to_a_file_that_was_read_is_not_read() {
     move_in(folder.path(), "a", "one\n", 500);
     assert_eq!(life.next(), ["one"]);
     let file = File::options().append(true).open(folder.path().join("a")).unwrap();
-    std::io::Write::write_all(&mut &file, b"two\n").unwrap();
-    assert_eq!(life.next(), NONE);
-    assert_eq!(life.next(), NONE);
+    for _ in 0..2 {
+        std::io::Write::write_all(&mut &file, b"two\n").unwrap();
+        assert_eq!(life.next(), NONE);
+        assert_eq!(life.next(), NONE);
+        // It is missing, however often it grows.
+        assert_eq!(life.files_unread(), 1);
+    }
 }
 
 #[test]

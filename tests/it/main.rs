@@ -44,6 +44,8 @@ mod follow_command;
 mod history;
 mod intake_log;
 mod joins;
+#[cfg(feature = "cli")]
+mod kept_totals;
 #[cfg(all(unix, feature = "signals"))]
 mod kills;
 mod laws;

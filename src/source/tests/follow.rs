@@ -766,3 +766,27 @@ fn a_compressed_file_is_read_once() {
     log.life("log.gz", &strs(&lines));
     log.life("log.gz", &[]);
 }
+
+/// What a rotated file has lost is not read; of one that was read to its end that is nothing.
+#[test]
+fn a_rotated_file_that_is_gone_is_missed_unless_it_was_read_to_its_end() {
+    for (rest, missed) in [("", 0), ("a line without its end", 1)] {
+        let log = Log::new();
+        let patient = || Follow::new([log.path("log")]).unwrap().poll_every(LOOK);
+        let mut driver = Driver::new(patient().rotated_quiet(NEVER));
+        log.append("log", "one\n");
+        driver.expect(&["one"]);
+        log.rename("log", "log.1");
+        log.append("log.1", rest);
+        log.append("log", "two\n");
+        driver.expect(&["one", "two"]);
+        driver.settle();
+        let position = driver.receiver.position().unwrap();
+        log.remove("log.1");
+        let mut driver = Driver::new(patient());
+        driver.receiver.resume(&position).unwrap();
+        driver.settle();
+        assert!(driver.lines.is_empty(), "{:?}", driver.lines);
+        assert_eq!(driver.writer.counters().get().files_unread, missed);
+    }
+}
