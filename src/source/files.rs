@@ -31,6 +31,10 @@ const BEGUN: u8 = 2;
 /// appended to a file while it is being read is read as well; what comes later is for
 /// [`Follow`](super::Follow).
 ///
+/// With checkpoints a file is known again by its name, by whatever path: one that was read is not
+/// read again, whatever becomes of it, and one that was begun is gone on with. So it is also when
+/// it was out of the list for a while.
+///
 /// A named pipe or a device is a file like any other, but read once, as it comes: it is opened when
 /// its turn comes, and ends when nobody has it open for writing any more. With one in the list the
 /// source is not bounded, nor can it go on from a checkpoint: what was read of a pipe is gone.

@@ -63,10 +63,10 @@ const POSITION_FORM: u64 = 3;
 /// While a name leads to something that cannot be read, such as a directory, links in a circle or
 /// a file without permission, or a file that is there cannot be read on, the source is
 /// [`Retrying`](crate::SourceState::Retrying): its [metrics](crate::SourceMetrics) have the last
-/// error, with the file's path, and [listeners](crate::StreamingListener) hear of it, and again
-/// when all names can be followed. So it is while a name that had a file leads nowhere, once that
-/// has lasted for as long as a rotated file has to be [quiet]: in a rotation names are without a
-/// file for a moment. A name that had none so far is awaited, which is no trouble; until one of all
+/// error, with the file's path, and [the number](crate::SourceCounts::paths_unreadable) of such
+/// names, and [listeners](crate::StreamingListener) hear of it, and again when all names can be
+/// followed. So it is while a name that had a file leads nowhere, once that has lasted for as long
+/// as a rotated file has to be [quiet]: in a rotation names are without a file for a moment. A name that had none so far is awaited, which is no trouble; until one of all
 /// of them has a file, the source is [`Starting`](crate::SourceState::Starting). Why a file was
 /// given up that is [not read to its end](crate::SourceCounts::files_unread) is the last error,
 /// too.
