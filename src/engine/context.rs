@@ -100,7 +100,7 @@ impl Building {
             last: None,
             checkpoints: None,
             intake_log: None,
-            storage: Arc::new(Disk),
+            storage: Arc::new(Disk::Private),
             forgotten: Vec::new(),
             states: BTreeMap::new(),
         }

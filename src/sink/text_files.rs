@@ -82,7 +82,7 @@ impl TextFiles {
 
     /// Writes the batch, or removes its file if it is empty and empty ones are not kept.
     pub(crate) fn save<T: Show>(&self, batch: &Batch<T>, time: Time) -> Result<()> {
-        self.save_on(&Disk, batch, time)
+        self.save_on(&Disk::Shared, batch, time)
     }
 
     fn save_on<T: Show>(&self, storage: &dyn Storage, batch: &Batch<T>, time: Time) -> Result<()> {

@@ -57,7 +57,7 @@ pub struct TransactionalFiles {
 impl TransactionalFiles {
     /// Files with these names; their directory has to be there.
     pub fn new(files: TextFiles) -> TransactionalFiles {
-        TransactionalFiles::on(Arc::new(Disk), files)
+        TransactionalFiles::on(Arc::new(Disk::Shared), files)
     }
 
     pub(crate) fn on(storage: Arc<dyn Storage>, files: TextFiles) -> TransactionalFiles {

@@ -1,6 +1,6 @@
 //! The files of the machine.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,41 @@ use super::{Storage, StorageFile, StorageLock};
 
 /// The file system as it is.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Disk;
+pub(crate) enum Disk {
+    /// What is written is for whoever the system's mask lets read it.
+    Shared,
+    /// What is written is for the process's own user: state and what sources received. A name that
+    /// is a link is refused, as it may lead to what somebody else wants overwritten.
+    Private,
+}
+
+impl Disk {
+    /// How a file is opened to be written.
+    fn options(self) -> OpenOptions {
+        let mut options = File::options();
+        options.write(true).create(true);
+        #[cfg(unix)]
+        if let Disk::Private = self {
+            use std::os::unix::fs::OpenOptionsExt;
+            let no_follow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+            options.mode(0o600).custom_flags(no_follow);
+        }
+        options
+    }
+
+    fn make_directory(self, path: &Path) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        if let Disk::Private = self {
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        }
+        builder.create(path)
+    }
+}
 
 impl Storage for Disk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        Ok(Box::new(File::create(path)?))
+        Ok(Box::new(self.options().truncate(true).open(path)?))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -48,7 +78,7 @@ impl Storage for Disk {
             if !parent.is_dir() {
                 self.create_directory(parent)?;
             }
-            match fs::create_dir(path) {
+            match self.make_directory(path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
                 made => made?,
             }
@@ -73,10 +103,8 @@ impl Storage for Disk {
     }
 
     fn lock(&self, directory: &Path) -> io::Result<Option<StorageLock>> {
-        let mut options = File::options();
         // What another process has written there is for others to read.
-        let mut file =
-            options.create(true).truncate(false).write(true).open(directory.join(LOCK))?;
+        let mut file = self.options().truncate(false).open(directory.join(LOCK))?;
         match file.try_lock() {
             Ok(()) => {
                 // A full disk keeps nobody from the lock: it then goes without the name.
@@ -120,25 +148,53 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let inner = directory.path().join("a/b/c");
         for _ in 0..2 {
-            Disk.create_directory(&inner).unwrap();
+            Disk::Private.create_directory(&inner).unwrap();
             assert!(inner.is_dir());
         }
         let file = directory.path().join("file");
         fs::write(&file, "x").unwrap();
-        assert!(Disk.create_directory(&file).is_err());
-        assert!(Disk.create_directory(&file.join("d")).is_err());
+        assert!(Disk::Private.create_directory(&file).is_err());
+        assert!(Disk::Private.create_directory(&file.join("d")).is_err());
         // Where the program runs.
-        Disk.create_directory(Path::new("src")).unwrap();
+        Disk::Private.create_directory(Path::new("src")).unwrap();
     }
 
     #[test]
     fn a_directory_is_locked_once() {
         let directory = tempfile::tempdir().unwrap();
-        let lock = Disk.lock(directory.path()).unwrap();
+        let lock = Disk::Private.lock(directory.path()).unwrap();
         assert!(lock.is_some());
-        assert!(Disk.lock(directory.path()).unwrap().is_none());
-        assert_eq!(Disk.locked_by(directory.path()), Some(std::process::id()));
+        assert!(Disk::Private.lock(directory.path()).unwrap().is_none());
+        assert_eq!(Disk::Private.locked_by(directory.path()), Some(std::process::id()));
         drop(lock);
-        assert!(Disk.lock(directory.path()).unwrap().is_some());
+        assert!(Disk::Private.lock(directory.path()).unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_private_is_for_nobody_else_and_never_behind_a_link() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let mode = |name: &str| fs::metadata(path(name)).unwrap().permissions().mode() & 0o777;
+        Disk::Private.create_directory(&path("a/b")).unwrap();
+        drop(Disk::Private.create(&path("a/file")).unwrap());
+        drop(Disk::Private.lock(&path("a")).unwrap().unwrap());
+        assert_eq!(["a", "a/b", "a/file", "a/lock"].map(mode), [0o700, 0o700, 0o600, 0o600]);
+        // What others wait for is as the mask has it.
+        drop(Disk::Shared.create(&path("shared")).unwrap());
+        drop(File::create(path("usual")).unwrap());
+        assert_eq!(mode("shared"), mode("usual"));
+
+        fs::write(path("precious"), "kept").unwrap();
+        for name in ["file", "lock"] {
+            let link = path("a/b").join(name);
+            symlink(path("precious"), &link).unwrap();
+            match name {
+                "file" => drop(Disk::Private.create(&link).unwrap_err()),
+                _ => drop(Disk::Private.lock(&path("a/b")).unwrap_err()),
+            }
+            assert_eq!(fs::read_to_string(path("precious")).unwrap(), "kept");
+        }
     }
 }

@@ -102,27 +102,27 @@ impl Storage for KillingDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.run("read", path, None, || Disk.read(path))
+        self.run("read", path, None, || Disk::Private.read(path))
     }
 
     fn byte_len(&self, path: &Path) -> io::Result<u64> {
-        self.run("measure", path, None, || Disk.byte_len(path))
+        self.run("measure", path, None, || Disk::Private.byte_len(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.run("rename to", to, None, || Disk.rename(from, to))
+        self.run("rename to", to, None, || Disk::Private.rename(from, to))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.run("remove", path, None, || Disk.remove(path))
+        self.run("remove", path, None, || Disk::Private.remove(path))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
-        self.run("list", directory, None, || Disk.list(directory))
+        self.run("list", directory, None, || Disk::Private.list(directory))
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        self.run("create directory", path, None, || Disk.create_directory(path))
+        self.run("create directory", path, None, || Disk::Private.create_directory(path))
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
@@ -130,7 +130,7 @@ impl Storage for KillingDisk {
     }
 
     fn lock(&self, directory: &Path) -> io::Result<Option<StorageLock>> {
-        Disk.lock(directory)
+        Disk::Private.lock(directory)
     }
 }
 

@@ -27,7 +27,8 @@ enum Action {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
-    /// Reads and checks them all, and says which one a start would use.
+    /// Reads and checks them all, and says which one a start would use. Exit code 4 says that
+    /// something is damaged, and a start goes on from what is whole; 1 that it could not.
     Verify {
         /// The directory that a program was given for its checkpoints.
         #[arg(value_name = "DIR")]
@@ -59,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let count = checkpoints.len();
         let line = match start {
             Some(start) => format!("{count} read; a start would use {}\n", start.number),
+            None if count == 0 => "no checkpoint was made yet\n".to_owned(),
             None => format!("{count} read; none is whole\n"),
         };
         out.extend_from_slice(line.as_bytes());
@@ -78,7 +80,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         format!("the intake log of {source} is damaged: {lost} blocks are lost")
     });
     let damaged: Vec<String> = damaged.chain(lost).collect();
-    if damaged.is_empty() { Ok(()) } else { Err(Failure::Run(damaged.join("\n"))) }
+    match (damaged.is_empty(), start) {
+        (true, _) => Ok(()),
+        // A log may be all that there is so far.
+        (false, None) if !checkpoints.is_empty() => Err(Failure::Run(damaged.join("\n"))),
+        (false, _) => Err(Failure::NotWhole(damaged.join("\n"))),
+    }
 }
 
 fn push_list(checkpoints: &[CheckpointInfo], out: &mut Vec<u8>) {

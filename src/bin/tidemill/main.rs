@@ -66,12 +66,13 @@ Examples:
 
 Exit codes:
   0    all went well, or the reader of the output had enough
-  1    a batch failed, the output could not be written, or a checkpoint is damaged
+  1    a batch failed, the output could not be written, or no checkpoint is whole
   2    the command line is wrong
   3    an input, an address or a directory of checkpoints could not be opened or read
   4    the result was printed, but it is not whole: lines were cut or dropped at the maximum, files
        were not read to their ends, senders were refused, or nearly every line was left out; the
-       last line on standard error says which
+       last line on standard error says which. Of `checkpoint verify`: something is damaged, and a
+       start goes on from what is whole
   130  interrupted before the end of a file, or a second Ctrl-C (143 for a second SIGTERM)";
 
 fn main() -> ExitCode {

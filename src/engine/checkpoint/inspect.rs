@@ -91,7 +91,7 @@ pub struct Verified {
 /// be read. A file that can be read and is damaged is no error: its
 /// [`damage`](CheckpointInfo::damage) says so.
 pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
-    let store = Store::at(Arc::new(Disk), directory.as_ref());
+    let store = Store::at(Arc::new(Disk::Private), directory.as_ref());
     let mut checkpoints: Vec<CheckpointInfo> = Vec::new();
     let mut whole: BTreeMap<u64, Whole> = BTreeMap::new();
     for number in store.numbers()? {

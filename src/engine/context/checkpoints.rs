@@ -151,7 +151,7 @@ impl StreamingContext {
         create: impl FnOnce() -> Result<StreamingContext>,
     ) -> Result<StreamingContext> {
         let directory = directory.into();
-        if let Err(error) = open(Arc::new(Disk), &directory) {
+        if let Err(error) = open(Arc::new(Disk::Private), &directory) {
             let aside = put_aside(&directory)?;
             tracing::error!(%error, ?aside, "checkpoints cannot be read and were put aside");
         }
@@ -234,8 +234,8 @@ fn put_aside(directory: &Path) -> Result<PathBuf> {
         let mut aside = OsString::from(directory);
         aside.push(format!(".damaged-{number}"));
         let aside = PathBuf::from(aside);
-        if Disk.list(&aside).is_err() {
-            Disk.rename(directory, &aside).map_err(cannot)?;
+        if Disk::Private.list(&aside).is_err() {
+            Disk::Private.rename(directory, &aside).map_err(cannot)?;
             return Ok(aside);
         }
     }

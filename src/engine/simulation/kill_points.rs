@@ -54,12 +54,12 @@ fn run(disk: KillingDisk, directory: &Path, model: &mut Model) {
         life.tick(LINES, model).unwrap();
     }
     life.end(true, model).unwrap();
-    model.check_files(&Disk, &program.out());
+    model.check_files(&Disk::Shared, &program.out());
 }
 
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    Disk.create_directory(&directory.path().join("out")).unwrap();
+    Disk::Shared.create_directory(&directory.path().join("out")).unwrap();
     directory
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
         let message = format!("cannot read the intake log in {}", directory.display());
         Error::caused(ErrorKind::Checkpoint, message, error)
     };
-    let paths = match Disk.list(directory) {
+    let paths = match Disk::Private.list(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         listed => listed.map_err(failed)?,
     };
@@ -50,7 +50,7 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
         files.sort();
         let mut info = IntakeLogInfo { source: stem, ..IntakeLogInfo::default() };
         for (_, _, path) in &files {
-            let bytes = Disk.read(path).map_err(failed)?;
+            let bytes = Disk::Private.read(path).map_err(failed)?;
             if let (Header::Source(source), _) = read_header(&bytes) {
                 info.source = source.to_owned();
             }
@@ -59,7 +59,7 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
         }
         let before = files[0].1.saturating_sub(1);
         let paths = files.into_iter().map(|(_, _, path)| path).collect();
-        let mut replay = Replay::new(Arc::new(Disk), info.source.clone(), paths, before);
+        let mut replay = Replay::new(Arc::new(Disk::Private), info.source.clone(), paths, before);
         while let Some(block) = replay.next()? {
             info.blocks += 1;
             info.last = block.number;
