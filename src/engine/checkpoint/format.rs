@@ -21,6 +21,7 @@
 //! [delta](super::delta) stands on the position of the same source in the predecessor, if there is
 //! one, and otherwise by itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Checkpoint, Section, delta};
@@ -35,6 +36,9 @@ const MAGIC: &[u8; 8] = b"tidemill";
 pub(super) const VERSION: u32 = 2;
 
 pub(super) const HEADER_BYTES: usize = 76;
+
+/// The last millisecond of the year 9999: what comes later is no time of a batch.
+const LAST_MILLIS: u64 = 253_402_300_799_999;
 
 /// What is known of a checkpoint without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +146,7 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<Header> {
     let kind = take_u32(&mut rest)?;
     let number = take_u64(&mut rest)?;
     let predecessor = (take_u64(&mut rest)?, take_u32(&mut rest)?);
-    Ok(Header {
+    let header = Header {
         number,
         predecessor: (kind != 0).then_some(predecessor),
         time: Time::from_millis(take_u64(&mut rest)?),
@@ -151,7 +155,38 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<Header> {
         body_len: take_u64(&mut rest)?,
         body_checksum: take_u32(&mut rest)?,
         checksum,
-    })
+    };
+    match impossible(kind, &header) {
+        None => Ok(header),
+        Some(what) => Err(Error::new(ErrorKind::Checkpoint, what)),
+    }
+}
+
+/// What no program has written, whatever the checksum says.
+fn impossible(kind: u32, header: &Header) -> Option<String> {
+    let &Header { number, predecessor, time, zero, interval, .. } = header;
+    let [time, zero] = [time, zero].map(Time::millis);
+    let interval = interval.as_millis() as u64;
+    if kind > 1 {
+        return Some(format!("its kind is {kind}, of which there is 0 and 1"));
+    }
+    if let Some((predecessor, _)) = predecessor
+        && predecessor >= number
+    {
+        return Some(format!("it is number {number}, and stands on {predecessor}"));
+    }
+    if time > LAST_MILLIS {
+        return Some(format!("its time is {time} ms, and the last one is {LAST_MILLIS} ms"));
+    }
+    let batches = time.checked_sub(zero).zip((interval > 0).then_some(interval));
+    let numbered = batches.map(|(since, interval)| (since / interval, since % interval));
+    if numbered != Some((number, 0)) {
+        return Some(format!(
+            "its batch is number {number}, and its time {time} ms is not so many intervals of \
+             {interval} ms after {zero} ms"
+        ));
+    }
+    None
 }
 
 /// A whole file, whose memory the largest section takes over.
@@ -185,6 +220,8 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Decoded> {
     if !body.is_empty() {
         return Err(torn());
     }
+    check_names("source", deltas.iter().map(|(name, _)| name))?;
+    check_names("state", sections.iter().map(|section| &section.name))?;
     let fill = |section: &mut Section, bytes: Vec<u8>| {
         section.changes = Changes::from_bytes(bytes, section.changes.is_whole())?;
         Ok(())
@@ -201,6 +238,18 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Decoded> {
     let Header { number, time, zero, interval, .. } = header;
     let checkpoint = Checkpoint { number, time, zero, interval, sources: Vec::new(), sections };
     Ok(Decoded { header, checkpoint, deltas })
+}
+
+/// Whether each name is there once.
+fn check_names<'a>(what: &str, names: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
+        None => Ok(()),
+        Some(twice) => {
+            let message = format!("it has the {what} {twice:?} twice");
+            Err(Error::new(ErrorKind::Checkpoint, message))
+        }
+    }
 }
 
 fn wrong_checksum() -> Error {

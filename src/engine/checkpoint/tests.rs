@@ -63,7 +63,7 @@ impl Course {
         Checkpoint {
             number: self.number,
             time: Time::from_millis(1_000 * self.number),
-            zero: Time::from_millis(1_000),
+            zero: Time::from_millis(0),
             interval: Duration::from_secs(1),
             sources: positions(self.number),
             sections,
@@ -296,6 +296,44 @@ fn what_is_damaged_is_never_taken_for_whole() {
             assert_eq!(course.number, 6);
         }
     }
+}
+
+/// The header of a file with another field, and its checksum right.
+fn with_field(good: &[u8], field: std::ops::Range<usize>, value: u64) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    let len = field.len();
+    bytes[field].copy_from_slice(&value.to_le_bytes()[..len]);
+    let checksum = crc32fast::hash(&bytes[..HEADER_BYTES - 4]);
+    bytes[HEADER_BYTES - 4..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+/// Nobody may have written it, whatever its checksum says: nothing of it is taken for granted.
+#[test]
+fn impossible_headers_are_errors() {
+    let (_, disk, paths) = chain(1, &[]);
+    let good = disk.read(paths.last().unwrap()).unwrap();
+    let known = format::decode(good.clone()).unwrap().header;
+    // The version, the kind, the number, the predecessor's and its checksum, three times and the
+    // body's length and checksum.
+    let starts = [8, 12, 16, 24, 32, 36, 44, 52, 60, 68, HEADER_BYTES - 4];
+    let (mut refused, mut values) = (0, vec![0, 1, 2, 6, 1_000, 5_999, 6_001]);
+    values.extend((0..64).map(|bit| u64::MAX >> bit));
+    for field in starts.windows(2).map(|ends| ends[0]..ends[1]) {
+        for &value in &values {
+            let Ok(decoded) = format::decode(with_field(&good, field.clone(), value)) else {
+                refused += 1;
+                continue;
+            };
+            // What it stands on is found out when that is read; all else is as it was.
+            let header = decoded.header;
+            let is_free = matches!(field.start, 12 | 24 | 32);
+            let rest = (header.number, header.time, header.zero, header.interval);
+            assert_eq!(rest, (known.number, known.time, known.zero, known.interval));
+            assert!(is_free || header.predecessor == known.predecessor, "{field:?}: {value}");
+        }
+    }
+    assert!(refused > 8 * values.len() / 2, "{refused}");
 }
 
 #[test]
