@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! magic             8   "tidemill"
-//! version           4   2
+//! version           4   3
 //! kind              4   0: all there is, 1: changes since the predecessor
 //! number            8   of the batch
-//! predecessor       8   its number, and
-//! its checksum      4   that of its header
+//! life              8   made up for a directory: what other programs wrote has another one
+//! id                8   made up for each checkpoint; one that is written again keeps it
+//! predecessor       16  its number, and its id
 //! time, zero        16  in milliseconds since the epoch
 //! interval          8   in milliseconds
 //! body length       8
@@ -22,6 +23,7 @@
 //! one, and otherwise by itself.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use super::{Checkpoint, Section, delta};
@@ -33,26 +35,34 @@ use crate::time::Time;
 const MAGIC: &[u8; 8] = b"tidemill";
 
 /// Changes with what is in the files.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
-pub(super) const HEADER_BYTES: usize = 76;
+pub(super) const HEADER_BYTES: usize = 96;
 
 /// The last millisecond of the year 9999: what comes later is no time of a batch.
 const LAST_MILLIS: u64 = 253_402_300_799_999;
+
+/// By what a checkpoint is told from another one with its number.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Made up for a directory that has no checkpoint yet.
+    pub(super) life: u64,
+    /// Made up for each checkpoint.
+    pub(super) id: u64,
+}
 
 /// What is known of a checkpoint without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) number: u64,
-    /// The checkpoint that it stands on: its number and header's checksum.
-    pub(super) predecessor: Option<(u64, u32)>,
+    pub(super) stamp: Stamp,
+    /// The checkpoint that it stands on: its number and id.
+    pub(super) predecessor: Option<(u64, u64)>,
     pub(super) time: Time,
     pub(super) zero: Time,
     pub(super) interval: Duration,
     pub(super) body_len: u64,
     pub(super) body_checksum: u32,
-    /// Of the header itself.
-    pub(super) checksum: u32,
 }
 
 /// Where sources stand, by name.
@@ -61,7 +71,7 @@ pub(super) type Positions = Vec<(String, Vec<u8>)>;
 /// The checkpoint that another one stands on.
 pub(super) struct Predecessor<'a> {
     pub(super) number: u64,
-    pub(super) checksum: u32,
+    pub(super) id: u64,
     pub(super) positions: &'a Positions,
 }
 
@@ -89,11 +99,18 @@ pub(super) fn apply(before: &Positions, deltas: Vec<(String, Vec<u8>)>) -> Resul
     deltas.into_iter().map(apply).collect()
 }
 
-/// A checkpoint as it is in its file, and the checksum of its header.
+/// A number that nobody else has made up.
+pub(super) fn made_up() -> u64 {
+    // The seeds of hash maps are the randomness that there is without a crate for it.
+    RandomState::new().build_hasher().finish()
+}
+
+/// A checkpoint as it is in its file.
 pub(super) fn encode(
     checkpoint: &Checkpoint,
+    stamp: Stamp,
     predecessor: Option<&Predecessor<'_>>,
-) -> (Vec<u8>, u32) {
+) -> Vec<u8> {
     let mut bytes = vec![0; HEADER_BYTES];
     push_u32(checkpoint.sources.len() as u32, &mut bytes);
     for (name, position) in &checkpoint.sources {
@@ -109,13 +126,15 @@ pub(super) fn encode(
         push_bytes(changes.bytes(), &mut bytes);
     }
     let body = &bytes[HEADER_BYTES..];
-    let (number, checksum) = predecessor.map_or((0, 0), |before| (before.number, before.checksum));
+    let (number, its_id) = predecessor.map_or((0, 0), |before| (before.number, before.id));
     let mut header = MAGIC.to_vec();
     push_u32(VERSION, &mut header);
     push_u32(u32::from(predecessor.is_some()), &mut header);
     push_u64(checkpoint.number, &mut header);
+    push_u64(stamp.life, &mut header);
+    push_u64(stamp.id, &mut header);
     push_u64(number, &mut header);
-    push_u32(checksum, &mut header);
+    push_u64(its_id, &mut header);
     push_u64(checkpoint.time.millis(), &mut header);
     push_u64(checkpoint.zero.millis(), &mut header);
     push_u64(checkpoint.interval.as_millis() as u64, &mut header);
@@ -124,7 +143,7 @@ pub(super) fn encode(
     let checksum = crc32fast::hash(&header);
     push_u32(checksum, &mut header);
     bytes[..HEADER_BYTES].copy_from_slice(&header);
-    (bytes, checksum)
+    bytes
 }
 
 /// The header at the beginning of a file.
@@ -145,16 +164,17 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<Header> {
     }
     let kind = take_u32(&mut rest)?;
     let number = take_u64(&mut rest)?;
-    let predecessor = (take_u64(&mut rest)?, take_u32(&mut rest)?);
+    let stamp = Stamp { life: take_u64(&mut rest)?, id: take_u64(&mut rest)? };
+    let predecessor = (take_u64(&mut rest)?, take_u64(&mut rest)?);
     let header = Header {
         number,
+        stamp,
         predecessor: (kind != 0).then_some(predecessor),
         time: Time::from_millis(take_u64(&mut rest)?),
         zero: Time::from_millis(take_u64(&mut rest)?),
         interval: Duration::from_millis(take_u64(&mut rest)?),
         body_len: take_u64(&mut rest)?,
         body_checksum: take_u32(&mut rest)?,
-        checksum,
     };
     match impossible(kind, &header) {
         None => Ok(header),

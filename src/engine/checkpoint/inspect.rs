@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::Decoded;
+use super::store::OTHER_LIFE;
 use super::{Store, delta};
 use crate::error::Result;
 use crate::record::saved::torn;
@@ -94,6 +95,7 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
     let store = Store::at(Arc::new(Disk::Private), directory.as_ref());
     let mut checkpoints: Vec<CheckpointInfo> = Vec::new();
     let mut whole: BTreeMap<u64, Whole> = BTreeMap::new();
+    let mut lives: BTreeMap<u64, u64> = BTreeMap::new();
     for number in store.numbers()? {
         // A program that uses the directory may have removed it by now.
         let Some((bytes, decoded)) = store.look_at(number)? else { continue };
@@ -110,6 +112,7 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
             Err(error) => info.damage = Some(error.to_string()),
             Ok(Decoded { header, checkpoint, deltas }) => {
                 info.time = Some(header.time);
+                lives.insert(number, header.stamp.life);
                 info.stands_on = header.predecessor.map(|(number, _)| number);
                 let before = header.predecessor.map(|(number, _)| whole.get(&number));
                 let lens = lens(&deltas, before.flatten());
@@ -117,9 +120,7 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
                     (Some((number, _)), None) => {
                         Some(format!("checkpoint {number}, on which it stands, is not whole"))
                     }
-                    (Some((number, checksum)), Some(before))
-                        if before.checksum.is_some_and(|found| found != checksum) =>
-                    {
+                    (Some((number, id)), Some(before)) if before.id != id => {
                         Some(format!("checkpoint {number} is not the one on which it stands"))
                     }
                     _ => lens.as_ref().err().map(|_| {
@@ -128,8 +129,7 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
                 };
                 let lens = lens.unwrap_or_default();
                 if info.damage.is_none() {
-                    let checksum = header.predecessor.is_some().then_some(header.checksum);
-                    whole.insert(number, Whole { checksum, lens: lens.clone() });
+                    whole.insert(number, Whole { id: header.stamp.id, lens: lens.clone() });
                 }
                 info.sections = checkpoint
                     .sections
@@ -150,14 +150,18 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
         }
         checkpoints.push(info);
     }
+    let of_newest = lives.values().next_back().copied();
+    for info in &mut checkpoints {
+        if info.damage.is_none() && lives.get(&info.number).copied() != of_newest {
+            info.damage = Some(OTHER_LIFE.to_owned());
+        }
+    }
     Ok(checkpoints)
 }
 
 /// A checkpoint that is whole, as one that stands on it has to know it.
 struct Whole {
-    /// Its header's, unless it stands by itself: then it may be in the place of another one with
-    /// the same content.
-    checksum: Option<u32>,
+    id: u64,
     lens: Vec<(String, u64)>,
 }
 

@@ -3,6 +3,7 @@
 //! A file is written under another name, synced and renamed, and then its directory is synced. So
 //! its name stands for all of it, and a file that is damaged all the same was damaged later.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 use std::{io, mem};
 
-use super::format::{self, Decoded, HEADER_BYTES, Header, Positions, Predecessor};
+use super::format::{self, Decoded, HEADER_BYTES, Header, Positions, Predecessor, Stamp};
 use super::{Checkpoint, Section};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{Storage, StorageLock, write_all};
@@ -34,7 +35,12 @@ pub(in crate::engine) struct Store {
     positions: Positions,
     /// What is newer than the chain is damaged, and was removed.
     is_clean: bool,
+    /// The directory's, once that is known.
+    life: Cell<Option<u64>>,
 }
+
+/// What is wrong with a checkpoint that another program has made, or this one elsewhere.
+pub(super) const OTHER_LIFE: &str = "it is of another directory than the newest one";
 
 /// Why a checkpoint was not read.
 enum Unread {
@@ -48,7 +54,7 @@ enum Unread {
 #[derive(Clone, Debug)]
 struct Link {
     number: u64,
-    checksum: u32,
+    id: u64,
     bytes: u64,
 }
 
@@ -97,7 +103,8 @@ impl Store {
     pub(super) fn at(storage: Arc<dyn Storage>, directory: &Path) -> Store {
         let directory = directory.to_owned();
         let (chain, positions) = (Vec::new(), Vec::new());
-        Store { storage, directory, _lock: None, chain, positions, is_clean: false }
+        let life = Cell::new(None);
+        Store { storage, directory, _lock: None, chain, positions, is_clean: false, life }
     }
 
     /// The newest checkpoint that is whole, if there is any, put together from all that it stands
@@ -134,6 +141,13 @@ impl Store {
         }
     }
 
+    /// What the checkpoints of this directory have in common.
+    fn life(&self) -> u64 {
+        let life = self.life.get().unwrap_or_else(format::made_up);
+        self.life.set(Some(life));
+        life
+    }
+
     /// Writes a checkpoint, and returns when it is on disk. After an error the same one may be
     /// written again.
     pub(in crate::engine) fn write(&mut self, checkpoint: &Checkpoint) -> Result<()> {
@@ -144,15 +158,16 @@ impl Store {
             self.remove(|number| number > last)?;
             self.is_clean = true;
         }
-        let predecessor = self.chain.last().map(|&Link { number, checksum, .. }| Predecessor {
+        let predecessor = self.chain.last().map(|&Link { number, id, .. }| Predecessor {
             number,
-            checksum,
+            id,
             positions: &self.positions,
         });
-        let (bytes, checksum) = format::encode(checkpoint, predecessor.as_ref());
+        let stamp = Stamp { life: self.life(), id: format::made_up() };
+        let bytes = format::encode(checkpoint, stamp, predecessor.as_ref());
         let path = self.path(checkpoint.number);
         self.write_file(&path, &bytes)?;
-        let link = Link { number: checkpoint.number, checksum, bytes: bytes.len() as u64 };
+        let link = Link { number: checkpoint.number, id: stamp.id, bytes: bytes.len() as u64 };
         self.chain.push(link);
         self.positions.clone_from(&checkpoint.sources);
         Ok(())
@@ -172,10 +187,11 @@ impl Store {
         let read = self.read_chain(last.number, &mut BTreeSet::new());
         let (_, checkpoint) =
             read.map_err(|(Unread::Damaged(error) | Unread::Disk(error))| error)?;
-        let (bytes, checksum) = format::encode(&checkpoint, None);
+        let stamp = Stamp { life: self.life(), id: last.id };
+        let bytes = format::encode(&checkpoint, stamp, None);
         let path = self.path(last.number);
         self.write_file(&path, &bytes)?;
-        let link = Link { number: last.number, checksum, bytes: bytes.len() as u64 };
+        let link = Link { bytes: bytes.len() as u64, ..last };
         let before = mem::replace(&mut self.chain, vec![link]);
         // Should this one be damaged, the one before it still stands on what was there.
         self.remove(|number| number < before[0].number)
@@ -207,7 +223,7 @@ impl Store {
     fn read_chain(
         &self,
         number: u64,
-        useless: &mut BTreeSet<(u64, u32)>,
+        useless: &mut BTreeSet<(u64, u64)>,
     ) -> Result<(Vec<Link>, Checkpoint), Unread> {
         let mut links: Vec<Link> = Vec::new();
         let mut deltas = Vec::new();
@@ -217,27 +233,27 @@ impl Store {
             let later = thread.spawn_scoped(scope, move || together(read)).map_err(|error| {
                 Unread::Disk(self.cannot("start a thread for the checkpoints in", error))
             })?;
-            let (mut next, mut checksum) = (number, None);
+            let (mut next, mut id) = (number, None);
             loop {
-                let Decoded { header, checkpoint, deltas: own } = self.read(next, checksum)?;
+                let Decoded { header, checkpoint, deltas: own } = self.read(next, id)?;
                 if links.last().is_some_and(|later| next >= later.number) {
                     return Err(Unread::Damaged(self.damaged(next, "what stands on it is older")));
                 }
                 let link = link(&header);
-                if useless.contains(&(link.number, link.checksum)) {
+                if useless.contains(&(link.number, link.id)) {
                     return Err(Unread::Damaged(
                         self.damaged(next, "what it stands on is not whole"),
                     ));
                 }
                 links.push(link);
                 deltas.push(own);
-                let Some((predecessor, its_checksum)) = header.predecessor else {
+                let Some((predecessor, its_id)) = header.predecessor else {
                     drop(is_read);
                     let later = later.join().expect("what was read is in order");
                     return Ok((checkpoint, later));
                 };
                 is_read.send(checkpoint).expect("it takes all until there are no more");
-                (next, checksum) = (predecessor, Some(its_checksum));
+                (next, id) = (predecessor, Some(its_id));
             }
         });
         // From the first on, as each stands on the one before.
@@ -249,7 +265,7 @@ impl Store {
             Ok((read, positions))
         });
         if let Err(Unread::Damaged(_)) = read {
-            useless.extend(links.iter().map(|link| (link.number, link.checksum)));
+            useless.extend(links.iter().map(|link| (link.number, link.id)));
         }
         let ((first, later), positions) = read?;
         let mut whole = match later {
@@ -264,7 +280,7 @@ impl Store {
         Ok((links, whole))
     }
 
-    fn read(&self, number: u64, checksum: Option<u32>) -> Result<Decoded, Unread> {
+    fn read(&self, number: u64, id: Option<u64>) -> Result<Decoded, Unread> {
         let path = self.path(number);
         let bytes = self.storage.read(&path).map_err(|error| {
             let is_missing = error.kind() == io::ErrorKind::NotFound;
@@ -274,10 +290,14 @@ impl Store {
         })?;
         let decoded = format::decode(bytes)
             .map_err(|error| Unread::Damaged(self.damaged(number, &error.to_string())))?;
-        // One that was merged stands for the same, and has another checksum.
         let header = &decoded.header;
-        let is_another = checksum.is_some_and(|checksum| checksum != header.checksum);
-        if header.number != number || (is_another && header.predecessor.is_some()) {
+        // The newest is read first, and says what the others have to say.
+        let life = self.life.get().unwrap_or(header.stamp.life);
+        self.life.set(Some(life));
+        if header.stamp.life != life {
+            return Err(Unread::Damaged(self.damaged(number, OTHER_LIFE)));
+        }
+        if header.number != number || id.is_some_and(|id| id != header.stamp.id) {
             return Err(Unread::Damaged(self.damaged(number, "it is another one")));
         }
         Ok(decoded)
@@ -346,7 +366,7 @@ fn number_in(path: &Path, extension: &str) -> Option<u64> {
 
 fn link(header: &Header) -> Link {
     let bytes = HEADER_BYTES as u64 + header.body_len;
-    Link { number: header.number, checksum: header.checksum, bytes }
+    Link { number: header.number, id: header.stamp.id, bytes }
 }
 
 /// Checkpoints that come with the newest first, as one: those of as many are put together, so that

@@ -314,9 +314,9 @@ fn impossible_headers_are_errors() {
     let (_, disk, paths) = chain(1, &[]);
     let good = disk.read(paths.last().unwrap()).unwrap();
     let known = format::decode(good.clone()).unwrap().header;
-    // The version, the kind, the number, the predecessor's and its checksum, three times and the
-    // body's length and checksum.
-    let starts = [8, 12, 16, 24, 32, 36, 44, 52, 60, 68, HEADER_BYTES - 4];
+    // The version, the kind, the number, life and id, the predecessor's, time, zero and interval,
+    // and the body's length and checksum.
+    let starts = [8, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, HEADER_BYTES - 4];
     let (mut refused, mut values) = (0, vec![0, 1, 2, 6, 1_000, 5_999, 6_001]);
     values.extend((0..64).map(|bit| u64::MAX >> bit));
     for field in starts.windows(2).map(|ends| ends[0]..ends[1]) {
@@ -327,7 +327,7 @@ fn impossible_headers_are_errors() {
             };
             // What it stands on is found out when that is read; all else is as it was.
             let header = decoded.header;
-            let is_free = matches!(field.start, 12 | 24 | 32);
+            let is_free = matches!(field.start, 12 | 40 | 48);
             let rest = (header.number, header.time, header.zero, header.interval);
             assert_eq!(rest, (known.number, known.time, known.zero, known.interval));
             assert!(is_free || header.predecessor == known.predecessor, "{field:?}: {value}");
@@ -356,6 +356,30 @@ fn what_follows_damage_is_one_history() {
                 let found = open(&disk).unwrap().latest().unwrap();
                 assert_eq!(found.as_ref().map(|found| found.number), Some(course.acknowledged));
                 course.go_on_from(found);
+            }
+        }
+    }
+}
+
+/// A file that came from elsewhere is none of these, though it is whole and has the number.
+#[test]
+fn a_checkpoint_of_another_life_is_none_of_these() {
+    // One that stands by itself: the first, and one that was merged.
+    for (merged_at, number) in [(&[][..], 1), (&[4], 4)] {
+        let (_, elsewhere, paths) = chain(2, merged_at);
+        let alien = elsewhere.read(&paths[number - 1]).unwrap();
+        let (mut course, disk, paths) = chain(1, merged_at);
+        disk.overwrite(&paths[number - 1], alien);
+        match open(&disk).unwrap().latest() {
+            // What stood on it is gone, and what came before it is not.
+            Ok(found) => {
+                assert_eq!(found.as_ref().map(|found| found.number), Some(number as u64 - 1));
+                course.go_on_from(found);
+            }
+            Err(error) => {
+                assert_eq!(number, 1, "{error}");
+                let message = error.to_string();
+                assert!(message.contains("none of the 6 checkpoints"), "{message}");
             }
         }
     }
