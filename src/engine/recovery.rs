@@ -16,7 +16,7 @@ use crate::plan::{Input, NodeId, Output, PhysicalNode, Run};
 use crate::sink::Transaction;
 use crate::source::IntakeLog;
 use crate::source::intake::Intake;
-use crate::source::log::{self, Log, LogFiles, number_at};
+use crate::source::log::{self, Counted, Log, LogFiles, number_at};
 use crate::storage::Storage;
 use crate::time::Time;
 
@@ -168,12 +168,24 @@ impl SavedParts {
             let position = checkpoint.and_then(|checkpoint| position_in(checkpoint, &source.name));
             let saved = position.map_or(0, number_at);
             let files = LogFiles::open(storage.clone(), &directory, &source.name)?;
-            let mut replay = files.replay_after(saved)?;
+            let replay = files.replay_after(saved)?;
             if let Some(settings) = settings {
+                // Read once more, so that what is lost is known before anything happens.
+                let lost = files.replay_after(saved)?.count()?.lost;
+                if lost > 0 && !settings.accepts_loss() {
+                    let message = format!(
+                        "the intake log of source {:?} in {} is damaged, and {lost} blocks that \
+                         were acknowledged are lost: call IntakeLog::accept_loss to go on without \
+                         them",
+                        source.name,
+                        directory.display()
+                    );
+                    return Err(Error::new(ErrorKind::Checkpoint, message));
+                }
                 files.make_directory()?;
                 let log = Log::new(settings, limits.intake_log_bytes, files);
                 source.intake.log_to(Arc::new(log), replay);
-            } else if replay.next()?.is_some() {
+            } else if replay.count()? != (Counted { blocks: 0, lost: 0 }) {
                 let message = format!(
                     "the intake log of source {:?} has what is in no checkpoint: call intake_log, \
                      or remove its files in {} to give that up",

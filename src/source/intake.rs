@@ -132,6 +132,7 @@ impl Logging {
                 Ok(true)
             }
             None => {
+                self.log.replayed_all(replay.lost_at_end());
                 self.logged = replay.greatest();
                 self.replay = None;
                 Ok(false)

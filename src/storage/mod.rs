@@ -11,6 +11,7 @@ pub(crate) mod killing;
 mod process_status;
 
 use std::fmt::Debug;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,12 @@ pub(crate) trait StorageFile: Debug + Send + 'static {
 
     /// Makes what was written last.
     fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A number that nobody else has made up, by which what is alike is told apart.
+pub(crate) fn made_up() -> u64 {
+    // The seeds of hash maps are the randomness that there is without a crate for it.
+    RandomState::new().build_hasher().finish()
 }
 
 /// Appends all of the bytes, however often a signal comes in between.

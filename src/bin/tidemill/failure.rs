@@ -52,6 +52,7 @@ impl Failure {
         let message = plain(&error.to_string());
         match error.kind() {
             ErrorKind::Checkpoint if is_of_disk(&error) => Failure::Input(message),
+            ErrorKind::Checkpoint if message.ends_with(ACCEPT_LOSS) => Failure::Run(message),
             // What the engine advises is for programs.
             ErrorKind::Checkpoint => Failure::Run(format!(
                 "{message}; give the arguments that DIR was made with, or --checkpoint another one"
@@ -104,13 +105,17 @@ impl From<Error> for Failure {
 
 /// Advice to programs in the engine's messages, as its beginning and end, and the same for users of
 /// the command.
-const ADVICE: [(&str, &str, &str); 5] = [
+const ADVICE: [(&str, &str, &str); 6] = [
     (" If it was renamed, keep the old name", ").", ""),
     (": call intake_log", "give that up", ""),
+    (": call IntakeLog::accept_loss", "without them", ACCEPT_LOSS),
     (": name the stream of one of them", ")`", ""),
     (": call checkpoint(", ")", ": --checkpoint DIR is missing"),
     ("another context", "", "another process"),
 ];
+
+/// What goes on all the same.
+const ACCEPT_LOSS: &str = "; --accept-loss goes on without them";
 
 /// A message of the engine without the names of its functions and types.
 pub(crate) fn plain(message: &str) -> String {
@@ -170,5 +175,9 @@ mod tests {
             "there is none: --checkpoint DIR is missing",
         );
         check("in use by another context", "in use by another process");
+        check(
+            "5 blocks are lost: call IntakeLog::accept_loss to go on without them",
+            "5 blocks are lost; --accept-loss goes on without them",
+        );
     }
 }

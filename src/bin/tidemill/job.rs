@@ -53,6 +53,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
+    /// With --checkpoint and a socket: go on where what was received and kept in DIR is damaged, and
+    /// count without it. Without this the start fails
+    #[arg(long, requires = "checkpoint")]
+    accept_loss: bool,
+
     /// The shape of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
@@ -197,7 +202,8 @@ pub(crate) fn run<J: Job>(
     let (mut left, mut missing) = (None, None);
     if let Some(directory) = &args.checkpoint {
         if input.source.is_socket() {
-            ssc.intake_log(IntakeLog::synced());
+            let log = IntakeLog::synced();
+            ssc.intake_log(if args.accept_loss { log.accept_loss() } else { log });
         }
         let name = format!("{TOTALS_OF}{} {}", J::NAME, job.totals_of());
         let has_totals = args.running || !input.is_stream;

@@ -23,7 +23,6 @@
 //! one, and otherwise by itself.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use super::{Checkpoint, Section, delta};
@@ -97,12 +96,6 @@ pub(super) fn apply(before: &Positions, deltas: Vec<(String, Vec<u8>)>) -> Resul
         Ok((name, position))
     };
     deltas.into_iter().map(apply).collect()
-}
-
-/// A number that nobody else has made up.
-pub(super) fn made_up() -> u64 {
-    // The seeds of hash maps are the randomness that there is without a crate for it.
-    RandomState::new().build_hasher().finish()
 }
 
 /// A checkpoint as it is in its file.

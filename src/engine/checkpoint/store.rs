@@ -14,7 +14,7 @@ use std::{io, mem};
 use super::format::{self, Decoded, HEADER_BYTES, Header, Positions, Predecessor, Stamp};
 use super::{Checkpoint, Section};
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Storage, StorageLock, write_all};
+use crate::storage::{Storage, StorageLock, made_up, write_all};
 
 /// Checkpoints that stand on one that stands by itself: a restart reads them all.
 const DELTAS_MAX: usize = 256;
@@ -143,7 +143,7 @@ impl Store {
 
     /// What the checkpoints of this directory have in common.
     fn life(&self) -> u64 {
-        let life = self.life.get().unwrap_or_else(format::made_up);
+        let life = self.life.get().unwrap_or_else(made_up);
         self.life.set(Some(life));
         life
     }
@@ -163,7 +163,7 @@ impl Store {
             id,
             positions: &self.positions,
         });
-        let stamp = Stamp { life: self.life(), id: format::made_up() };
+        let stamp = Stamp { life: self.life(), id: made_up() };
         let bytes = format::encode(checkpoint, stamp, predecessor.as_ref());
         let path = self.path(checkpoint.number);
         self.write_file(&path, &bytes)?;

@@ -88,8 +88,8 @@ impl StreamingContext {
     ///
     /// `start` fails with [`ErrorKind::State`] without a checkpoint directory, and with
     /// [`ErrorKind::Checkpoint`] if what the checkpoint needs of a log is gone, or if a log has
-    /// what is in no checkpoint and the program has no log any more. Blocks that are damaged are
-    /// passed over, and reported by `await_termination`.
+    /// what is in no checkpoint and the program has no log any more, or if blocks that were
+    /// acknowledged are damaged, unless the settings [accept](IntakeLog::accept_loss) that.
     #[doc(alias = "WriteAheadLog")]
     pub fn intake_log(&self, settings: IntakeLog) {
         self.check_misuse("set an intake log");

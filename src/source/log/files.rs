@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::replay::Replay;
-use super::segment::{PREFIX_BYTES, header, prefix};
+use super::segment::{PREFIX_BYTES, header, mark, prefix};
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Storage, StorageFile, write_all};
+use crate::storage::{Storage, StorageFile, made_up, write_all};
 
 /// Bytes after which a file is closed: few enough to be read at once, and that little is kept in
 /// vain.
@@ -21,8 +21,9 @@ pub(super) const SEGMENT_BYTES: u64 = if cfg!(test) { 4 << 10 } else { 16 << 20 
 /// Bytes of a source's name in the names of its files: systems allow 255 in all.
 const STEM_BYTES_MAX: usize = 180;
 
-/// The digits in the name of a file: of its own number, and of its first block's.
-const DIGITS: [usize; 2] = [10, 20];
+/// The digits in the name of a file: of its own number, and of its first block's, and those to base
+/// 16 of its salt.
+const DIGITS: [usize; 3] = [10, 20, 16];
 
 /// The files of a log.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ struct Segment {
     number: u64,
     /// The number of its first block.
     first: u64,
+    salt: u64,
     bytes: u64,
 }
 
@@ -78,11 +80,11 @@ impl LogFiles {
             listed => listed.map_err(failed)?,
         };
         for path in paths {
-            if let Some((of, number, first)) = numbers_in(&path)
-                && of == stem
+            if let Some(Numbers { number, first, salt, .. }) =
+                numbers_in(&path).filter(|numbers| numbers.stem == stem)
             {
                 let bytes = storage.byte_len(&path).map_err(failed)?;
-                closed.push(Segment { path, number, first, bytes });
+                closed.push(Segment { path, number, first, salt, bytes });
             }
         }
         closed.sort_by_key(|segment| segment.number);
@@ -125,7 +127,8 @@ impl LogFiles {
             );
             return Err(Error::new(ErrorKind::Checkpoint, message));
         }
-        let paths = self.closed[from..].iter().map(|segment| segment.path.clone()).collect();
+        let paths = self.closed[from..].iter();
+        let paths = paths.map(|segment| (segment.path.clone(), segment.salt)).collect();
         Ok(Replay::new(self.storage.clone(), self.source.clone(), paths, number))
     }
 
@@ -145,7 +148,7 @@ impl LogFiles {
             Some(open) => open,
             None => self.begin(number)?,
         };
-        write_all(&mut *open.file, &prefix(number, before, block))?;
+        write_all(&mut *open.file, &prefix(open.segment.salt, number, before, block))?;
         write_all(&mut *open.file, block)?;
         open.segment.bytes += (PREFIX_BYTES + block.len()) as u64;
         open.last = number;
@@ -163,6 +166,14 @@ impl LogFiles {
         Ok(())
     }
 
+    /// Says, after a sync, that all up to its last block was synced.
+    pub(super) fn mark(&mut self) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        write_all(&mut *open.file, &mark(open.segment.salt, open.last))?;
+        open.segment.bytes += PREFIX_BYTES as u64;
+        Ok(())
+    }
+
     /// Appends nothing more to the file that is open.
     pub(super) fn abandon(&mut self) {
         self.closed.extend(self.open.take().map(|open| open.segment));
@@ -175,9 +186,10 @@ impl LogFiles {
             && open.last <= needless
             && open.segment.bytes >= SEGMENT_BYTES / 4
         {
-            // Nobody reads it, and so nothing of it has to be last.
+            // Nobody reads it, and so nothing of it has to be last. But it stays until there is
+            // another one: where there is none, nobody knows that blocks are gone.
             self.abandon();
-            return self.remove(self.closed.len());
+            return self.remove(self.closed.len() - 1);
         }
         match &self.open {
             Some(open) if open.segment.first <= needless + 1 => self.remove(self.closed.len()),
@@ -199,14 +211,14 @@ impl LogFiles {
     }
 
     fn begin(&mut self, first: u64) -> io::Result<&mut Open> {
-        let (number, [own, of_first]) = (self.next, DIGITS);
+        let (number, [own, of_first, of_salt], salt) = (self.next, DIGITS, made_up());
         self.next += 1;
-        let name = format!("{}-{number:0own$}-{first:0of_first$}", self.stem);
+        let name = format!("{}-{number:0own$}-{first:0of_first$}-{salt:0of_salt$x}", self.stem);
         let path = self.directory.join(name);
         let mut file = self.storage.create(&path)?;
         let header = header(&self.source);
         let bytes = header.len() as u64;
-        let segment = Segment { path, number, first, bytes };
+        let segment = Segment { path, number, first, salt, bytes };
         if let Err(error) = write_all(&mut *file, &header) {
             self.closed.push(segment);
             return Err(error);
@@ -231,13 +243,25 @@ fn stem_of(source: &str) -> String {
     stem
 }
 
-/// What is in the name of a file: what stands for the source, the file's own number, and that of
-/// its first block.
-pub(super) fn numbers_in(path: &Path) -> Option<(&str, u64, u64)> {
-    let mut parts = path.file_name()?.to_str()?.rsplitn(3, '-');
-    let (first, number, stem) = (parts.next()?, parts.next()?, parts.next()?);
-    if [number.len(), first.len()] != DIGITS {
+/// What is in the name of a file.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Numbers<'a> {
+    /// What stands for the source.
+    pub(super) stem: &'a str,
+    /// The file's own number.
+    pub(super) number: u64,
+    /// That of its first block.
+    pub(super) first: u64,
+    pub(super) salt: u64,
+}
+
+pub(super) fn numbers_in(path: &Path) -> Option<Numbers<'_>> {
+    let mut parts = path.file_name()?.to_str()?.rsplitn(4, '-');
+    let (salt, first, number) = (parts.next()?, parts.next()?, parts.next()?);
+    let stem = parts.next()?;
+    if [number.len(), first.len(), salt.len()] != DIGITS {
         return None;
     }
-    Some((stem, number.parse().ok()?, first.parse().ok()?))
+    let (number, first) = (number.parse().ok()?, first.parse().ok()?);
+    Some(Numbers { stem, number, first, salt: u64::from_str_radix(salt, 16).ok()? })
 }

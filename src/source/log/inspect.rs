@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::files::numbers_in;
+use super::files::{Numbers, numbers_in};
 use super::replay::Replay;
 use super::segment::{Header, read_header};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,7 +25,7 @@ pub struct IntakeLogInfo {
     pub blocks: u64,
     /// The number of the last one that is whole, 0 if there is none.
     pub last: u64,
-    /// Blocks that should be between them, and are damaged.
+    /// Blocks that should be between them or after them, and are damaged.
     pub lost: u64,
 }
 
@@ -41,15 +41,15 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
     };
     let mut logs = BTreeMap::<String, Vec<_>>::new();
     for path in paths {
-        if let Some((stem, number, first)) = numbers_in(&path) {
-            logs.entry(stem.to_owned()).or_default().push((number, first, path));
+        if let Some(Numbers { stem, number, first, salt }) = numbers_in(&path) {
+            logs.entry(stem.to_owned()).or_default().push((number, first, path.clone(), salt));
         }
     }
     let mut infos = Vec::new();
     for (stem, mut files) in logs {
         files.sort();
         let mut info = IntakeLogInfo { source: stem, ..IntakeLogInfo::default() };
-        for (_, _, path) in &files {
+        for (_, _, path, _) in &files {
             let bytes = Disk::Private.read(path).map_err(failed)?;
             if let (Header::Source(source), _) = read_header(&bytes) {
                 info.source = source.to_owned();
@@ -58,13 +58,14 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
             info.bytes += bytes.len() as u64;
         }
         let before = files[0].1.saturating_sub(1);
-        let paths = files.into_iter().map(|(_, _, path)| path).collect();
+        let paths = files.into_iter().map(|(_, _, path, salt)| (path, salt)).collect();
         let mut replay = Replay::new(Arc::new(Disk::Private), info.source.clone(), paths, before);
         while let Some(block) = replay.next()? {
             info.blocks += 1;
             info.last = block.number;
             info.lost += block.lost;
         }
+        info.lost += replay.lost_at_end();
         infos.push(info);
     }
     infos.sort_by(|one, other| one.source.cmp(&other.source));

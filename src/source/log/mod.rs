@@ -21,7 +21,7 @@ use std::time::Duration;
 pub(crate) use files::LogFiles;
 pub use inspect::IntakeLogInfo;
 pub(crate) use inspect::inspect;
-pub(crate) use replay::Replay;
+pub(crate) use replay::{Counted, Replay};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::block::SharedText;
@@ -45,6 +45,7 @@ use writing::Writing;
 pub struct IntakeLog {
     /// How long what is acknowledged may wait for its sync; nothing if it may not.
     window: Option<Duration>,
+    accepts_loss: bool,
 }
 
 /// The longest window of a group commit.
@@ -55,14 +56,26 @@ impl IntakeLog {
     /// a crash of the process and of the machine. One sync serves all blocks that came during the
     /// one before.
     pub fn synced() -> IntakeLog {
-        IntakeLog { window: None }
+        IntakeLog { window: None, accepts_loss: false }
     }
 
     /// Blocks are acknowledged once they are written, and synced at most this long after. A crash
     /// of the process loses nothing that was acknowledged; one of the machine loses at most what
     /// was acknowledged within the window, and while one sync took.
     pub fn group_commit(window: Duration) -> IntakeLog {
-        IntakeLog { window: Some(window) }
+        IntakeLog { window: Some(window), accepts_loss: false }
+    }
+
+    /// Goes on where a log is damaged: blocks that were acknowledged and cannot be read are lost, and
+    /// reported by [`await_termination`](crate::StreamingContext::await_termination). Without this
+    /// the start fails, so that nobody takes a result for whole that is not.
+    #[must_use]
+    pub fn accept_loss(self) -> IntakeLog {
+        IntakeLog { accepts_loss: true, ..self }
+    }
+
+    pub(crate) fn accepts_loss(self) -> bool {
+        self.accepts_loss
     }
 
     pub(crate) fn check(self) -> Result<()> {
@@ -197,6 +210,18 @@ impl Log {
             state.loss = Some(Error::new(ErrorKind::Source, message));
             self.work.notify_all();
         }
+    }
+
+    /// All blocks were given again, and of the last ones so many are not there that should be.
+    pub(super) fn replayed_all(&self, lost: u64) {
+        if lost == 0 {
+            return;
+        }
+        let mut state = self.lock();
+        state.counts.blocks_lost += lost;
+        let message = format!("the intake log is damaged: blocks lost at its end: {lost}");
+        state.loss = Some(Error::new(ErrorKind::Source, message));
+        self.work.notify_all();
     }
 
     /// Writes blocks until [`finish`](Self::finish), on a thread of its own. What is safe is handed

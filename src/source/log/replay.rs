@@ -17,14 +17,25 @@ pub(crate) struct Replay {
     storage: Arc<dyn Storage>,
     source: String,
     // Changing.
-    /// Files that were not read yet.
-    paths: VecDeque<PathBuf>,
+    /// Files that were not read yet, with their salts.
+    paths: VecDeque<(PathBuf, u64)>,
     bytes: Vec<u8>,
+    salt: u64,
     at: usize,
     /// The number of the last block that was given, or is in the checkpoint.
     last: u64,
     /// The greatest number in the log.
     greatest: u64,
+    /// The last block that was synced, as far as that is known.
+    synced: u64,
+}
+
+/// What a log has after a checkpoint.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) blocks: u64,
+    /// Blocks that should be there.
+    pub(crate) lost: u64,
 }
 
 /// A block of a log.
@@ -39,10 +50,26 @@ impl Replay {
     pub(super) fn new(
         storage: Arc<dyn Storage>,
         source: String,
-        paths: VecDeque<PathBuf>,
+        paths: VecDeque<(PathBuf, u64)>,
         last: u64,
     ) -> Replay {
-        Replay { storage, source, paths, bytes: Vec::new(), at: 0, last, greatest: 0 }
+        let (bytes, salt, at, greatest, synced) = Default::default();
+        Replay { storage, source, paths, bytes, salt, at, last, greatest, synced }
+    }
+
+    /// Reads all of it, and says how many blocks are lost and whether there are any.
+    ///
+    /// # Errors
+    ///
+    /// As of [`next`](Self::next).
+    pub(crate) fn count(mut self) -> Result<Counted> {
+        let mut counted = Counted { blocks: 0, lost: 0 };
+        while let Some(block) = self.next()? {
+            counted.blocks += 1;
+            counted.lost += block.lost;
+        }
+        counted.lost += self.lost_at_end();
+        Ok(counted)
     }
 
     /// The number of the last block that was given, or that is in the checkpoint.
@@ -58,12 +85,19 @@ impl Replay {
     /// one of this log's.
     pub(crate) fn next(&mut self) -> Result<Option<Replayed<'_>>> {
         loop {
-            let Some(Block { number, before, range }) = next_block(&self.bytes, self.at) else {
-                let Some(path) = self.paths.pop_front() else { return Ok(None) };
+            let Some(found) = next_block(self.salt, &self.bytes, self.at) else {
+                let Some((path, salt)) = self.paths.pop_front() else { return Ok(None) };
+                self.salt = salt;
                 self.open(path)?;
                 continue;
             };
+            let is_mark = found.is_mark();
+            let Block { number, before, range } = found;
             self.at = range.end;
+            if is_mark {
+                self.synced = self.synced.max(number);
+                continue;
+            }
             self.greatest = self.greatest.max(number);
             // What was written twice is the same.
             if number > self.last {
@@ -74,9 +108,15 @@ impl Replay {
         }
     }
 
+    /// Blocks at its end that were synced and are not there, once all blocks were given.
+    pub(crate) fn lost_at_end(&self) -> u64 {
+        self.synced.saturating_sub(self.last)
+    }
+
     /// The greatest number in the log, once all blocks were given; 0 if it has none.
     pub(crate) fn greatest(&self) -> u64 {
-        self.greatest
+        // Numbers of blocks that are gone are not given again.
+        self.greatest.max(self.synced)
     }
 
     fn open(&mut self, path: PathBuf) -> Result<()> {

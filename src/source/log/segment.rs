@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! header   magic 8, version 4, length of the source's name 4, the name, checksum 4 of all before
-//! block    marker 4, length 4, number 8, number of the block before 8, checksum 4 of all but the
-//!          marker, the bytes
+//! block    marker 4, length 4, number 8, number of the block before 8, checksum 4 of the file's
+//!          salt and all but the marker, the bytes
+//! mark     the same of no bytes, with the block's number twice: all up to it was synced
 //! ```
 //!
 //! Numbers are little-endian. They may leave some out: blocks that came into a checkpoint and never
 //! into the log; the number of the block before tells those from blocks that were lost. A block
 //! that is damaged or torn is passed over: the search for the next marker finds what comes after
-//! it, and its checksum says whether it is one.
+//! it, and its checksum says whether it is one. The salt is in the file's name and made up for it,
+//! so that no data that comes can hold what is taken for a block. The mark after the last block
+//! tells one that was damaged later from one that was never written to its end.
 
 use std::ops::Range;
 
@@ -20,10 +23,13 @@ use crate::config::BLOCK_BYTES_MAX;
 const MAGIC: &[u8; 8] = b"tidelog\n";
 
 /// Changes with what is in the files.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Begins a block. No text has these bytes, so they are seldom found where no block begins.
 const MARKER: [u8; 4] = [0xFF, 0xFE, 0xB1, 0x0C];
+
+/// No block has a greater number: what comes after it can still be counted.
+const NUMBER_MAX: u64 = 1 << 62;
 
 /// Bytes before those of the block.
 pub(super) const PREFIX_BYTES: usize = 28;
@@ -68,19 +74,24 @@ pub(super) fn read_header(bytes: &[u8]) -> (Header<'_>, usize) {
     }
 }
 
+/// What says that all up to a block was synced.
+pub(super) fn mark(salt: u64, number: u64) -> [u8; PREFIX_BYTES] {
+    prefix(salt, number, number, &[])
+}
+
 /// What is written before the bytes of a block.
-pub(super) fn prefix(number: u64, before: u64, block: &[u8]) -> [u8; PREFIX_BYTES] {
+pub(super) fn prefix(salt: u64, number: u64, before: u64, block: &[u8]) -> [u8; PREFIX_BYTES] {
     let mut prefix = [0; PREFIX_BYTES];
     prefix[..4].copy_from_slice(&MARKER);
     prefix[4..8].copy_from_slice(&(block.len() as u32).to_le_bytes());
     prefix[8..16].copy_from_slice(&number.to_le_bytes());
     prefix[16..24].copy_from_slice(&before.to_le_bytes());
-    let checksum = checksum(&prefix[4..24], block);
+    let checksum = checksum(salt, &prefix[4..24], block);
     prefix[24..].copy_from_slice(&checksum.to_le_bytes());
     prefix
 }
 
-/// A whole block in a file.
+/// A whole block in a file, or a mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) number: u64,
@@ -90,18 +101,24 @@ pub(super) struct Block {
     pub(super) range: Range<usize>,
 }
 
-/// The next whole block at or after a place.
-pub(super) fn next_block(bytes: &[u8], mut at: usize) -> Option<Block> {
+impl Block {
+    pub(super) fn is_mark(&self) -> bool {
+        self.before == self.number
+    }
+}
+
+/// The next whole block or mark at or after a place, in a file with this salt.
+pub(super) fn next_block(salt: u64, bytes: &[u8], mut at: usize) -> Option<Block> {
     loop {
         at += memmem::find(bytes.get(at..)?, &MARKER)?;
-        if let Some(found) = block_at(bytes, at) {
+        if let Some(found) = block_at(salt, bytes, at) {
             return Some(found);
         }
         at += 1;
     }
 }
 
-fn block_at(bytes: &[u8], at: usize) -> Option<Block> {
+fn block_at(salt: u64, bytes: &[u8], at: usize) -> Option<Block> {
     let prefix = bytes.get(at..at + PREFIX_BYTES)?;
     let len = word(prefix, 4)? as usize;
     // More is no block of ours, and need not be hashed.
@@ -112,12 +129,14 @@ fn block_at(bytes: &[u8], at: usize) -> Option<Block> {
     let block = bytes.get(from..from + len)?;
     let number = |at| Some(u64::from_le_bytes(prefix[at..at + 8].try_into().ok()?));
     let (number, before) = (number(8)?, number(16)?);
-    let is_whole = checksum(&prefix[4..24], block) == word(prefix, 24)? && before < number;
+    let is_possible = number <= NUMBER_MAX && before <= number && (before < number || len == 0);
+    let is_whole = is_possible && checksum(salt, &prefix[4..24], block) == word(prefix, 24)?;
     is_whole.then_some(Block { number, before, range: from..from + len })
 }
 
-fn checksum(prefix: &[u8], block: &[u8]) -> u32 {
+fn checksum(salt: u64, prefix: &[u8], block: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&salt.to_le_bytes());
     hasher.update(prefix);
     hasher.update(block);
     hasher.finalize()

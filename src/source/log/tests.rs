@@ -2,15 +2,16 @@
 //! as it was.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidemill_kernels::TextBuffer;
 
-use super::files::SEGMENT_BYTES;
-use super::segment::{Block, Header, header, next_block, prefix, read_header};
-use super::{IntakeLog, Log, LogFiles, number_at, position_of};
+use super::files::{SEGMENT_BYTES, numbers_in};
+use super::segment::{Header, header, next_block, prefix, read_header};
+use super::{Counted, IntakeLog, Log, LogFiles, number_at, position_of};
 use crate::error::{Error, ErrorKind};
 use crate::record::block::SharedText;
 use crate::storage::Storage;
@@ -211,29 +212,41 @@ fn damage() {
     let paths = disk.list(Path::new(DIRECTORY)).unwrap();
     let [path] = paths.as_slice() else { panic!("the log is in one file: {paths:?}") };
     let whole = disk.read(path).unwrap();
-    let check = |bytes: Vec<u8>, is_whole: &dyn Fn(u64) -> bool| {
+    let salt = numbers_in(path).unwrap().salt;
+    let (_, mut at) = read_header(&whole);
+    let header = 0..at;
+    let (mut blocks, mut marks) = (vec![header], Vec::new());
+    while let Some(found) = next_block(salt, &whole, at) {
+        match found.is_mark() {
+            true => marks.push((at..found.range.end, found.number)),
+            false => blocks.push(at..found.range.end),
+        }
+        at = found.range.end;
+    }
+    assert_eq!((blocks.len(), at), (5, whole.len()));
+    assert_eq!(marks.last().map(|(_, number)| *number), Some(4));
+    // What is whole of it is what a part of the file says.
+    let check = |bytes: Vec<u8>, is_whole: &dyn Fn(&Range<usize>) -> bool| {
         disk.overwrite(path, bytes);
-        let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
-        let (mut found, mut lost) = (Vec::new(), 0);
-        while let Some(block) = replay.next().unwrap() {
+        let replay = || open(&disk).unwrap().replay_after(0).unwrap();
+        let (mut replayed, mut found, mut lost) = (replay(), Vec::new(), 0);
+        while let Some(block) = replayed.next().unwrap() {
             assert_eq!(block.bytes, text_of(block.number).as_bytes());
             found.push(block.number);
             lost += block.lost;
         }
-        let expected: Vec<u64> = (1..=4).filter(|&number| is_whole(number)).collect();
+        lost += replayed.lost_at_end();
+        let expected: Vec<u64> =
+            (1..=4).filter(|&number| is_whole(&blocks[number as usize])).collect();
         assert_eq!(found, expected);
-        assert_eq!(lost + found.len() as u64, found.last().copied().unwrap_or(0));
+        // What was synced is missed wherever it was, also at the end.
+        let synced = marks.iter().filter(|(range, _)| is_whole(range)).map(|(_, number)| *number);
+        let last = synced.max().max(found.last().copied()).unwrap_or(0);
+        assert_eq!(lost + found.len() as u64, last);
+        assert_eq!(replay().count().unwrap(), Counted { blocks: found.len() as u64, lost });
     };
-    let (_, mut at) = read_header(&whole);
-    let header = 0..at;
-    let mut ranges = vec![header];
-    while let Some(Block { range, .. }) = next_block(&whole, at) {
-        ranges.push(at..range.end);
-        at = range.end;
-    }
-    assert_eq!(ranges.len(), 5);
     for len in 0..whole.len() {
-        check(whole[..len].to_vec(), &|number| ranges[number as usize].end <= len);
+        check(whole[..len].to_vec(), &|range| range.end <= len);
     }
     for bit in 0..8 * whole.len() {
         // All of what is not text, and some of what is.
@@ -242,7 +255,60 @@ fn damage() {
         }
         let mut bytes = whole.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
-        check(bytes, &|number| !ranges[number as usize].contains(&(bit / 8)));
+        check(bytes, &|range| !range.contains(&(bit / 8)));
+    }
+}
+
+/// Data may hold whatever it likes: what begins as a block in it is none, since nobody knows the
+/// salt of the file that it comes to.
+#[test]
+fn data_forges_no_block() {
+    let disk = FaultyDisk::new(9);
+    let mut files = open(&disk).unwrap();
+    let forged: Vec<u8> = [0, 1, u64::MAX]
+        .into_iter()
+        .flat_map(|salt| [&prefix(salt, 7, 1, b"forged\n")[..], b"forged\n"].concat())
+        .collect();
+    files.append(1, 0, &forged).unwrap();
+    files.append(2, 1, b"honest\n").unwrap();
+    files.sync().unwrap();
+    let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
+    // Its length is wrong, so that what comes next is looked for within it.
+    let mut bytes = disk.read(path).unwrap();
+    let at = read_header(&bytes).1;
+    bytes[at + 4] ^= 1;
+    disk.overwrite(path, bytes);
+    let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
+    let found = replay.next().unwrap().unwrap();
+    assert_eq!((found.number, found.bytes, found.lost), (2, &b"honest\n"[..], 1));
+    assert!(replay.next().unwrap().is_none());
+}
+
+/// The next number would be none.
+#[test]
+fn numbers_do_not_wrap() {
+    for (number, is_one) in [(1 << 62, true), ((1 << 62) + 1, false), (u64::MAX, false)] {
+        let block = [&prefix(3, number, 1, b"x\n")[..], b"x\n"].concat();
+        assert_eq!(next_block(3, &block, 0).is_some(), is_one, "{number}");
+    }
+}
+
+/// Where all that was logged is in a checkpoint, and that is damaged, what it had is gone: the one
+/// before it cannot be gone on from in silence.
+#[test]
+fn what_is_gone_is_known_also_of_an_empty_log() {
+    let disk = FaultyDisk::new(11);
+    let mut files = open(&disk).unwrap();
+    let lines = vec![b'x'; SEGMENT_BYTES as usize];
+    for number in 1..=6 {
+        files.append(number, number - 1, &lines).unwrap();
+        files.sync().unwrap();
+        files.prune(number).unwrap();
+        // What a restart finds, whatever was removed.
+        let found = open(&disk).unwrap();
+        assert!(found.replay_after(number).unwrap().next().unwrap().is_none());
+        let before = found.replay_after(number.saturating_sub(3)).map(drop);
+        assert_eq!(before.is_err(), number > 1, "{number}");
     }
 }
 
@@ -253,7 +319,7 @@ fn another_log() {
     assert!(course.live(&disk, IntakeLog::synced(), 3));
     let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
     let mut bytes = header("listen :8888");
-    bytes.extend(prefix(1, 0, b"x\n"));
+    bytes.extend(prefix(numbers_in(path).unwrap().salt, 1, 0, b"x\n"));
     bytes.extend(b"x\n");
     disk.overwrite(path, bytes);
     let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
@@ -261,11 +327,11 @@ fn another_log() {
     assert!(error.to_string().contains("it is that of source \"listen :8888\""), "{error}");
 
     let mut bytes = header(SOURCE);
-    bytes[8] = 2;
+    bytes[8] = 1;
     let end = bytes.len() - 4;
     let checksum = crc32fast::hash(&bytes[..end]);
     bytes[end..].copy_from_slice(&checksum.to_le_bytes());
-    assert_eq!(read_header(&bytes), (Header::Version(2), bytes.len()));
+    assert_eq!(read_header(&bytes), (Header::Version(1), bytes.len()));
 }
 
 #[test]

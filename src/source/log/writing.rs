@@ -108,6 +108,7 @@ impl<'a> Writing<'a> {
             if !self.held.is_empty() {
                 self.files.sync().map_err(failed)?;
                 self.acknowledge_held();
+                self.files.mark().map_err(failed)?;
             }
             return Ok(());
         };
@@ -126,6 +127,7 @@ impl<'a> Writing<'a> {
                 );
                 Error::caused(ErrorKind::Source, message, error)
             })?;
+            self.files.mark().map_err(failed)?;
         }
         Ok(())
     }
