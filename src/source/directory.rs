@@ -327,6 +327,9 @@ impl Receiver for Directory {
                     let read = self.file.place().map(|place| place.proof).zip(self.file.len());
                     self.file.finish(&path, into);
                     self.pending.pop_front();
+                    if self.picks.was_unread(number) {
+                        into.count_recovered_file();
+                    }
                     self.picks.done(number, read);
                 }
                 Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
@@ -349,7 +352,9 @@ impl Receiver for Directory {
                         self.file.leave();
                         None
                     };
-                    into.count_unread_file();
+                    if !self.picks.was_unread(number) {
+                        into.count_unread_file();
+                    }
                     self.pending.pop_front();
                     self.picks.done(number, read);
                 }

@@ -18,10 +18,10 @@ use super::whole_file::{WholeFile, plain};
 use super::{BlockWriter, FirstLine, Received, Receiver, Stdin, Waiter};
 use crate::config::{FOLLOWED_NAMES_KEPT_MAX, READ_NAMES_KEPT_MAX};
 use crate::error::Result;
-use crate::record::saved::{push_bytes, take_byte, take_bytes};
+use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
 
-/// What stands before a name in a position: its file was read, or it was begun and its place
-/// follows.
+/// What stands before a name in a position: its file was read, and its length then follows, or it
+/// was begun and its place follows.
 const READ: u8 = 1;
 const BEGUN: u8 = 2;
 
@@ -65,13 +65,15 @@ pub struct Files {
     file: WholeFile,
     /// What was read before, and is not in the list now.
     others: Others,
+    /// Files that were read and are others by now, and are not counted yet.
+    changed: u64,
 }
 
 /// Files of an earlier list: in a later one they are known again.
 #[derive(Default)]
 struct Others {
-    /// Names of those that were read.
-    read: Vec<Vec<u8>>,
+    /// Names of those that were read, and how long they were.
+    read: Vec<(Vec<u8>, u64)>,
     /// Names of those that were begun, and how far.
     begun: Vec<(Vec<u8>, Place)>,
 }
@@ -88,6 +90,8 @@ struct Input {
     opened: Option<OpenFile>,
     /// How far an earlier process has read it.
     place: Option<Place>,
+    /// How long it was when it was read.
+    read_bytes: u64,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -108,6 +112,7 @@ impl Input {
                 bytes,
                 opened: None,
                 place: None,
+                read_bytes: 0,
             });
         }
         let looked_at = match is_pipe(&path) {
@@ -117,7 +122,8 @@ impl Input {
         match looked_at {
             Ok((kind, bytes)) => {
                 let saved_name = saved_name(&path);
-                Ok(Input { path, saved_name, kind, bytes, opened: None, place: None })
+                let opened = None;
+                Ok(Input { path, saved_name, kind, bytes, opened, place: None, read_bytes: 0 })
             }
             Err(error) => Err(cannot_read(&path, error)),
         }
@@ -175,6 +181,7 @@ impl Files {
             bytes_before: 0,
             file: WholeFile::default(),
             others: Others::default(),
+            changed: 0,
         })
     }
 
@@ -268,7 +275,16 @@ impl Files {
     }
 
     /// The current file was read, or as much of it as can be.
-    fn next(&mut self) {
+    fn finish(&mut self, path: &Path, into: &mut BlockWriter) {
+        // It may have grown while it was read.
+        let len = self.file.len().unwrap_or(0);
+        self.file.finish(path, into);
+        self.pass(len);
+    }
+
+    /// The current file was read when it was so long.
+    fn pass(&mut self, read_bytes: u64) {
+        self.inputs[self.current].read_bytes = read_bytes;
         self.bytes_before += self.inputs[self.current].bytes.unwrap_or(0);
         self.current += 1;
         self.note_progress();
@@ -292,6 +308,17 @@ impl Files {
         self.bytes_read.store(read, Ordering::Relaxed);
     }
 
+    /// The current file was read by an earlier process, when it was so long.
+    fn pass_read(&mut self, bytes: u64) {
+        let Input { path, bytes: now, .. } = &self.inputs[self.current];
+        let (path, now) = (path.display(), now.unwrap_or(bytes));
+        if now != bytes {
+            tracing::warn!(%path, bytes, now, "a file that was read has another length: not read");
+            self.changed += 1;
+        }
+        self.pass(now);
+    }
+
     /// Reads the current file once, after opening it if that was not done yet.
     fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
         if !self.file.is_open() {
@@ -306,12 +333,14 @@ impl Files {
 
 impl Receiver for Files {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
+        for _ in 0..std::mem::take(&mut self.changed) {
+            into.count_unread_file();
+        }
         while let Some(path) = self.inputs.get(self.current).map(|input| input.path.clone()) {
             match self.read(&path, into) {
                 Ok(Taken::Bytes(_)) => self.note_progress(),
                 Ok(Taken::End) => {
-                    self.file.finish(&path, into);
-                    self.next();
+                    self.finish(&path, into);
                 }
                 Ok(Taken::Nothing) if !self.is_bounded => return Ok(Received::Later(UNTIL_MORE)),
                 Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
@@ -319,8 +348,7 @@ impl Receiver for Files {
                     let name = path.display();
                     tracing::warn!(path = %name, %error, "a file cannot be read to its end");
                     into.count_unread_file();
-                    self.file.finish(&path, into);
-                    self.next();
+                    self.finish(&path, into);
                 }
                 Err(error) => {
                     let message = format!("cannot read {}: {error}", path.display());
@@ -345,10 +373,13 @@ impl Receiver for Files {
             return None;
         }
         let mut position = Vec::new();
-        let own = self.inputs.iter().take(self.current).map(|input| &input.saved_name);
-        for name in self.others.read.iter().chain(own) {
+        let own = self.inputs.iter().take(self.current);
+        let own = own.map(|input| (&input.saved_name, input.read_bytes));
+        let others = self.others.read.iter().map(|(name, bytes)| (name, *bytes));
+        for (name, bytes) in others.chain(own) {
             position.push(READ);
             push_bytes(name, &mut position);
+            push_varint(bytes, &mut position);
         }
         let open = self.file.place();
         let own = self.inputs[self.current..].iter().enumerate().filter_map(|(ahead, input)| {
@@ -373,12 +404,13 @@ impl Receiver for Files {
             let name = take_bytes(position).map_err(io::Error::other)?;
             let found = self.find(name);
             if state == READ {
+                let bytes = take_varint(position).map_err(io::Error::other)?;
                 match found {
                     Some(index) => {
                         self.put_next(index);
-                        self.next();
+                        self.pass_read(bytes);
                     }
-                    None => self.others.read.push(name.to_owned()),
+                    None => self.others.read.push((name.to_owned(), bytes)),
                 }
                 continue;
             }

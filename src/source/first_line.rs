@@ -13,7 +13,7 @@ use super::open_file::{OpenFile, cannot_read};
 use crate::config::FIRST_LINE_BYTES_MAX;
 use crate::error::Result;
 
-/// What a source does with the first line of a file.
+/// What a source does with the first line of a file, which is the first that is not blank.
 ///
 /// ```
 /// use tidemill::prelude::*;
@@ -137,7 +137,15 @@ pub(super) fn judge(
         let is_last = line_end.is_none();
         let is_within = is_last && head.len() >= FIRST_LINE_BYTES_MAX;
         end = line_end.unwrap_or(head.len());
-        match ask(path, &text(&head[..end], encoding)) {
+        let line = text(&head[..end], encoding);
+        // A blank line is none.
+        if line.trim().is_empty() && !is_within {
+            match is_last {
+                true => return Ok(Start::Whole),
+                false => continue,
+            }
+        }
+        match ask(path, &line) {
             FirstLine::Data => return Ok(Start::Whole),
             FirstLine::Skip => return Ok(Start::After { bytes: end as u64, is_within }),
             FirstLine::Refuse(reason) => return Ok(Start::Refused(reason)),
@@ -190,13 +198,20 @@ fn read_more(input: &mut impl Read, head: &mut Vec<u8>) -> io::Result<bool> {
     }
 }
 
-/// A line as it is asked about. What a writer left as a hole before it is no part of it.
+/// A line as it is asked about. What a writer left as a hole before it is no part of it, and nor
+/// are blank lines.
 fn text(line: &[u8], encoding: Encoding) -> String {
     let line = encoding.decode(line);
     let text = line.strip_suffix('\n').unwrap_or(&line);
     let text = text.strip_suffix('\r').unwrap_or(text);
     let text = text.trim_start_matches('\0');
-    text.strip_prefix('\u{FEFF}').unwrap_or(text).to_owned()
+    let mut text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    while let Some((blank, rest)) = text.split_once('\n')
+        && blank.trim().is_empty()
+    {
+        text = rest;
+    }
+    text.to_owned()
 }
 
 #[cfg(test)]
@@ -224,9 +239,13 @@ mod tests {
         assert_eq!(judged(b"k;v", false, &skip("k;v")), after(3));
         assert_eq!(judged(b"k;v\n", false, &[("k;v", FirstLine::Data)]), Start::Whole);
         let refused = FirstLine::Refuse("no".to_owned());
-        assert_eq!(judged(b"\n", false, &[("", refused)]), Start::Refused("no".to_owned()));
-        assert_eq!(judged(b"", false, &[]), Start::Whole);
-        for part in [&b""[..], b"k;", b"k;v"] {
+        assert_eq!(judged(b"x\n", false, &[("x", refused)]), Start::Refused("no".to_owned()));
+        // Blank lines are none.
+        assert_eq!(judged(b"\r\n \nk;v\n", false, &skip("k;v")), after(8));
+        for blank in [&b""[..], b"\n", b" \n\n"] {
+            assert_eq!(judged(blank, false, &[]), Start::Whole);
+        }
+        for part in [&b""[..], b"k;", b"k;v", b"\n", b"\n\nk"] {
             assert_eq!(judged(part, true, &skip("")), Start::Later);
         }
     }

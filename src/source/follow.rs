@@ -54,7 +54,9 @@ const POSITION_FORM: u64 = 3;
 /// Files in between are found by their names, such as `log.1`, `log-20260131` and `app.1.log`, also
 /// compressed, and are read the oldest first; where a number is missing, a warning says so. Another
 /// inode or device is what `sed -i`, `rsync` and another mount give to the same bytes: it is the
-/// same file where the old one is gone.
+/// same file where the old one is gone, or stands beside it under a name without a number or date
+/// and is a backup, as by `sed -i.bak`: the file that has the name begins with all of it, and that
+/// is 16 bytes or more, or the name ends in `.bak`, `~` or `.orig`.
 ///
 /// [quiet]: Self::rotated_quiet
 ///

@@ -215,9 +215,13 @@ impl OpenFile {
         }
     }
 
-    /// Whether the file holds what was read; not if it cannot be read now.
+    /// Whether the file, which stands at its start and stays there, holds what was read; not if it
+    /// cannot be read now.
     pub(super) fn holds(&mut self, proof: &Proof) -> bool {
-        self.check(proof).is_ok_and(|verdict| verdict == Verdict::Same)
+        let holds = self.check(proof).is_ok_and(|verdict| verdict == Verdict::Same);
+        // The comparison has unpacked it.
+        let is_at_start = !self.is_packed() || self.resume(Standing::default()).is_ok();
+        holds && is_at_start
     }
 
     /// Unpacks anew up to an offset, or the end.
@@ -256,6 +260,12 @@ impl OpenFile {
             Some((metadata.len(), metadata.modified().ok()?))
         };
         let before = (asking.state == Asked::Before).then(|| self.witness.offset());
+        // Nothing of a file that was read to its end can be left out.
+        if let (Input::Plain(file), Some(offset)) = (&self.input, before)
+            && file.metadata()?.len() <= offset
+        {
+            return Ok(false);
+        }
         if before.is_some() {
             self.input.restart()?;
         }

@@ -80,6 +80,8 @@ struct Picked {
     state: State,
     /// It was said that more came to it after it was read. Not saved.
     has_grown: bool,
+    /// It could not be read before, under what its name led to then.
+    was_unread: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -426,11 +428,12 @@ impl Picks {
         std::mem::take(&mut self.grown)
     }
 
-    fn insert(&mut self, picked: Picked) -> u64 {
+    fn insert(&mut self, mut picked: Picked) -> u64 {
         let number = self.next;
         self.next += 1;
         if let Some(before) = self.numbers.insert(picked.name.clone(), number) {
-            self.picked.remove(&before);
+            let before_it = self.picked.remove(&before);
+            picked.was_unread = before_it.is_some_and(|before| before.is_unread());
             self.gone.remove(&before);
         }
         self.picked.insert(number, picked);
@@ -482,6 +485,11 @@ impl Picks {
         }
         let message = format!("more files than the maximum of {max} (Directory::files_max)");
         Err(io::Error::other(message))
+    }
+
+    /// Whether a file that is to be read could not be before, and was counted so.
+    pub(super) fn was_unread(&self, number: u64) -> bool {
+        self.picked.get(&number).is_some_and(Picked::is_unread)
     }
 
     /// A file that was picked was read to its end, with the proof of that and its length, or cannot
@@ -544,7 +552,16 @@ impl Picks {
 
 impl Picked {
     fn new(name: OsString, hint: Hint, state: State) -> Picked {
-        Picked { name, hint, state, has_grown: false }
+        Picked { name, hint, state, has_grown: false, was_unread: false }
+    }
+
+    /// Whether it was counted as one that could not be read, and was not read since.
+    fn is_unread(&self) -> bool {
+        match self.state {
+            State::Pending => self.was_unread,
+            State::Unread => true,
+            State::Output | State::Read(_) => false,
+        }
     }
 
     /// Says, once, that what came to it since it was read is not. Returns whether it was said now.
@@ -559,7 +576,7 @@ impl Picked {
         push_bytes(self.name.as_encoded_bytes(), out);
         self.hint.save(out);
         match &self.state {
-            State::Pending => out.push(0),
+            State::Pending => out.push(if self.was_unread { 4 } else { 0 }),
             State::Unread => out.push(1),
             State::Output => out.push(2),
             State::Read(proof) => {
@@ -571,13 +588,15 @@ impl Picked {
 
     fn load(name: OsString, from: &mut &[u8]) -> Result<Picked> {
         let hint = Hint::load(from)?;
-        let state = match take_byte(from)? {
-            0 => State::Pending,
+        let state = take_byte(from)?;
+        let was_unread = state == 4;
+        let state = match state {
+            0 | 4 => State::Pending,
             1 => State::Unread,
             2 => State::Output,
             _ => State::Read(Proof::load(from)?),
         };
-        Ok(Picked::new(name, hint, state))
+        Ok(Picked { was_unread, ..Picked::new(name, hint, state) })
     }
 }
 

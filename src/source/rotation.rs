@@ -63,6 +63,12 @@ pub(super) fn siblings(paths: &[&Path]) -> Vec<Sibling> {
     found
 }
 
+/// Whether a file has a name that editors, and `sed -i.bak`, give to what was there before.
+pub(super) fn is_backup(path: &Path) -> bool {
+    let name = path.as_os_str().to_string_lossy();
+    [".bak", "~", ".orig"].iter().any(|ending| name.ends_with(ending))
+}
+
 /// Whether a file is compressed in a way that cannot be read here, by its name.
 pub(super) fn is_packed_otherwise(path: &Path) -> bool {
     let name = path.as_os_str().to_string_lossy();

@@ -12,15 +12,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::BlockWriter;
 use super::carry::Standing;
 use super::first_line::Asks;
-use super::identity::{FileId, Verdict};
+use super::identity::{FileId, Verdict, begins_with};
 use super::open_file::{OpenFile, Place, regular};
 use super::picks::name_of;
 use super::read::Taken;
-use super::rotation::{self, Log, Point, Sibling, siblings};
+use super::rotation::{self, Age, Log, Point, Sibling, siblings};
 use super::status::Looked;
 use crate::config::ROTATED_FILES_MAX;
 use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
+
+/// A file that begins with all of another one, of so many bytes, is a copy of that: more than a word
+/// or two that a new log may begin with as well.
+const REWRITTEN_BYTES_MIN: u64 = 16;
 
 /// A name, and what is read of it.
 pub(super) struct Tail {
@@ -338,7 +342,7 @@ impl Tail {
             Err(error) => {
                 // A renamed file may be written to until there is a new one; a deleted one is over.
                 if self.current.as_ref().is_some_and(|open| open.file.is_deleted()) {
-                    self.rotated.extend(self.current.take());
+                    self.rotated.extend(self.current.take().map(Followed::left));
                 }
                 return Err(error);
             }
@@ -387,21 +391,22 @@ impl Tail {
             let found = beside(&found, &kept, by, named_id);
             found.map(|(sibling, file)| Found::Beside(sibling, Box::new(file)))
         };
+        let is_held = is_held && kept.place.proof.offset > 0;
         let file = match named_id {
-            Some(id) if id == kept.place.id && is_held => Found::Named,
-            // The same bytes under another inode, as after `sed -i` and `rsync`, and on a volume
-            // that was mounted again; but not a successor that begins as the rotated file did.
-            _ => by(By::Id)
-                .or_else(|| (is_held && kept.place.proof.offset > 0).then_some(Found::Named))
-                .or_else(|| by(By::Content))
-                .unwrap_or(Found::Nowhere),
+            Some(id) if id == kept.place.id && (is_held || kept.place.proof.offset == 0) => {
+                Found::Named
+            }
+            _ => match by(By::Id) {
+                // The same bytes under another inode, as after `sed -i` and `rsync`, and on a volume
+                // that was mounted again.
+                None if is_held => Found::Named,
+                Some(Found::Beside(sibling, _)) if is_held && self.is_rewritten(&kept, sibling) => {
+                    Found::Named
+                }
+                None => by(By::Content).unwrap_or(Found::Nowhere),
+                Some(beside) => beside,
+            },
         };
-        // The comparison has unpacked it.
-        if let Some(open) = named.as_mut().filter(|open| open.file.is_packed())
-            && let Err(error) = open.file.resume(Standing::default())
-        {
-            tracing::warn!(%path, %error, "a file cannot be unpacked again");
-        }
         let offset = kept.place.proof.offset;
         match file {
             Found::Named => {
@@ -452,20 +457,56 @@ impl Tail {
         let Some(old) = self.current.take() else { return Ok(()) };
         let kept = old.kept();
         let found = siblings(&[&self.path, &kept.real, &new.real]);
-        let is_there = found.iter().any(|sibling| sibling.id == kept.place.id);
+        let old_name = found.iter().find(|sibling| sibling.id == kept.place.id);
         // The same bytes under another inode, as after `sed -i` and `rsync`.
-        if !is_there && kept.place.proof.offset > 0 && new.file.holds(&kept.place.proof) {
+        if kept.place.proof.offset > 0
+            && new.file.holds(&kept.place.proof)
+            && old_name.is_none_or(|sibling| self.is_rewritten(&kept, sibling))
+        {
             new.file.resume(kept.place.standing)?;
             self.current = Some(new);
             return Ok(());
         }
         let new_id = new.file.id();
-        let rotated = beside(&found, &kept, By::Id, Some(new_id))
-            .or_else(|| beside(&found, &kept, By::Content, Some(new_id)));
-        self.rotated.push_back(old);
-        self.read_between(&found, &kept, rotated.map(|(sibling, _)| sibling), Some(new_id));
+        let copy = || beside(&found, &kept, By::Content, Some(new_id));
+        let rotated = beside(&found, &kept, By::Id, Some(new_id)).or_else(copy);
+        let (point, rotated) = match rotated {
+            // A copy of what followed the file, before that was emptied: it has what that had.
+            Some((sibling, copy))
+                if sibling.id != kept.place.id && copy_has_more(sibling, &copy, &old) =>
+            {
+                let (path, copied) = (self.path.display(), sibling.path.display());
+                tracing::warn!(%path, %copied, "a file was copied and emptied: the copy is read on");
+                (Some(sibling), Followed::over(copy, kept.real.clone()))
+            }
+            rotated => (rotated.map(|(sibling, _)| sibling), old.left()),
+        };
+        self.rotated.push_back(rotated);
+        self.read_between(&found, &kept, point, Some(new_id));
         self.current = Some(new);
         Ok(())
+    }
+
+    /// Whether the file that has the name now is the one that was read, written again, of which what
+    /// was read stands beside it under another name: a backup, as by `sed -i.bak` and editors. A new
+    /// log may begin as the rotated one did, so all of that has to be in it, and be much, or the
+    /// name be one of backups; and a log that has a number or date was rotated.
+    fn is_rewritten(&self, kept: &Kept, sibling: &Sibling) -> bool {
+        let log = Log { path: &kept.real, named: &kept.real };
+        let bytes_min = match log.age(&sibling.path) {
+            Some(Age::Number(_) | Age::Date(_)) => u64::MAX,
+            _ if rotation::is_backup(&sibling.path) => 1,
+            _ => REWRITTEN_BYTES_MIN,
+        };
+        let is_rewritten =
+            sibling.bytes >= bytes_min && begins_with(&self.path, &sibling.path).unwrap_or(false);
+        let what = match is_rewritten {
+            true => "a log was written again, and the one before is there: its rest is read",
+            false => "a new log begins as the one did that was rotated: it is read from its start",
+        };
+        let (path, before) = (self.path.display(), sibling.path.display());
+        tracing::warn!(%path, %before, "{what}");
+        is_rewritten
     }
 
     /// Has the files read, each from its start, that had the name after the one that was followed,
@@ -588,6 +629,11 @@ impl Followed {
         }
     }
 
+    /// It has lost its name by now: from here on it has to be quiet.
+    fn left(self) -> Followed {
+        Followed { active: Instant::now(), ..self }
+    }
+
     /// Looks whether there is more to read. Gives a verdict where the file does not hold what was
     /// read of it.
     fn look(&mut self) -> io::Result<Option<Verdict>> {
@@ -651,6 +697,12 @@ fn beside<'a>(
         let mut file = OpenFile::open(&sibling.path).ok()?;
         (file.holds(&proof) && file.resume(standing).is_ok()).then_some((sibling, file))
     })
+}
+
+/// Whether a copy has more than the file with what was read, which has no name any more.
+fn copy_has_more(sibling: &Sibling, copy: &OpenFile, old: &Followed) -> bool {
+    let len = old.file.metadata().map_or(u64::MAX, |metadata| metadata.len());
+    old.file.is_deleted() && !copy.is_packed() && sibling.bytes > len
 }
 
 /// A path without links, as far as it is there.

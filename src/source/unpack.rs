@@ -7,7 +7,7 @@
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -66,6 +66,8 @@ pub(super) enum Input {
 pub(super) struct Unpacked {
     // Fixed.
     file: File,
+    /// Its name in messages.
+    path: PathBuf,
     packing: Packing,
     // Changing.
     running: Option<Running>,
@@ -102,7 +104,7 @@ impl Input {
         file.seek(SeekFrom::Start(0))?;
         match Packing::of(&head) {
             None => Ok(Input::Plain(file)),
-            Some(packing) => Unpacked::new(file, packing).map(Input::Packed),
+            Some(packing) => Unpacked::new(file, path, packing).map(Input::Packed),
         }
     }
 
@@ -218,13 +220,13 @@ impl Read for Unpacked {
 }
 
 impl Unpacked {
-    fn new(file: File, packing: Packing) -> io::Result<Unpacked> {
+    fn new(file: File, path: &Path, packing: Packing) -> io::Result<Unpacked> {
         if cfg!(not(feature = "compression")) {
             let message = format!("it is a {packing:?} archive: this build lacks `compression`");
             return Err(io::Error::new(ErrorKind::Unsupported, message));
         }
-        let chunk = Chunk::default();
-        Ok(Unpacked { file, packing, running: None, chunk, at: 0, has_ended: false })
+        let (path, chunk) = (path.to_owned(), Chunk::default());
+        Ok(Unpacked { file, path, packing, running: None, chunk, at: 0, has_ended: false })
     }
 
     fn next(&mut self) -> io::Result<Chunk> {
@@ -232,7 +234,7 @@ impl Unpacked {
             Some(running) => running,
             None => {
                 let (sender, chunks) = sync_channel(UNPACK_CHUNKS_MAX);
-                let thread = spawn(self.file.try_clone()?, self.packing, sender)?;
+                let thread = spawn(self.file.try_clone()?, &self.path, self.packing, sender)?;
                 self.running.insert(Running { chunks, thread })
             }
         };
@@ -256,7 +258,12 @@ impl Unpacked {
 }
 
 #[cfg(not(feature = "compression"))]
-fn spawn(_: File, _: Packing, _: SyncSender<io::Result<Chunk>>) -> io::Result<JoinHandle<()>> {
+fn spawn(
+    _: File,
+    _: &Path,
+    _: Packing,
+    _: SyncSender<io::Result<Chunk>>,
+) -> io::Result<JoinHandle<()>> {
     Err(ErrorKind::Unsupported.into())
 }
 
@@ -264,11 +271,13 @@ fn spawn(_: File, _: Packing, _: SyncSender<io::Result<Chunk>>) -> io::Result<Jo
 #[cfg(feature = "compression")]
 fn spawn(
     file: File,
+    path: &Path,
     packing: Packing,
     sender: SyncSender<io::Result<Chunk>>,
 ) -> io::Result<JoinHandle<()>> {
+    let path = path.to_owned();
     std::thread::Builder::new().name("unpack".to_owned()).spawn(move || {
-        let mut content = Content { sender, chunk: Vec::new(), packed: 0, is_wanted: true };
+        let mut content = Content { sender, path, chunk: Vec::new(), packed: 0, is_wanted: true };
         let unpacked = unpack(file, packing, &mut content);
         content.end(unpacked);
     })
@@ -278,6 +287,7 @@ fn spawn(
 #[cfg(feature = "compression")]
 struct Content {
     sender: SyncSender<io::Result<Chunk>>,
+    path: PathBuf,
     chunk: Vec<u8>,
     packed: u64,
     is_wanted: bool,
@@ -394,7 +404,8 @@ mod decoders {
             }
             file.by_ref().take(Packing::MARK_BYTES as u64 - 1).read_to_end(&mut head)?;
             if Packing::of(&head) != Some(Packing::Gzip) {
-                tracing::warn!("what stands after the end of a gzip archive is ignored");
+                let path = into.path.display();
+                tracing::warn!(%path, "what stands after the end of a gzip archive is ignored");
                 return Ok(());
             }
             file.file.seek_relative(-(head.len() as i64))?;

@@ -127,6 +127,9 @@ pub struct SourceCounts {
     pub lines_rejected: u64,
     /// Files that could not be read, or not to their ends, or of which something came too late.
     pub files_unread: u64,
+    /// Files that were counted as [unread](Self::files_unread), perhaps by an earlier process, and
+    /// could be read to their ends after all.
+    pub files_recovered: u64,
     /// Names and directories that cannot be read now, and are tried again: those that are there,
     /// without the permission, say.
     pub paths_unreadable: u64,
@@ -144,6 +147,7 @@ pub(crate) struct Counters {
     words_cut: AtomicU64,
     lines_rejected: AtomicU64,
     files_unread: AtomicU64,
+    files_recovered: AtomicU64,
     paths_unreadable: AtomicU64,
     connections_refused: AtomicU64,
     connections_broken: AtomicU64,
@@ -159,6 +163,7 @@ impl Counters {
             words_cut: read(&self.words_cut),
             lines_rejected: read(&self.lines_rejected),
             files_unread: read(&self.files_unread),
+            files_recovered: read(&self.files_recovered),
             paths_unreadable: read(&self.paths_unreadable),
             connections_refused: read(&self.connections_refused),
             connections_broken: read(&self.connections_broken),
@@ -538,6 +543,11 @@ impl BlockWriter {
     /// Counts a file that could not be read, or not to its end.
     pub(super) fn count_unread_file(&mut self) {
         add(&self.counters.files_unread, 1);
+    }
+
+    /// Counts a file that was counted as unread, and was read to its end after all.
+    pub(super) fn count_recovered_file(&mut self) {
+        add(&self.counters.files_recovered, 1);
     }
 
     /// Says how many names and directories the last look found that cannot be read.

@@ -256,3 +256,47 @@ fn headers_of_compressed_files_are_read() {
     assert_success(&output);
     assert_eq!(text(&output.stdout), "key,min,mean,max,count\na,1,1.5,2,2\n");
 }
+
+/// A blank line is none, also before a header.
+#[test]
+fn blank_lines_before_a_header() {
+    let (folder, path) = folder();
+    for blank in ["\n", "\r\n\n  \n", "\u{FEFF}\n\n"] {
+        let log = file(&folder, "log", format!("{blank}k;v\n\na;1\n").as_bytes());
+        let output = run(&[&["average", &log, "--format", "csv"], &BY_NAME[..]].concat());
+        assert_success(&output);
+        assert_eq!(text(&output.stdout), "key,min,mean,max,count\na,1,1,1,1\n", "{blank:?}");
+        let quoted = [&["average", &log, "--format", "csv", "--quoted"], &BY_NAME[..]].concat();
+        assert_eq!(text(&run(&quoted).stdout), text(&output.stdout), "{blank:?}");
+    }
+    // Of a file that is followed, too, whose header comes later.
+    let log = file(&folder, "grows", b"\n");
+    let running = follow(&log, &[]);
+    append(&log, b"\nk;v\nb;2\n");
+    running.wait_for(|line| line.ends_with(",b,2,2,2,1"));
+    assert_eq!(end(running).1, Some(0));
+    drop(path);
+}
+
+/// Of what was read to its end nothing can be left out, whatever the columns are by now.
+#[test]
+fn a_rotated_file_that_was_read_is_not_left_out() {
+    let (folder, path) = folder();
+    let log = file(&folder, "log", b"k;v\na;1\n");
+    let kept = format!("{path}/kept");
+    let running = follow(&log, &["--checkpoint", &kept]);
+    running.wait_for(|line| line.ends_with(",a,1,1,1,1"));
+    assert_eq!(end(running).1, Some(0));
+    fs::rename(&log, format!("{log}.1")).expect("a file of ours");
+    file(&folder, "log", b"v;k\n5;a\n");
+    for is_first in [true, false] {
+        let running = follow(&log, &["--checkpoint", &kept]);
+        running.wait_for(|line| line.starts_with("batch_time_ms"));
+        if is_first {
+            running.wait_for(|line| line.ends_with(",a,1,3,5,2"));
+        }
+        let (told, code, _) = end(running);
+        assert!(!told.contains("left out"), "{told}");
+        assert_eq!(code, Some(0), "{told}");
+    }
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tempfile::TempDir;
 use tidemill::prelude::*;
-use tidemill::{Directory, Receiver, TestOutput};
+use tidemill::{Directory, FirstLine, Receiver, TestOutput};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NONE: [&str; 0] = [];
@@ -104,6 +104,38 @@ fn what_is_appended_to_a_file_that_was_read_is_not_read() {
         assert_eq!(life.next(), NONE);
         // It is missing, however often it grows.
         assert_eq!(life.files_unread(), 1);
+    }
+}
+
+/// What could not be read, and then could, is not missing any more, in this process or a later one.
+#[test]
+fn a_file_that_can_be_read_after_all_is_not_missing() {
+    for is_restarted in [false, true] {
+        let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let run = |now| {
+            let directory = Directory::new(folder.path()).unwrap();
+            let directory = directory.first_line(|_, line| match line {
+                "good" => FirstLine::Data,
+                _ => FirstLine::Refuse("it is bad".to_owned()),
+            });
+            life(directory, Some(&state), now)
+        };
+        let counts = |life: &Life| {
+            let counts = life.t.context().source_counts()[0];
+            [counts.files_unread, counts.files_recovered]
+        };
+        let mut life = run(0);
+        move_in(folder.path(), "a", "bad\n", 500);
+        assert_eq!(life.next(), NONE);
+        assert_eq!(counts(&life), [1, 0]);
+        if is_restarted {
+            drop(life);
+            life = run(1);
+        }
+        fs::write(folder.path().join("a"), "good\nlines\n").unwrap();
+        touch(&folder.path().join("a"), 1_500);
+        assert_eq!(life.next(), ["good", "lines"]);
+        assert_eq!(counts(&life), [u64::from(!is_restarted), 1]);
     }
 }
 

@@ -95,6 +95,24 @@ fn files_are_known_by_any_path_and_in_any_list() {
     }
 }
 
+/// What came to a file after it was read whole is not read, which is said once, and is missing.
+#[test]
+fn a_file_that_has_changed_since_it_was_read_is_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = file(&folder, "words", b"a\n");
+    assert_success(&keep(&folder, &["wordcount", &words]));
+    append(&words, b"b\n");
+    let said = format!("a file that was read has another length: not read: {words}");
+    let not_whole = "not whole: 1 file not read, or not to the end";
+    for is_first in [true, false] {
+        let output = keep(&folder, &["wordcount", &words]);
+        assert_fails(&output, 4, &[not_whole]);
+        assert_eq!(text(&output.stdout), "word,count\na,1\n");
+        let says = text(&output.stderr).contains(&said);
+        assert_eq!(says, is_first, "{}", text(&output.stderr));
+    }
+}
+
 /// What cannot be read when a stream ends is missing in its result; what could be in the end is not.
 #[cfg(unix)]
 #[test]

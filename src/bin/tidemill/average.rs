@@ -16,6 +16,7 @@ use crate::input::{self, Ask, Lines, Window};
 use crate::job::{self, Job};
 use crate::missing::Counts;
 use crate::parse::{self, Field, Split};
+use crate::summary::signed;
 use crate::tallies::Tallies;
 use crate::terminal;
 
@@ -254,7 +255,9 @@ impl Job for Average {
     fn counted(&self) -> Counts {
         let rejected = self.rejected().iter().map(|rejected| rejected.lines).sum();
         let rows = self.decoded.as_ref().map_or(0, |decoded| decoded.counts().rows);
-        Counts::from([(LEFT_OUT.to_owned(), rejected), (ROWS.to_owned(), rows)])
+        Counts::from(
+            [(LEFT_OUT, rejected), (ROWS, rows)].map(|(kind, n)| (kind.to_owned(), signed(n))),
+        )
     }
 
     fn tell(&self) {
@@ -271,8 +274,8 @@ impl Job for Average {
             cut: self.cut,
             has_header: self.has_header,
             fields: self.layout.fields,
-            rows: counted.remove(ROWS)?,
-            left_out: counted.remove(LEFT_OUT)?,
+            rows: counted.remove(ROWS)?.unsigned_abs(),
+            left_out: counted.remove(LEFT_OUT)?.unsigned_abs(),
             rejected: &self.rejected(),
         };
         call.verdict()

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tidemill::{Batch, DStream, Error, Record, StateHandle, StreamingContext};
 
-/// Numbers of things by their kind, such as `line left out`: the noun first.
-pub(crate) type Counts = BTreeMap<String, u64>;
+/// Numbers of things by their kind, such as `line left out`: the noun first. Of what an earlier
+/// process found missing and this one did not, there may be less than none.
+pub(crate) type Counts = BTreeMap<String, i64>;
 
 /// What was counted before this process, and what of its own was added to that.
 pub(crate) struct Missing {
@@ -33,9 +34,8 @@ impl Missing {
             let before = std::mem::replace(&mut *added, now);
             Ok(added
                 .iter()
-                .map(|(kind, now)| (kind, now - before.get(kind).unwrap_or(&0)))
-                .filter(|(_, more)| *more > 0)
-                .map(|(kind, more)| (kind.clone(), i64::try_from(more).unwrap_or(i64::MAX)))
+                .map(|(kind, now)| (kind.clone(), now - before.get(kind).unwrap_or(&0)))
+                .filter(|(_, more)| *more != 0)
                 .collect::<Batch<(String, i64)>>())
         });
         let name = format!("missing in {name}");
@@ -52,7 +52,7 @@ impl Missing {
         let Ok(kept) = self.state.snapshot() else { return now };
         let (mut all, added) = (now, lock(&self.added));
         for (kind, count) in kept.iter() {
-            let before = u64::try_from(count).unwrap_or(0) - added.get(kind).unwrap_or(&0);
+            let before = count - added.get(kind).unwrap_or(&0);
             *all.entry(kind.to_owned()).or_default() += before;
         }
         all

@@ -17,14 +17,15 @@ pub(crate) struct Summary {
 /// What all sources together could not take as it was, by kind, with the lines that were cut if the
 /// job knows better than they do.
 pub(crate) fn missing(counts: &[SourceCounts], lines_cut: Option<u64>, max_line: usize) -> Counts {
-    let total = |count: fn(&SourceCounts) -> u64| total(counts, count);
+    let total = |count: fn(&SourceCounts) -> u64| signed(total(counts, count));
     let at_maximum = format!("cut at the maximum of {max_line} bytes (--max-line)");
-    let cut = lines_cut.unwrap_or_else(|| total(|counts| counts.lines_cut));
+    let cut = lines_cut.map_or_else(|| total(|counts| counts.lines_cut), signed);
+    let unread = total(|counts| counts.files_unread) - total(|counts| counts.files_recovered);
     Counts::from([
         (format!("line {at_maximum}"), cut),
         (format!("word {at_maximum}"), total(|counts| counts.words_cut)),
         ("line dropped".to_owned(), total(|counts| counts.lines_rejected)),
-        ("file not read, or not to the end".to_owned(), total(|counts| counts.files_unread)),
+        ("file not read, or not to the end".to_owned(), unread),
         ("sender refused".to_owned(), total(|counts| counts.connections_refused)),
     ])
 }
@@ -43,7 +44,7 @@ impl Summary {
         let mut summary = Summary::default();
         for (kind, count) in missing {
             let (noun, what) = kind.split_once(' ').unwrap_or((kind, ""));
-            summary.push(*count, noun, what);
+            summary.push(u64::try_from(*count).unwrap_or(0), noun, what);
         }
         summary.push(
             total(counts, |counts| counts.paths_unreadable),
@@ -78,6 +79,11 @@ impl Summary {
             }
         }
     }
+}
+
+/// A count as one that may go down.
+pub(crate) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn total(counts: &[SourceCounts], count: fn(&SourceCounts) -> u64) -> u64 {

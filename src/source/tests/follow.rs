@@ -790,3 +790,109 @@ fn a_rotated_file_that_is_gone_is_missed_unless_it_was_read_to_its_end() {
         assert_eq!(driver.writer.counters().get().files_unread, missed);
     }
 }
+
+/// However long nothing came before it was rotated: the writer may take a moment to open the new
+/// one.
+#[test]
+fn a_log_that_was_quiet_before_it_was_rotated_is_read_on() {
+    let log = Log::new();
+    let quiet = Duration::from_millis(500);
+    let follow = Follow::new([log.path("log")]).unwrap().poll_every(LOOK);
+    let mut driver = Driver::new(follow.rotated_quiet(quiet));
+    log.append("log", "one\n");
+    driver.expect(&["one"]);
+    std::thread::sleep(quiet);
+    driver.settle();
+    log.rename("log", "log.1");
+    log.append("log", "");
+    driver.settle();
+    log.append("log.1", "late\n");
+    driver.expect(&["one", "late"]);
+}
+
+/// A backup of a log that was written again beside it is no log that was rotated, while it runs and
+/// across restarts; a log that begins as the one before is another one.
+#[test]
+fn a_backup_beside_the_same_bytes() {
+    let (text, _) = many(0, 300);
+    // Names of backups, at any size; others where it is too much to be by chance; and logs that
+    // are rotated have numbers, however alike they are.
+    let cases = [
+        ("log.bak", "one\n", true),
+        ("log~", "one\n", true),
+        ("log.orig", "one\n", true),
+        ("other", &text, true),
+        ("log.old", "one two three four\n", true),
+        ("other", "one\n", false),
+        ("log.old", "one\n", false),
+        ("log.1", "one\n", false),
+        ("log.1", &text, false),
+    ];
+    for (name, text, is_backup) in cases {
+        for is_running in [true, false] {
+            let mut log = Log::new();
+            let lines: Vec<&str> = text.lines().collect();
+            log.append("log", text);
+            if !is_running {
+                log.life("log", &lines);
+            }
+            let mut driver = log.start("log");
+            if is_running {
+                driver.expect(&lines);
+            }
+            log.rename("log", name);
+            if is_running {
+                // The name is missing for a moment.
+                driver.settle();
+            }
+            log.append("copy", &format!("{text}new\n"));
+            log.rename("copy", "log");
+            if !is_running {
+                driver = log.start("log");
+            }
+            let again: &[&str] = if is_backup { &[] } else { &lines };
+            let before: &[&str] = if is_running { &lines } else { &[] };
+            driver.expect(&[before, again, &["new"]].concat());
+            driver.settle();
+            driver.expect(&[before, again, &["new"]].concat());
+        }
+    }
+}
+
+/// It was copied after it was written on under another inode: the copy has what nobody saw.
+#[test]
+fn a_copy_of_what_took_the_place_of_a_log_is_read_on() {
+    let log = Log::new();
+    let (text, lines) = many(0, 100);
+    log.append("log", &text);
+    let mut driver = log.start("log");
+    driver.expect(&strs(&lines));
+    log.append("other", &format!("{text}two\n"));
+    log.rename("other", "log");
+    log.append("log", "three\n");
+    fs::copy(log.path("log"), log.path("log.1")).unwrap();
+    fs::write(log.path("log"), "four\n").unwrap();
+    let mut expected = strs(&lines);
+    expected.extend(["two", "three", "four"]);
+    driver.expect(&expected);
+}
+
+#[cfg(feature = "compression")]
+#[test]
+fn an_archive_that_another_one_takes_the_place_of() {
+    let mut log = Log::new();
+    let (text, lines) = many(0, 500);
+    let (other_text, other_lines) = many(7_000, 900);
+    for (name, text) in [("log", &text), ("other", &other_text)] {
+        log.append(name, text);
+        gzip(&log.path(name));
+    }
+    let mut driver = log.start("log.gz");
+    driver.expect(&strs(&lines));
+    log.rename("other.gz", "log.gz");
+    let all = [lines, other_lines].concat();
+    driver.expect(&strs(&all));
+    driver.settle();
+    log.position = driver.receiver.position();
+    log.life("log.gz", &[]);
+}
