@@ -74,9 +74,9 @@ use crate::time::Time;
 /// when they are new. As files can be changed in place, each is looked at every ten seconds, and
 /// at each batch where there are no more than 256.
 ///
-/// A file that cannot be read, or not to its end, or that grows after it was read, is [counted](crate::SourceCounts::files_unread)
-/// and warned of. So is a directory that cannot be listed: it is tried again at the next time, and
-/// its window then reaches back to the last listing.
+/// A file that cannot be read, or not to its end, or that grows after it was read, is
+/// [counted](crate::SourceCounts::files_unread) and warned of. A directory that cannot be listed is
+/// warned of and tried again at the next time: its window then reaches back to the last listing.
 ///
 /// While the directory, or one below that is read, too, cannot be listed, or a file in it cannot be
 /// looked at, as one at the end of links in a circle, the source is

@@ -68,10 +68,10 @@ const POSITION_FORM: u64 = 3;
 /// error, with the file's path, and [the number](crate::SourceCounts::paths_unreadable) of such
 /// names, and [listeners](crate::StreamingListener) hear of it, and again when all names can be
 /// followed. So it is while a name that had a file leads nowhere, once that has lasted for as long
-/// as a rotated file has to be [quiet]: in a rotation names are without a file for a moment. A name that had none so far is awaited, which is no trouble; until one of all
-/// of them has a file, the source is [`Starting`](crate::SourceState::Starting). Why a file was
-/// given up that is [not read to its end](crate::SourceCounts::files_unread) is the last error,
-/// too.
+/// as a rotated file has to be [quiet]: in a rotation names are without a file for a moment. A name
+/// that had none so far is awaited, which is no trouble; until one of all of them has a file, the
+/// source is [`Starting`](crate::SourceState::Starting). Why a file was given up that is
+/// [not read to its end](crate::SourceCounts::files_unread) is the last error, too.
 ///
 /// What is read again, passed over or given up is said once as a warning that names the file. Two
 /// logs that begin with the same bytes are told apart once they differ: one that was removed before

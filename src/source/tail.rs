@@ -22,8 +22,10 @@ use crate::config::ROTATED_FILES_MAX;
 use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
 
-/// A file that begins with all of another one, of so many bytes, is a copy of that: more than a word
-/// or two that a new log may begin with as well.
+const COPIED: &str = "a file was copied and emptied: the copy is read on";
+
+/// A file that begins with all of another one, of so many bytes, is a copy of that: more than a
+/// word or two that a new log may begin with as well.
 const REWRITTEN_BYTES_MIN: u64 = 16;
 
 /// A name, and what is read of it.
@@ -320,7 +322,7 @@ impl Tail {
         let found = siblings(&[&self.path, &kept.real]);
         if let Some((copy, file)) = beside(&found, &kept, By::Content, Some(id)) {
             let copied = copy.path.display();
-            tracing::warn!(%path, %copied, "a file was copied and emptied: the copy is read on");
+            tracing::warn!(%path, %copied, "{COPIED}");
             open.file.carry.clear();
             self.rotated.push_back(Followed::over(file, kept.real.clone()));
             self.read_between(&found, &kept, Some(copy), Some(id));
@@ -397,8 +399,8 @@ impl Tail {
                 Found::Named
             }
             _ => match by(By::Id) {
-                // The same bytes under another inode, as after `sed -i` and `rsync`, and on a volume
-                // that was mounted again.
+                // The same bytes under another inode, as after `sed -i` and `rsync`, and on a
+                // volume that was mounted again.
                 None if is_held => Found::Named,
                 Some(Found::Beside(sibling, _)) if is_held && self.is_rewritten(&kept, sibling) => {
                     Found::Named
@@ -476,7 +478,7 @@ impl Tail {
                 if sibling.id != kept.place.id && copy_has_more(sibling, &copy, &old) =>
             {
                 let (path, copied) = (self.path.display(), sibling.path.display());
-                tracing::warn!(%path, %copied, "a file was copied and emptied: the copy is read on");
+                tracing::warn!(%path, %copied, "{COPIED}");
                 (Some(sibling), Followed::over(copy, kept.real.clone()))
             }
             rotated => (rotated.map(|(sibling, _)| sibling), old.left()),
@@ -487,10 +489,10 @@ impl Tail {
         Ok(())
     }
 
-    /// Whether the file that has the name now is the one that was read, written again, of which what
-    /// was read stands beside it under another name: a backup, as by `sed -i.bak` and editors. A new
-    /// log may begin as the rotated one did, so all of that has to be in it, and be much, or the
-    /// name be one of backups; and a log that has a number or date was rotated.
+    /// Whether the file that has the name now is the one that was read, written again, of which
+    /// what was read stands beside it under another name: a backup, as by `sed -i.bak` and editors.
+    /// A new log may begin as the rotated one did, so all of that has to be in it, and be much, or
+    /// the name be one of backups; and a log that has a number or date was rotated.
     fn is_rewritten(&self, kept: &Kept, sibling: &Sibling) -> bool {
         let log = Log { path: &kept.real, named: &kept.real };
         let bytes_min = match log.age(&sibling.path) {

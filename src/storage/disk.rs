@@ -142,6 +142,7 @@ impl StorageFile for File {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::write_all;
 
     #[test]
     fn directories_are_made_with_those_that_they_are_in() {
@@ -196,5 +197,34 @@ mod tests {
             }
             assert_eq!(fs::read_to_string(path("precious")).unwrap(), "kept");
         }
+    }
+
+    /// Writes a byte at a time, and is interrupted before each.
+    #[derive(Debug, Default)]
+    struct Interrupted {
+        written: Vec<u8>,
+        is_next: bool,
+    }
+
+    impl StorageFile for Interrupted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.is_next = !self.is_next;
+            if self.is_next {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            self.written.push(bytes[0]);
+            Ok(1)
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_write_that_was_interrupted_goes_on() {
+        let mut file = Interrupted::default();
+        write_all(&mut file, b"all of it").unwrap();
+        assert_eq!(file.written, b"all of it");
     }
 }

@@ -214,8 +214,8 @@ fn refusals() {
     assert_eq!(sorted(counted.take()), once(0..10));
 }
 
-/// A block that is damaged is lost, alone, wherever it is: the start fails, unless that is accepted,
-/// and then the program is told.
+/// A block that is damaged is lost, alone, wherever it is: the start fails, unless that is
+/// accepted, and then the program is told.
 #[test]
 fn damage() {
     damaged_at(b"15\n", once(10..20), "blocks lost before block 3: 1");

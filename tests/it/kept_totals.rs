@@ -113,7 +113,8 @@ fn a_file_that_has_changed_since_it_was_read_is_missing() {
     }
 }
 
-/// What cannot be read when a stream ends is missing in its result; what could be in the end is not.
+/// What cannot be read when a stream ends is missing in its result; what could be in the end is
+/// not.
 #[cfg(unix)]
 #[test]
 fn names_that_cannot_be_read_are_in_the_exit_code() {

@@ -53,8 +53,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
-    /// With --checkpoint and a socket: go on where what was received and kept in DIR is damaged, and
-    /// count without it. Without this the start fails
+    /// With --checkpoint and a socket: go on where what was received and kept in DIR is damaged,
+    /// and count without it. Without this the start fails
     #[arg(long, requires = "checkpoint")]
     accept_loss: bool,
 
@@ -138,8 +138,8 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// Says at the end what it came upon in the lines of this process.
     fn tell(&self) {}
 
-    /// What makes the result not whole, if anything does, by what was counted of all lines, which it
-    /// takes out: it becomes a part of the last message and exit code 4.
+    /// What makes the result not whole, if anything does, by what was counted of all lines, which
+    /// it takes out: it becomes a part of the last message and exit code 4.
     fn verdict(&self, _counted: &mut Counts) -> Option<String> {
         None
     }

@@ -66,9 +66,9 @@ impl IntakeLog {
         IntakeLog { window: Some(window), accepts_loss: false }
     }
 
-    /// Goes on where a log is damaged: blocks that were acknowledged and cannot be read are lost, and
-    /// reported by [`await_termination`](crate::StreamingContext::await_termination). Without this
-    /// the start fails, so that nobody takes a result for whole that is not.
+    /// Goes on where a log is damaged: blocks that were acknowledged and cannot be read are lost,
+    /// and reported by [`await_termination`](crate::StreamingContext::await_termination). Without
+    /// this the start fails, so that nobody takes a result for whole that is not.
     #[must_use]
     pub fn accept_loss(self) -> IntakeLog {
         IntakeLog { accepts_loss: true, ..self }
