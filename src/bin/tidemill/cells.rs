@@ -1,5 +1,7 @@
 //! Texts and numbers as CSV, JSON and terminals have them.
 
+use std::borrow::Cow;
+
 pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -14,12 +16,39 @@ pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// As RFC 4180 has it: quoted if it holds what ends a field or a line.
-pub(crate) fn push_csv_field(word: &str, out: &mut Vec<u8>) {
+/// Whether a character steers a terminal, or turns around what stands beside it: a line of a log
+/// must not.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A text with escapes in the place of what would steer a terminal.
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(2 * text.len());
+    for c in text.chars() {
+        if steers(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// As RFC 4180 has it: quoted if it holds what ends a field or a line. For a spreadsheet, which
+/// would take some fields for formulas, those begin with a quote.
+pub(crate) fn push_csv_field(word: &str, is_for_spreadsheet: bool, out: &mut Vec<u8>) {
+    let is_formula = is_for_spreadsheet && word.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let guard: &[u8] = if is_formula { b"'" } else { b"" };
     if !word.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+        out.extend_from_slice(guard);
         return out.extend_from_slice(word.as_bytes());
     }
     out.push(b'"');
+    out.extend_from_slice(guard);
     for byte in word.bytes() {
         if byte == b'"' {
             out.push(b'"');
@@ -29,20 +58,21 @@ pub(crate) fn push_csv_field(word: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-pub(crate) fn push_json_text(word: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for byte in word.bytes() {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            0..=0x1F => {
-                let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
-                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', HEX[high], HEX[low]]);
+/// A text within quotes. On a terminal all that would steer it is an escape, not only what has to
+/// be.
+pub(crate) fn push_json_text(word: &str, is_for_terminal: bool, out: &mut Vec<u8>) {
+    for c in word.chars() {
+        match c {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            // None of them is beyond U+FFFF.
+            c if c < ' ' || is_for_terminal && steers(c) => {
+                out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
             }
-            byte => out.push(byte),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }
@@ -57,7 +87,7 @@ pub(crate) fn push_cell(word: &str, columns_max: usize, out: &mut Vec<u8>) {
     for (at, c) in word.char_indices() {
         let start = out.len();
         let is_last = at + c.len_utf8() == word.len();
-        let width = if c.is_control() {
+        let width = if steers(c) {
             out.extend(c.escape_default().map(|escaped| escaped as u8));
             out.len() - start
         } else {
@@ -104,7 +134,47 @@ fn width(c: char) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{columns, push_cut};
+    use super::{columns, escaped, push_cell, push_csv_field, push_cut, push_json_text};
+
+    fn pushed(push: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        push(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    /// C0, DEL, C1 and what turns text around, in each of the shapes.
+    #[test]
+    fn nothing_steers_a_terminal() {
+        let cases = [
+            ("\u{1b}[31m", "\\u{1b}[31m", "\\u001b[31m"),
+            ("\u{7f}\u{9b}2J", "\\u{7f}\\u{9b}2J", "\\u007f\\u009b2J"),
+            ("a\u{202e}b\u{2066}", "a\\u{202e}b\\u{2066}", "a\\u202eb\\u2066"),
+            ("a\tb", "a\\tb", "a\\tb"),
+            ("größe 東京", "größe 東京", "größe 東京"),
+        ];
+        for (word, shown, json) in cases {
+            assert_eq!(escaped(word), shown);
+            assert_eq!(pushed(|out| push_cell(word, 100, out)), shown);
+            assert_eq!(pushed(|out| push_json_text(word, true, out)), json);
+        }
+        // A program has it as it is, but for what JSON wants.
+        assert_eq!(pushed(|out| push_json_text("\u{1b}\u{7f}\"", false, out)), "\\u001b\u{7f}\\\"");
+    }
+
+    #[test]
+    fn formulas_are_text_for_spreadsheets() {
+        let field = |word, is_for| pushed(|out| push_csv_field(word, is_for, out));
+        for (word, plain, guarded) in [
+            ("=1+1", "=1+1", "'=1+1"),
+            ("@x", "@x", "'@x"),
+            ("-1,\"x\"", "\"-1,\"\"x\"\"\"", "\"'-1,\"\"x\"\"\""),
+            ("\t=1", "\t=1", "'\t=1"),
+            ("a=1", "a=1", "a=1"),
+            ("", "", ""),
+        ] {
+            assert_eq!((field(word, false), field(word, true)), (plain.into(), guarded.into()));
+        }
+    }
 
     #[test]
     fn lines_are_never_wider_than_the_terminal() {

@@ -83,8 +83,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match (damaged.is_empty(), start) {
         (true, _) => Ok(()),
         // A log may be all that there is so far.
-        (false, None) if !checkpoints.is_empty() => Err(Failure::Run(damaged.join("\n"))),
-        (false, _) => Err(Failure::NotWhole(damaged.join("\n"))),
+        (false, None) if !checkpoints.is_empty() => Err(Failure::Run(damaged.join("; "))),
+        (false, _) => Err(Failure::NotWhole(damaged.join("; "))),
     }
 }
 

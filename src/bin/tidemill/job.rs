@@ -61,6 +61,11 @@ pub(crate) struct Args {
     /// The shape of the output
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
+
+    /// With --format csv: what a spreadsheet would take for a formula, as it begins with =, +, - or
+    /// @, gets a ' before it
+    #[arg(long)]
+    spreadsheet: bool,
 }
 
 /// The batch interval of whole files with --checkpoint, and the least time between two checkpoints.
@@ -159,6 +164,9 @@ pub(crate) fn run<J: Job>(
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
     let mut interval = input.interval;
+    if args.spreadsheet && args.format != Format::Csv {
+        return Err(Failure::Usage("--spreadsheet needs --format csv".to_owned()));
+    }
     if let Some(directory) = &args.checkpoint {
         if let Source::Follow(paths, _) = input.source
             && paths.iter().any(|path| is_same(path, directory))
@@ -220,6 +228,7 @@ pub(crate) fn run<J: Job>(
     // A table that takes the place of the last one would also wipe out what is being typed.
     let may_replace = !args.all && !input.source.is_typed();
     let output = Output::new(args.format, input.is_stream, may_replace);
+    let output = output.for_spreadsheet(args.spreadsheet);
     let run = Run {
         job,
         ssc,

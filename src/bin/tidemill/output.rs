@@ -3,13 +3,16 @@
 //! Each batch is put together in memory and written at once: no row costs an allocation or a
 //! system call, and a reader never sees half a batch of ours.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::io::{self, IsTerminal, Write};
 
 use rayon::slice::ParallelSliceMut;
 use tidemill::Time;
 
-use crate::cells::{columns, push_cell, push_csv_field, push_cut, push_json_text, push_number};
+use crate::cells::{
+    columns, escaped, push_cell, push_csv_field, push_cut, push_json_text, push_number,
+};
 use crate::failure::Failure;
 use crate::stdio::Stdout;
 use crate::terminal;
@@ -84,6 +87,8 @@ pub(crate) struct Output {
     // Fixed.
     format: Format,
     is_stream: bool,
+    is_terminal: bool,
+    is_for_spreadsheet: bool,
     /// Each table takes the place of the one before.
     is_replacing: bool,
     // Changing.
@@ -97,11 +102,24 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn new(format: Format, is_stream: bool, may_replace: bool) -> Output {
-        let can_replace = io::stdout().is_terminal() && terminal::knows_escapes();
-        let is_replacing = is_stream && may_replace && can_replace && format == Format::Table;
-        let (text, has_begun) = (Vec::new(), false);
-        let (lines_shown, columns_shown) = (0, 0);
-        Output { format, is_stream, is_replacing, text, has_begun, lines_shown, columns_shown }
+        let is_terminal = io::stdout().is_terminal();
+        let can_replace = is_terminal && terminal::knows_escapes();
+        Output {
+            format,
+            is_stream,
+            is_terminal,
+            is_for_spreadsheet: false,
+            is_replacing: is_stream && may_replace && can_replace && format == Format::Table,
+            text: Vec::new(),
+            has_begun: false,
+            lines_shown: 0,
+            columns_shown: 0,
+        }
+    }
+
+    /// Whether CSV is for a spreadsheet.
+    pub(crate) fn for_spreadsheet(self, is_for_spreadsheet: bool) -> Output {
+        Output { is_for_spreadsheet, ..self }
     }
 
     /// Whether a batch without rows is shown, too: only where it replaces what is not true now.
@@ -152,10 +170,12 @@ impl Output {
             push_number(time.millis(), &mut time_column);
             time_column.push(b',');
         }
-        let out = &mut self.text;
+        let Output { text: out, is_terminal, is_for_spreadsheet, .. } = self;
         for row in 0..report.len() {
             out.extend_from_slice(&time_column);
-            push_csv_field(report.text(row), out);
+            let text = report.text(row);
+            let text = if *is_terminal { escaped(text) } else { Cow::Borrowed(text) };
+            push_csv_field(&text, *is_for_spreadsheet, out);
             for column in 0..R::NUMBERS.len() {
                 out.push(b',');
                 report.push_number(row, column, out);
@@ -173,10 +193,10 @@ impl Output {
         }
         head.extend_from_slice(format!("\"{}\":\"", R::TEXT).as_bytes());
         let names: Vec<String> = R::NUMBERS.iter().map(|name| format!(",\"{name}\":")).collect();
-        let out = &mut self.text;
+        let Output { text: out, is_terminal, .. } = self;
         for row in 0..report.len() {
             out.extend_from_slice(&head);
-            push_json_text(report.text(row), out);
+            push_json_text(report.text(row), *is_terminal, out);
             out.push(b'"');
             for (column, name) in names.iter().enumerate() {
                 out.extend_from_slice(name.as_bytes());

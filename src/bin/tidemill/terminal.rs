@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use terminal_size::terminal_size_of;
 
-use crate::cells::push_cut;
+use crate::cells::{escaped, push_cut};
 use crate::failure::Failure;
 use crate::stdio::write_stderr;
 
@@ -28,13 +28,15 @@ const CLEAR_LINE: &str = "\r\x1b[K";
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS_DEFAULT: usize = 80;
 
-/// Says what went wrong, or what a script or somebody who watches wants to know.
+/// Says what went wrong, or what a script or somebody who watches wants to know. Names and lines in
+/// it steer no terminal.
 pub(crate) fn tell(message: impl fmt::Display) {
     HAS_SPOKEN.store(true, Ordering::Relaxed);
     let has_progress = HAS_PROGRESS.swap(false, Ordering::Relaxed);
     let clear = if has_progress { CLEAR_LINE } else { "" };
     // One write, so that it stays in one piece beside what others say.
-    write_stderr(format!("{clear}tidemill: {message}\n").as_bytes());
+    let message = message.to_string();
+    write_stderr(format!("{clear}tidemill: {}\n", escaped(&message)).as_bytes());
 }
 
 /// Whether something was said since the last call.
