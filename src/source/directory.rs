@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::first_line::Asks;
 use super::listing::{Filter, Listing, is_hidden};
-use super::open_file::Place;
+use super::open_file::{Place, is_passing};
 use super::own_output::own_output;
 use super::picks::{Fresh, Picks};
 use super::read::Taken;
@@ -74,7 +74,9 @@ use crate::time::Time;
 /// when they are new. As files can be changed in place, each is looked at every ten seconds, and
 /// at each batch where there are no more than 256.
 ///
-/// A file that cannot be read, or not to its end, or that grows after it was read, is
+/// A file that cannot be read for now, as where the process has too many files open or a device
+/// fails, is tried again after each look, from where it was, until it can be read or is gone. One
+/// that cannot be read otherwise, or not to its end, or that grows after it was read, is
 /// [counted](crate::SourceCounts::files_unread) and warned of. A directory that cannot be listed is
 /// warned of and tried again at the next time: its window then reaches back to the last listing.
 ///
@@ -136,8 +138,11 @@ struct Pending {
     number: u64,
     /// Where to go on in it, if it was begun before.
     place: Option<Place>,
-    /// It was not there when its turn came. The next look says whether it was renamed.
+    /// It was not there when its turn came, or could not be read: the next look says whether it was
+    /// renamed, and it is tried again after that.
     is_missing: bool,
+    /// It could not be read at the last try, which was said.
+    is_failing: bool,
 }
 
 impl Directory {
@@ -258,6 +263,7 @@ impl Directory {
             number,
             place,
             is_missing: false,
+            is_failing: false,
         }));
         Ok(news.trouble)
     }
@@ -314,9 +320,8 @@ impl Receiver for Directory {
         }
         if std::mem::take(&mut self.is_untold) {
             into.status().looked(&self.looked);
-            into.set_unreadable_paths(u64::from(self.is_unreadable));
         }
-        while let Some(&Pending { number, is_missing, place }) = self.pending.front()
+        while let Some(&Pending { number, is_missing, place, is_failing }) = self.pending.front()
             && self.is_there
             && !is_missing
         {
@@ -336,7 +341,20 @@ impl Receiver for Directory {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.file.leave();
                     self.pending.pop_front();
-                    self.pending.push_back(Pending { number, place, is_missing: true });
+                    self.pending.push_back(Pending { number, place, is_missing: true, is_failing });
+                }
+                // Nothing of it is lost: it is read as soon as it can be, or is gone.
+                Err(error) if is_passing(&error) && !self.file.is_packed() => {
+                    let shown = path.display();
+                    if !is_failing {
+                        tracing::warn!(path = %shown, %error, "a file cannot be read: tried again");
+                    }
+                    into.status().failed(format!("cannot read {shown}: {error}"));
+                    let place = self.file.place().or(place);
+                    self.file.leave();
+                    self.pending.pop_front();
+                    let is_failing = true;
+                    self.pending.push_back(Pending { number, place, is_missing: true, is_failing });
                 }
                 Err(error) => {
                     let shown = path.display();
@@ -360,6 +378,8 @@ impl Receiver for Directory {
                 }
             }
         }
+        let failing = self.pending.iter().filter(|file| file.is_failing).count() as u64;
+        into.set_unreadable_paths(u64::from(self.is_unreadable) + failing);
         // Before the next listing there is nothing to do.
         Ok(Received::Later(Duration::MAX))
     }
@@ -426,7 +446,8 @@ impl Receiver for Directory {
             let has_place = take_byte(position).map_err(io::Error::other)? != 0;
             let place = has_place.then(|| Place::load(position)).transpose();
             let place = place.map_err(io::Error::other)?;
-            self.pending.push_back(Pending { number, place, is_missing: false });
+            let (is_missing, is_failing) = (false, false);
+            self.pending.push_back(Pending { number, place, is_missing, is_failing });
         }
         self.is_there = false;
         Ok(())

@@ -4,7 +4,7 @@
 //! nothing is left out.
 
 use std::fmt::Display;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -114,6 +114,8 @@ impl Read for Watched<'_> {
 impl OpenFile {
     /// Opens a file at its start.
     pub(super) fn open(path: &Path) -> io::Result<OpenFile> {
+        #[cfg(test)]
+        faults::open()?;
         regular(path)?;
         let input = Input::open(path)?;
         let id = FileId::of(&input.metadata()?);
@@ -357,15 +359,74 @@ impl OpenFile {
 /// Those of the system, and [`ErrorKind::IsADirectory`] or [`ErrorKind::InvalidInput`] for a name
 /// that leads to anything else.
 pub(super) fn regular(path: &Path) -> io::Result<Metadata> {
-    // Before it is opened: to open a named pipe waits for its writer.
+    // Before it is opened: who writes to a named pipe would take it for being read.
     let metadata = std::fs::metadata(path)?;
+    check_regular(&metadata)?;
+    Ok(metadata)
+}
+
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
-    Ok(metadata)
+    Ok(())
+}
+
+/// Opens a regular file. What has its name by now, and is none, is refused without waiting for
+/// anybody, as for who writes to a named pipe.
+///
+/// # Errors
+///
+/// As of [`regular`].
+pub(super) fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let no_wait = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, no_wait);
+    }
+    let file = options.open(path)?;
+    check_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Whether an error says how it stands with the machine, and nothing of the file: it may be read
+/// later. Such are too many open files, and a device that fails for a moment.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if let Some(errno) = rustix::io::Errno::from_io_error(error) {
+        use rustix::io::Errno;
+        let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::AGAIN];
+        return passing.contains(&errno);
+    }
+    matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::ResourceBusy)
+}
+
+/// Files that cannot be opened, for tests on the same thread.
+#[cfg(test)]
+pub(super) mod faults {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static LEFT: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// So many of the next files cannot be opened, as where too many are open.
+    pub(crate) fn fail_opens(count: u32) {
+        LEFT.set(count);
+    }
+
+    pub(super) fn open() -> io::Result<()> {
+        let left = LEFT.get();
+        LEFT.set(left.saturating_sub(1));
+        // EMFILE of all systems that there is a test on.
+        if left > 0 { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
+    }
 }
 
 /// An error of a source that names the file.

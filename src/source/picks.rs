@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use super::carry::Standing;
 use super::identity::{FileId, Proof, Verdict};
 use super::listing::{Hint, Listing, nanos};
-use super::open_file::{OpenFile, Place};
+use super::open_file::{OpenFile, Place, is_passing};
 use crate::config::DIRECTORY_FILES_MAX;
 use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
@@ -106,6 +106,8 @@ pub(super) struct Fresh {
 enum Choice {
     /// It waits for its time.
     Wait,
+    /// It cannot be read now, and is looked at again at the next time.
+    Later,
     Leave,
     Read(Option<Place>),
 }
@@ -209,6 +211,9 @@ impl Picks {
                         waiting.insert(name, Waiting { batches: before.batches + 1, ..before });
                     }
                 }
+                Choice::Later => {
+                    waiting.insert(name, Waiting { hint, batches: 0, since: Instant::now() });
+                }
                 Choice::Leave => {}
                 Choice::Read(place) => fresh.push((hint, name, place)),
             }
@@ -258,6 +263,9 @@ impl Picks {
             State::Output | State::Unread => (None, Some(Verdict::Rewritten)),
             State::Read(proof) => {
                 let checked = OpenFile::open(&path).and_then(|mut file| file.check(&proof));
+                if checked.as_ref().is_err_and(is_passing) {
+                    return Choice::Later;
+                }
                 (Some(proof), checked.ok())
             }
         };

@@ -12,6 +12,7 @@ use super::*;
 use crate::config::BLOCK_BYTES;
 use crate::record::block::BlockPool;
 
+mod directory;
 mod follow;
 
 /// How long a test waits for what must come; it only matters when it does not.
@@ -531,6 +532,7 @@ mod pipes {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::source::open_file::open_regular;
 
     fn fifo(folder: &tempfile::TempDir, name: &str) -> PathBuf {
         use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -543,6 +545,14 @@ mod pipes {
     fn feed(path: &Path, text: &'static str) -> std::thread::JoinHandle<()> {
         let path = path.to_owned();
         std::thread::spawn(move || fs::write(path, text).unwrap())
+    }
+
+    /// As where a pipe takes the name of a file between a look and the opening.
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open_regular(&fifo(&folder, "pipe")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]
