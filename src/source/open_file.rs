@@ -406,6 +406,11 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::ResourceBusy)
 }
 
+/// An error of a source that names the file.
+pub(super) fn cannot_read(path: &Path, cause: io::Error) -> Error {
+    Error::caused(error::ErrorKind::Source, format!("cannot read {}", path.display()), cause)
+}
+
 /// Files that cannot be opened, for tests on the same thread.
 #[cfg(test)]
 pub(super) mod faults {
@@ -427,9 +432,4 @@ pub(super) mod faults {
         // EMFILE of all systems that there is a test on.
         if left > 0 { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
     }
-}
-
-/// An error of a source that names the file.
-pub(super) fn cannot_read(path: &Path, cause: io::Error) -> Error {
-    Error::caused(error::ErrorKind::Source, format!("cannot read {}", path.display()), cause)
 }
