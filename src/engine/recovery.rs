@@ -168,11 +168,14 @@ impl SavedParts {
             let position = checkpoint.and_then(|checkpoint| position_in(checkpoint, &source.name));
             let saved = position.map_or(0, number_at);
             let files = LogFiles::open(storage.clone(), &directory, &source.name)?;
-            let replay = files.replay_after(saved)?;
+            let mut replay = files.replay_after(saved)?;
             if let Some(settings) = settings {
                 // Read once more, so that what is lost is known before anything happens.
-                let lost = files.replay_after(saved)?.count()?.lost;
-                if lost > 0 && !settings.accepts_loss() {
+                let lost = match settings.accepts_loss() {
+                    true => 0,
+                    false => files.replay_after(saved)?.count()?.lost,
+                };
+                if lost > 0 {
                     let message = format!(
                         "the intake log of source {:?} in {} is damaged, and {lost} blocks that \
                          were acknowledged are lost: call IntakeLog::accept_loss to go on without \

@@ -103,12 +103,18 @@ impl Encoding {
 
     /// The text of bytes that begin an input, or all of it.
     pub(super) fn decode(self, bytes: &[u8]) -> String {
+        self.decode_from(bytes, 0)
+    }
+
+    /// The same from a place between two characters on.
+    pub(super) fn decode_from(self, bytes: &[u8], from: usize) -> String {
+        let rest = &bytes[from..];
         match self.0 {
-            None => String::from_utf8_lossy(bytes).into_owned(),
+            None => String::from_utf8_lossy(rest).into_owned(),
             Some(other) => {
                 let order = other.order().unwrap_or_else(|| Order::of(bytes));
-                let mut text = vec![0; room_for(bytes.len())];
-                let (len, _) = other.decode(bytes, order, &mut text);
+                let mut text = vec![0; room_for(rest.len())];
+                let (len, _) = other.decode(rest, order, &mut text);
                 String::from_utf8_lossy(&text[..len]).into_owned()
             }
         }

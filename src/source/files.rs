@@ -104,16 +104,8 @@ enum Kind {
 impl Input {
     fn new(path: PathBuf, has_stdin: bool) -> Result<Input> {
         if has_stdin && Stdin::is_called(&path) {
-            let (path, bytes) = (PathBuf::from(STDIN), rest_of_stdin());
-            return Ok(Input {
-                path,
-                saved_name: Vec::new(),
-                kind: Kind::Stdin,
-                bytes,
-                opened: None,
-                place: None,
-                read_bytes: 0,
-            });
+            let bytes = rest_of_stdin();
+            return Ok(Input::of(PathBuf::from(STDIN), Vec::new(), Kind::Stdin, bytes));
         }
         let looked_at = match is_pipe(&path) {
             true => check_readable(&path).map(|()| (Kind::Pipe, None)),
@@ -122,11 +114,14 @@ impl Input {
         match looked_at {
             Ok((kind, bytes)) => {
                 let saved_name = saved_name(&path);
-                let opened = None;
-                Ok(Input { path, saved_name, kind, bytes, opened, place: None, read_bytes: 0 })
+                Ok(Input::of(path, saved_name, kind, bytes))
             }
             Err(error) => Err(cannot_read(&path, error)),
         }
+    }
+
+    fn of(path: PathBuf, saved_name: Vec<u8>, kind: Kind, bytes: Option<u64>) -> Input {
+        Input { path, saved_name, kind, bytes, opened: None, place: None, read_bytes: 0 }
     }
 
     /// Opens it as a pipe, unless it is none.
@@ -339,9 +334,7 @@ impl Receiver for Files {
         while let Some(path) = self.inputs.get(self.current).map(|input| input.path.clone()) {
             match self.read(&path, into) {
                 Ok(Taken::Bytes(_)) => self.note_progress(),
-                Ok(Taken::End) => {
-                    self.finish(&path, into);
-                }
+                Ok(Taken::End) => self.finish(&path, into),
                 Ok(Taken::Nothing) if !self.is_bounded => return Ok(Received::Later(UNTIL_MORE)),
                 Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
                 Err(error) if self.file.is_packed() => {

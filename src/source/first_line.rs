@@ -122,6 +122,7 @@ pub(super) fn judge(
     may_grow: bool,
 ) -> io::Result<Start> {
     let (mut head, mut end) = (Vec::new(), 0);
+    let mut is_blank = true;
     loop {
         let line_end = encoding.line_end(&head, end);
         if line_end.is_none() && head.len() < FIRST_LINE_BYTES_MAX {
@@ -136,16 +137,16 @@ pub(super) fn judge(
         }
         let is_last = line_end.is_none();
         let is_within = is_last && head.len() >= FIRST_LINE_BYTES_MAX;
-        end = line_end.unwrap_or(head.len());
-        let line = text(&head[..end], encoding);
-        // A blank line is none.
-        if line.trim().is_empty() && !is_within {
+        let before = std::mem::replace(&mut end, line_end.unwrap_or(head.len()));
+        // A blank line is none, and of many each is looked at once.
+        is_blank = is_blank && is_space(&encoding.decode_from(&head[..end], before));
+        if is_blank && !is_within {
             match is_last {
                 true => return Ok(Start::Whole),
                 false => continue,
             }
         }
-        match ask(path, &line) {
+        match ask(path, &text(&head[..end], encoding)) {
             FirstLine::Data => return Ok(Start::Whole),
             FirstLine::Skip => return Ok(Start::After { bytes: end as u64, is_within }),
             FirstLine::Refuse(reason) => return Ok(Start::Refused(reason)),
@@ -198,6 +199,11 @@ fn read_more(input: &mut impl Read, head: &mut Vec<u8>) -> io::Result<bool> {
     }
 }
 
+/// Whether there is nothing to see in a text: not in a byte-order mark or a hole either.
+fn is_space(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || matches!(c, '\0' | '\u{FEFF}'))
+}
+
 /// A line as it is asked about. What a writer left as a hole before it is no part of it, and nor
 /// are blank lines.
 fn text(line: &[u8], encoding: Encoding) -> String {
@@ -248,6 +254,30 @@ mod tests {
         for part in [&b""[..], b"k;", b"k;v", b"\n", b"\n\nk"] {
             assert_eq!(judged(part, true, &skip("")), Start::Later);
         }
+    }
+
+    /// As many as there may be: looking at all of them again for each would take minutes.
+    #[test]
+    fn many_blank_lines_cost_what_they_are() {
+        let blank = vec![b'\n'; FIRST_LINE_BYTES_MAX - 8];
+        let after = Start::After { bytes: blank.len() as u64 + 4, is_within: false };
+        let all = [&blank[..], b"k;v\na;1\n"].concat();
+        assert_eq!(judged(&all, false, &[("k;v", FirstLine::Skip)]), after);
+    }
+
+    /// The order of bytes is that of the first ones, wherever a line is.
+    #[cfg(feature = "encoding")]
+    #[test]
+    fn blank_lines_before_a_first_line_in_utf_16() {
+        let utf_16 = Encoding::named("utf-16").unwrap();
+        let content: Vec<u8> =
+            "\u{FEFF}\n\nk\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let ask = |_: &Path, line: &str| {
+            assert_eq!(line, "k");
+            FirstLine::Skip
+        };
+        let start = judge(&mut &content[..], Path::new("a"), utf_16, &ask, false).unwrap();
+        assert_eq!(start, Start::After { bytes: content.len() as u64, is_within: false });
     }
 
     #[test]

@@ -9,8 +9,7 @@
 //! the file has held since.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, Read};
 #[cfg(not(unix))]
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -194,23 +193,6 @@ fn read_exact_at(mut file: &File, offset: u64, into: &mut [u8]) -> io::Result<()
     let read = file.read_exact(into);
     file.seek(SeekFrom::Start(before))?;
     read
-}
-
-/// Whether a file begins with all that another one holds.
-pub(super) fn begins_with(path: &Path, other: &Path) -> io::Result<bool> {
-    let [mut file, mut other] = [File::open(path)?, File::open(other)?].map(BufReader::new);
-    loop {
-        let (own, expected) = (file.fill_buf()?, other.fill_buf()?);
-        let len = own.len().min(expected.len());
-        if len == 0 {
-            return Ok(expected.is_empty());
-        }
-        if own[..len] != expected[..len] {
-            return Ok(false);
-        }
-        file.consume(len);
-        other.consume(len);
-    }
 }
 
 #[cfg(test)]

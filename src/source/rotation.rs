@@ -6,11 +6,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::identity::FileId;
-use super::open_file::regular;
+use super::open_file::{open_regular, regular};
 
 /// A regular file in the directory of a log.
 #[derive(Clone, Debug)]
@@ -67,6 +68,23 @@ pub(super) fn siblings(paths: &[&Path]) -> Vec<Sibling> {
 pub(super) fn is_backup(path: &Path) -> bool {
     let name = path.as_os_str().to_string_lossy();
     [".bak", "~", ".orig"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// Whether a file begins with all that another one holds.
+pub(super) fn begins_with(path: &Path, other: &Path) -> io::Result<bool> {
+    let [mut file, mut other] = [open_regular(path)?, open_regular(other)?].map(BufReader::new);
+    loop {
+        let (own, expected) = (file.fill_buf()?, other.fill_buf()?);
+        let len = own.len().min(expected.len());
+        if len == 0 {
+            return Ok(expected.is_empty());
+        }
+        if own[..len] != expected[..len] {
+            return Ok(false);
+        }
+        file.consume(len);
+        other.consume(len);
+    }
 }
 
 /// Whether a file is compressed in a way that cannot be read here, by its name.

@@ -61,20 +61,25 @@ pub(crate) fn push_csv_field(word: &str, is_for_spreadsheet: bool, out: &mut Vec
 /// A text within quotes. On a terminal all that would steer it is an escape, not only what has to
 /// be.
 pub(crate) fn push_json_text(word: &str, is_for_terminal: bool, out: &mut Vec<u8>) {
-    for c in word.chars() {
-        match c {
-            '"' => out.extend_from_slice(b"\\\""),
-            '\\' => out.extend_from_slice(b"\\\\"),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
+    let is_special = |c: char| matches!(c, '"' | '\\') || c < ' ' || is_for_terminal && steers(c);
+    let mut rest = word;
+    while let Some(at) = rest.find(is_special) {
+        let (plain, special) = rest.split_at(at);
+        out.extend_from_slice(plain.as_bytes());
+        let mut special = special.chars();
+        match special.next() {
+            Some('"') => out.extend_from_slice(b"\\\""),
+            Some('\\') => out.extend_from_slice(b"\\\\"),
+            Some('\n') => out.extend_from_slice(b"\\n"),
+            Some('\r') => out.extend_from_slice(b"\\r"),
+            Some('\t') => out.extend_from_slice(b"\\t"),
             // None of them is beyond U+FFFF.
-            c if c < ' ' || is_for_terminal && steers(c) => {
-                out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
-            }
-            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Some(c) => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+            None => {}
         }
+        rest = special.as_str();
     }
+    out.extend_from_slice(rest.as_bytes());
 }
 
 /// A word in so many columns of a terminal at most. What would steer the terminal is shown as an

@@ -127,8 +127,7 @@ impl LogFiles {
             );
             return Err(Error::new(ErrorKind::Checkpoint, message));
         }
-        let paths = self.closed[from..].iter();
-        let paths = paths.map(|segment| (segment.path.clone(), segment.salt)).collect();
+        let paths = self.closed[from..].iter().map(|segment| segment.path.clone()).collect();
         Ok(Replay::new(self.storage.clone(), self.source.clone(), paths, number))
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::files::{Numbers, numbers_in};
-use super::replay::Replay;
+use super::replay::{Counted, Replay};
 use super::segment::{Header, read_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{Disk, Storage};
@@ -41,15 +41,15 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
     };
     let mut logs = BTreeMap::<String, Vec<_>>::new();
     for path in paths {
-        if let Some(Numbers { stem, number, first, salt }) = numbers_in(&path) {
-            logs.entry(stem.to_owned()).or_default().push((number, first, path.clone(), salt));
+        if let Some(Numbers { stem, number, first, .. }) = numbers_in(&path) {
+            logs.entry(stem.to_owned()).or_default().push((number, first, path.clone()));
         }
     }
     let mut infos = Vec::new();
     for (stem, mut files) in logs {
         files.sort();
         let mut info = IntakeLogInfo { source: stem, ..IntakeLogInfo::default() };
-        for (_, _, path, _) in &files {
+        for (_, _, path) in &files {
             let bytes = Disk::Private.read(path).map_err(failed)?;
             if let (Header::Source(source), _) = read_header(&bytes) {
                 info.source = source.to_owned();
@@ -58,14 +58,10 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
             info.bytes += bytes.len() as u64;
         }
         let before = files[0].1.saturating_sub(1);
-        let paths = files.into_iter().map(|(_, _, path, salt)| (path, salt)).collect();
+        let paths = files.into_iter().map(|(_, _, path)| path).collect();
         let mut replay = Replay::new(Arc::new(Disk::Private), info.source.clone(), paths, before);
-        while let Some(block) = replay.next()? {
-            info.blocks += 1;
-            info.last = block.number;
-            info.lost += block.lost;
-        }
-        info.lost += replay.lost_at_end();
+        Counted { blocks: info.blocks, lost: info.lost } = replay.count()?;
+        info.last = if info.blocks > 0 { replay.last() } else { 0 };
         infos.push(info);
     }
     infos.sort_by(|one, other| one.source.cmp(&other.source));

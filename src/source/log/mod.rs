@@ -15,6 +15,7 @@ mod tests;
 mod writing;
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -201,25 +202,22 @@ impl Log {
 
     /// A block was given again, and of those before it so many were not there that should be.
     pub(super) fn replayed(&self, number: u64, lost: u64) {
-        let mut state = self.lock();
-        state.counts.blocks_replayed += 1;
-        state.counts.blocks_lost += lost;
-        if lost > 0 {
-            let message =
-                format!("the intake log is damaged: blocks lost before block {number}: {lost}",);
-            state.loss = Some(Error::new(ErrorKind::Source, message));
-            self.work.notify_all();
-        }
+        self.lock().counts.blocks_replayed += 1;
+        self.lose(lost, &format_args!("before block {number}"));
     }
 
     /// All blocks were given again, and of the last ones so many are not there that should be.
     pub(super) fn replayed_all(&self, lost: u64) {
+        self.lose(lost, &"at its end");
+    }
+
+    fn lose(&self, lost: u64, place: &dyn Display) {
         if lost == 0 {
             return;
         }
         let mut state = self.lock();
         state.counts.blocks_lost += lost;
-        let message = format!("the intake log is damaged: blocks lost at its end: {lost}");
+        let message = format!("the intake log is damaged: blocks lost {place}: {lost}");
         state.loss = Some(Error::new(ErrorKind::Source, message));
         self.work.notify_all();
     }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::files::numbers_in;
 use super::segment::{Block, Header, next_block, read_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Storage;
@@ -17,8 +18,8 @@ pub(crate) struct Replay {
     storage: Arc<dyn Storage>,
     source: String,
     // Changing.
-    /// Files that were not read yet, with their salts.
-    paths: VecDeque<(PathBuf, u64)>,
+    /// Files that were not read yet.
+    paths: VecDeque<PathBuf>,
     bytes: Vec<u8>,
     salt: u64,
     at: usize,
@@ -50,19 +51,19 @@ impl Replay {
     pub(super) fn new(
         storage: Arc<dyn Storage>,
         source: String,
-        paths: VecDeque<(PathBuf, u64)>,
+        paths: VecDeque<PathBuf>,
         last: u64,
     ) -> Replay {
         let (bytes, salt, at, greatest, synced) = Default::default();
         Replay { storage, source, paths, bytes, salt, at, last, greatest, synced }
     }
 
-    /// Reads all of it, and says how many blocks are lost and whether there are any.
+    /// Reads the rest, and says how many blocks there are and how many are lost.
     ///
     /// # Errors
     ///
     /// As of [`next`](Self::next).
-    pub(crate) fn count(mut self) -> Result<Counted> {
+    pub(crate) fn count(&mut self) -> Result<Counted> {
         let mut counted = Counted { blocks: 0, lost: 0 };
         while let Some(block) = self.next()? {
             counted.blocks += 1;
@@ -86,8 +87,7 @@ impl Replay {
     pub(crate) fn next(&mut self) -> Result<Option<Replayed<'_>>> {
         loop {
             let Some(found) = next_block(self.salt, &self.bytes, self.at) else {
-                let Some((path, salt)) = self.paths.pop_front() else { return Ok(None) };
-                self.salt = salt;
+                let Some(path) = self.paths.pop_front() else { return Ok(None) };
                 self.open(path)?;
                 continue;
             };
@@ -127,6 +127,7 @@ impl Replay {
         self.bytes = self.storage.read(&path).map_err(|error| {
             Error::caused(ErrorKind::Checkpoint, format!("cannot read {}", path.display()), error)
         })?;
+        self.salt = numbers_in(&path).map_or(0, |numbers| numbers.salt);
         let (header, at) = read_header(&self.bytes);
         self.at = at;
         match header {
