@@ -199,6 +199,34 @@ impl Limits {
     }
 }
 
+/// The shortest pause that a setting may ask for between two attempts or looks: below it a thread
+/// would do nothing else.
+pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// The longest pause, which is also the longest batch interval.
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest time that batches or idle states may be kept by a setting: 100 years. Whatever is
+/// added to a clock stays far below the last time that a clock can show.
+pub(crate) const KEPT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Partitions of one batch that a program may ask for: each is a chunk of columns of its own.
+pub(crate) const PARTITIONS_MAX: usize = 1 << 16;
+
+/// Says which duration is outside of its range, and what the range is.
+pub(crate) fn check_duration(
+    name: &str,
+    value: Duration,
+    min: Duration,
+    max: Duration,
+) -> Result<()> {
+    if (min..=max).contains(&value) {
+        return Ok(());
+    }
+    let message = format!("{name} is {value:?}, but must be between {min:?} and {max:?}");
+    Err(Error::new(ErrorKind::Config, message))
+}
+
 fn range(name: &str, value: usize, min: usize, max: usize) -> Result<()> {
     if (min..=max).contains(&value) {
         return Ok(());

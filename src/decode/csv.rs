@@ -43,11 +43,8 @@ const QUOTE: u8 = b'"';
 impl Csv {
     /// Fields with this separator between two, such as `b','`, `b';'` or `b'\t'`.
     ///
-    /// # Panics
-    ///
-    /// If the separator is not ASCII, a quote, or part of a line end.
+    /// With one that is not ASCII, a quote, or part of a line end, `start` fails.
     pub fn new(separator: u8) -> Csv {
-        assert!(separator != QUOTE, "the separator is the quote");
         Csv { separator, delimited: Delimited::new(separator) }
     }
 
@@ -70,6 +67,10 @@ impl Csv {
     }
 
     fn plan<R: Decode>(&self) -> Result<Plan> {
+        if self.separator == QUOTE {
+            let message = "the separator of fields in quotes is the quote";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         self.delimited.plan_with::<R>(|header| {
             let mut cutter = Cutter::new(self.separator);
             cutter.cut(header.as_bytes()).map_err(|_| {

@@ -59,14 +59,8 @@ pub(super) struct Plan {
 impl Delimited {
     /// Fields with this separator between two, such as `b';'`, `b','` or `b'\t'`.
     ///
-    /// # Panics
-    ///
-    /// If the separator is not ASCII, or part of a line end.
+    /// With one that is not ASCII, or part of a line end, `start` fails.
     pub fn new(separator: u8) -> Delimited {
-        assert!(
-            separator.is_ascii() && !matches!(separator, b'\n' | b'\r'),
-            "separator is byte {separator}, but must be ASCII (0 to 127) and no part of a line end"
-        );
         Delimited::split(Split::Byte(separator))
     }
 
@@ -147,6 +141,15 @@ impl Delimited {
         &self,
         mut names: impl FnMut(&str) -> Result<Vec<String>>,
     ) -> Result<Plan> {
+        if let Split::Byte(separator) = self.separator
+            && (!separator.is_ascii() || matches!(separator, b'\n' | b'\r'))
+        {
+            let message = format!(
+                "the separator is byte {separator}, but must be ASCII (0 to 127) and no part of a \
+                 line end"
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         let fields = fields::<R>();
         let len = fields.len() as u32;
         let chosen = self.columns.as_deref().map(|columns| chosen(&fields, columns)).transpose()?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidemill_kernels::Split;
 
 use super::DStream;
+use crate::config::PARTITIONS_MAX;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::ops::{
     Emitter, Filter, FlatMap, Glom, Map, MapPartitions, Narrow, PairWith, Pairs, Partition,
@@ -136,13 +137,14 @@ impl<T: Record> DStream<T> {
 
     /// The same rows in the same order, in exactly so many partitions of about the same size.
     ///
-    /// A batch fails if this stream has none for its time.
-    ///
-    /// # Panics
-    ///
-    /// If `partitions` is 0.
+    /// A batch fails if this stream has none for its time. `start` fails unless the number is from
+    /// 1 to 65,536.
     pub fn repartition(&self, partitions: usize) -> DStream<T> {
-        assert!(partitions > 0, "partitions is 0, but must be at least 1");
+        if !(1..=PARTITIONS_MAX).contains(&partitions) {
+            let message =
+                format!("partitions is {partitions}, but must be between 1 and {PARTITIONS_MAX}");
+            self.context.misused(Error::new(ErrorKind::Config, message));
+        }
         let f = move |batches: Vec<Vec<_>>, _| Ok(repartition::<T>(&batches[0], partitions));
         self.derive(format!("repartition({partitions})"), Kind::Transform(Arc::new(f)))
     }

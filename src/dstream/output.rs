@@ -122,7 +122,7 @@ impl<T: Record> DStream<T> {
     }
 
     /// Sends each batch, its time and its rows, also empty ones, into a channel that holds up to
-    /// `capacity` of them, from 1 to 65,536.
+    /// `capacity` of them, from 1 to 65,536: `start` fails with another number.
     ///
     /// When the channel is full, the batches wait until somebody takes one out of it, and so in the
     /// end the sources: take them on another thread than the one that stops gracefully or awaits. A
@@ -147,6 +147,11 @@ impl<T: Record> DStream<T> {
     /// # Ok::<(), tidemill::Error>(())
     /// ```
     pub fn collect(&self, capacity: usize) -> Receiver<(Time, Vec<T>)> {
+        if !(1..=COLLECTED_BATCHES_MAX).contains(&capacity) {
+            let max = COLLECTED_BATCHES_MAX;
+            let message = format!("collect({capacity}): must be between 1 and {max} batches");
+            self.context.misused(Error::new(ErrorKind::Config, message));
+        }
         let (sender, receiver) = sync_channel(capacity.clamp(1, COLLECTED_BATCHES_MAX));
         let is_stopping = self.context.stop_signal();
         let mut is_open = true;

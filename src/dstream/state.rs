@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::DStream;
+use crate::config::{KEPT_MAX, PAUSE_MIN, check_duration};
 use crate::error::{Error, ErrorKind};
 use crate::ops::{
     AnyStateful, Emitter, GroupByKey, Keyed, KeyedStep, MapWithState, SharedTable, State,
@@ -198,25 +199,30 @@ impl<K: Key, S: Record, T: Record> MappedState<K, S, T> {
     }
 
     /// Removes keys without data for longer than this, after a last call of the function, without a
-    /// value, in which [`State::is_timing_out`] says so.
+    /// value, in which [`State::is_timing_out`] says so. From 1 ms to 100 years: `start` fails with
+    /// another one.
     ///
     /// That is looked for in every batch, and costs an idle key nothing until then. What comes for
     /// a key in the batch in which it would be removed keeps it.
     pub fn timeout(self, timeout: Duration) -> MappedState<K, S, T> {
         self.stream.context.check_misuse("set a timeout");
-        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        if millis == 0 {
-            let message = format!("a timeout is {timeout:?}, but must be at least 1ms");
-            self.stream.context.misused(Error::new(ErrorKind::Config, message));
+        if let Err(error) = check_duration("a timeout", timeout, PAUSE_MIN, KEPT_MAX) {
+            self.stream.context.misused(error);
         }
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.table.settings.timeout_millis.store(millis, Ordering::Relaxed);
         self
     }
 
-    /// Looks for keys that time out at every so many batches only, as Spark does whenever it makes
-    /// a checkpoint (by default every ten). Data that comes late then revives what timed out.
+    /// Looks for keys that time out at every so many batches only, from 1 up, as Spark does whenever
+    /// it makes a checkpoint (by default every ten). Data that comes late then revives what timed
+    /// out.
     pub fn spark_timeout_scan(self, batches: u32) -> MappedState<K, S, T> {
         self.stream.context.check_misuse("set a timeout");
+        if batches == 0 {
+            let message = "a scan for timeouts every 0 batches: the number must be at least 1";
+            self.stream.context.misused(Error::new(ErrorKind::Config, message));
+        }
         self.table.settings.scan_every.store(u64::from(batches.max(1)), Ordering::Relaxed);
         self
     }

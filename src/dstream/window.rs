@@ -57,17 +57,17 @@ impl<K: Record, U: Record> KeyWindow<K, U> {
     /// refuses when no value of it is left in the window is forgotten. It holds for all who use
     /// this window.
     ///
-    /// # Panics
-    ///
-    /// When called twice on the same window.
+    /// When it is called twice on the same window, `start` fails.
     #[doc(alias = "filterFunc")]
     pub fn retain<F>(self, f: F) -> KeyWindow<K, U>
     where
         F: for<'a> Fn(K::Ref<'a>, U::Ref<'a>) -> bool + Send + Sync + 'static,
     {
         self.stream.context.check_misuse("filter a window's keys");
-        let set = self.kept.retain.set(Box::new(f));
-        assert!(set.is_ok(), "a window has one function that says which keys it retains");
+        if self.kept.retain.set(Box::new(f)).is_err() {
+            let message = "a window has one function that says which keys it retains";
+            self.stream.context.misused(Error::new(ErrorKind::State, message));
+        }
         self
     }
 }

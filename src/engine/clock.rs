@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::time::Time;
 
 /// Batch times that are ahead by up to so much are nothing to warn of: runs that end with their
@@ -53,10 +54,19 @@ impl Clock {
         }
     }
 
-    pub(crate) fn advance(&self, duration: Duration) {
-        let Clock::Manual(now) = self else { return };
+    /// Moves a test's clock on.
+    ///
+    /// # Errors
+    ///
+    /// That there is no such time.
+    pub(crate) fn advance(&self, duration: Duration) -> Result<()> {
+        let Clock::Manual(now) = self else { return Ok(()) };
         let mut now = lock(now);
-        *now = *now + duration;
+        *now = now.checked_add(duration).ok_or_else(|| {
+            let message = format!("{duration:?} after {now} is past the last time");
+            Error::new(ErrorKind::Config, message)
+        })?;
+        Ok(())
     }
 
     /// Puts a test's clock back, as no clock of the system's ever is after its start.

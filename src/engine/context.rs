@@ -20,7 +20,7 @@ use super::rate::{BackPressure, RateSettings, Rates};
 use super::recovery::{Beginning, SavedParts, check_names};
 use super::scheduler::{self, Schedule, Work};
 use super::warnings::Warnings;
-use crate::config::Limits;
+use crate::config::{KEPT_MAX, Limits, check_duration};
 use crate::dstream::DStream;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::ops::{SharedTable, StateHandle};
@@ -318,9 +318,13 @@ impl StreamingContext {
     /// Every stream's batches are then made, also those that would otherwise run fused into the
     /// next step: for looking at a program, not for its speed. Each stream keeps up to
     /// [`Limits::retained_bytes`]; what comes beyond that fails its batch. The duration is rounded
-    /// up to whole batches, and can be set before the start.
+    /// up to whole batches, and can be set before the start; with one of more than 100 years `start`
+    /// fails.
     pub fn remember(&self, duration: Duration) {
         self.check_misuse("remember batches");
+        if let Err(error) = check_duration("remember", duration, Duration::ZERO, KEPT_MAX) {
+            return self.misused(error);
+        }
         let interval = self.shared.interval.as_millis();
         let batches = duration.as_millis().div_ceil(interval).max(1);
         self.building().graph.remembered =
@@ -609,9 +613,12 @@ impl StreamingContext {
         let (zero, first) = (building.zero, building.first);
         drop(building);
         let Shared { clock, control, interval, .. } = &*self.shared;
-        clock.advance(*interval);
+        let mut advanced = clock.advance(*interval);
         if let Some(first) = first.filter(|&first| clock.now() < first) {
-            clock.advance(first - clock.now());
+            advanced = advanced.and_then(|()| clock.advance(first - clock.now()));
+        }
+        if let Err(error) = advanced {
+            control.record(error);
         }
         control.notify_all();
         clock.now().floor_from(zero.unwrap_or(Time::from_millis(0)), *interval)

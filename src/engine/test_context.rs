@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::context::{ContextState, StreamingContext};
 use super::control::Control;
+use crate::config::{KEPT_MAX, check_duration};
 use crate::dstream::DStream;
 use crate::error::Result;
 use crate::record::{Batch, Record};
@@ -40,11 +41,14 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    /// Moves the clock on.
+    /// Moves the clock on, by up to 100 years at a time; with more it stays, and the next tick fails.
     pub fn advance(&self, duration: Duration) {
         let (clock, control) = &self.context;
-        clock.advance(duration);
-        control.notify_all();
+        let checked = check_duration("the advance of a clock", duration, Duration::ZERO, KEPT_MAX);
+        match checked.and_then(|()| clock.advance(duration)) {
+            Ok(()) => control.notify_all(),
+            Err(error) => control.record(error),
+        }
     }
 
     /// Puts the clock back.

@@ -141,8 +141,18 @@ pub trait Receiver: Send + 'static {
     /// calls of `receive`, from any thread.
     fn acknowledge(&mut self, _position: &[u8]) {}
 
+    /// Checks the receiver's settings. Called once, when its stream is made, before all else.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), with the value and the limit, for a setting
+    /// that is outside of its range: the stream is then not made.
+    fn check(&self) -> crate::error::Result<()> {
+        Ok(())
+    }
+
     /// The receiver belongs to a context from now on, whose clock shows this time and whose batches
-    /// are so far apart. Called once, before all else.
+    /// are so far apart. Called once, before it is read.
     fn attach(&mut self, _now: Time, _interval: Duration) {}
 
     /// The batch of this time is about to be cut. Returns whether there is more that belongs to

@@ -14,6 +14,7 @@ use mio::{Interest, Token};
 use super::read::{Taken, read_once};
 use super::readiness::{Readiness, UNTIL_EVENT, keep_alive};
 use super::{BlockWriter, Carry, Received, Receiver, Waiter};
+use crate::config::{PAUSE_MAX, PAUSE_MIN, check_duration};
 use crate::error::{Error, ErrorKind, Result};
 
 /// As Spark's `receiverRestartDelay`.
@@ -101,7 +102,8 @@ impl Socket {
         })
     }
 
-    /// Waits this long (default 2 s) between the end of a connection and the next attempt.
+    /// Waits this long (default 2 s, from 1 ms to 24 h) between the end of a connection and the next
+    /// attempt. The stream is not made with another one.
     pub fn reconnect_after(mut self, delay: Duration) -> Socket {
         self.reconnect_after = delay;
         self
@@ -266,6 +268,10 @@ impl Receiver for Socket {
                 return Ok(received);
             }
         }
+    }
+
+    fn check(&self) -> Result<()> {
+        check_duration("reconnect_after", self.reconnect_after, PAUSE_MIN, PAUSE_MAX)
     }
 
     fn waiter(&mut self) -> Option<Box<dyn Waiter>> {

@@ -36,6 +36,7 @@ mod directories;
 #[cfg(feature = "cli")]
 mod directory_command;
 mod directory_identity;
+mod extremes;
 mod failed_outputs;
 mod faults;
 mod feed;

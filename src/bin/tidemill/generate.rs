@@ -132,7 +132,8 @@ impl Flow {
             }
             let due = match self.rate {
                 // The first line is due at the start.
-                Some(rate) => ((elapsed.as_secs_f64() * rate as f64) as u64 + 1)
+                Some(rate) => ((elapsed.as_secs_f64() * rate as f64) as u64)
+                    .saturating_add(1)
                     .min(left.saturating_add(sent)),
                 None => left.saturating_add(sent),
             };

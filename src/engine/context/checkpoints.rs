@@ -23,7 +23,8 @@ pub(super) struct Checkpoints {
 }
 
 impl StreamingContext {
-    /// Makes a checkpoint after every so many batches, and goes on from the last one at the start.
+    /// Makes a checkpoint after every so many batches, from 1 up, and goes on from the last one at
+    /// the start.
     ///
     /// In the directory, which is made if it is not there, is what operators remember, where
     /// sources stand, and under which names; nothing of the program itself. So another version of
@@ -51,7 +52,11 @@ impl StreamingContext {
     /// is not what the program wants.
     pub fn checkpoint(&self, directory: impl Into<PathBuf>, every: u32) {
         self.check_misuse("set a checkpoint directory");
-        let (directory, every) = (directory.into(), Some(u64::from(every.max(1))));
+        if every == 0 {
+            let message = "a checkpoint after every 0 batches: the number must be at least 1";
+            return self.misused(Error::new(ErrorKind::Config, message));
+        }
+        let (directory, every) = (directory.into(), Some(u64::from(every)));
         self.building().checkpoints = Some(Checkpoints { directory, every, opened: None });
     }
 

@@ -208,6 +208,7 @@ impl StreamingContext {
         form: Form,
     ) -> Result<DStream<T>> {
         self.check_building("add a source")?;
+        receiver.check().map_err(|error| error.within(&format!("source {}", receiver.name())))?;
         receiver.attach(self.shared.clock.now(), self.shared.interval);
         let intake = Arc::new(Intake::new(receiver, options, form, &self.shared.limits));
         let mut building = self.building();
