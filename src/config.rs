@@ -93,6 +93,11 @@ pub(crate) const RECYCLED_BYTES_MAX: usize = 8 << 20;
 /// as a slow disk takes for all of a large state, and not for ever.
 pub(crate) const CHECKPOINT_WAIT_MAX: Duration = Duration::from_secs(30);
 
+/// Retries of an output at most, and the longest wait before one: with both a batch waits for some
+/// 16 hours, longer than anybody takes to mend what is at the other end.
+pub(crate) const OUTPUT_RETRIES_MAX: u32 = 1_000;
+pub(crate) const OUTPUT_BACKOFF_MAX: Duration = Duration::from_secs(60);
+
 /// Batches that a channel holds at most: its memory is taken at once.
 pub(crate) const COLLECTED_BATCHES_MAX: usize = 1 << 16;
 

@@ -65,7 +65,7 @@ pub use decode::{
     Csv, Decode, DecodeCounts, DecodeValue, Decoder, Delimited, KeyValue, Reason, Reject,
     RejectColumns, RejectCount, RejectRef, Rejects, TimeFormat,
 };
-pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState};
+pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState, Output};
 pub use engine::{
     BackPressure, BatchInfo, CheckpointMetrics, ContextBuilder, ContextState, Delays,
     IntakeLogMetrics, ListenerId, Metrics, MissedBatches, OutputOperationInfo, PidRateEstimator,
@@ -85,7 +85,7 @@ pub use record::{
     Record, Row, RowColumn, Saved, SavedColumn, ScalarColumn, Show, TextColumn, TextGroups,
     Timestamp, TupleColumns, arrow2, shown,
 };
-pub use sink::{TextFiles, TransactionalFiles, TransactionalSink};
+pub use sink::{OnFailure, TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
     BadUtf8, BlockWriter, Carry, Directory, Encoding, Files, FirstLine, Follow, IntakeLog,
     LineOptions, Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts,

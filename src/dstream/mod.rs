@@ -4,6 +4,7 @@ mod decode;
 mod join;
 mod narrow;
 mod output;
+mod output_handle;
 mod pair;
 mod state;
 mod wide;
@@ -22,6 +23,7 @@ use crate::record::{Batch, Record};
 use crate::time::Time;
 
 pub use decode::DecodedStream;
+pub use output_handle::Output;
 pub use state::{KeyedState, MappedState};
 pub use window::KeyWindow;
 

@@ -5,23 +5,26 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 
-use super::DStream;
+use super::{DStream, Output};
 use crate::config::COLLECTED_BATCHES_MAX;
 use crate::error::{BoxError, Error, ErrorKind};
-use crate::plan::{CheckFn, Output, OutputRun};
+use crate::plan::{self, CheckFn, OutputRun};
 use crate::record::{Batch, Record, Show};
 use crate::sink::{Delivered, TextFiles, Transaction, TransactionalSink, deliver, print_batch};
 use crate::time::Time;
 
 impl<T: Record> DStream<T> {
-    /// Calls a function with each batch and its time, also with empty ones; an error fails the
-    /// batch, and the next one comes all the same.
+    /// Calls a function with each batch and its time, also with empty ones. The batch lends its
+    /// rows, and its columns as Arrow arrays.
     ///
-    /// The batch lends its rows, and its columns as Arrow arrays. After a crash the batches since
-    /// the last checkpoint come again with the same times, and what sources can read again is
-    /// shared out among them anew: who replaces what stands under a batch's time, also by nothing
-    /// where it is empty, has each row once, as long as no time is
-    /// [left out](crate::Limits::missed_batches).
+    /// A function that returns an error or panics is an output that has failed. The batch stays in
+    /// all states and windows, as in Spark, other outputs have it, and the next batch comes all the
+    /// same; what the function has done until then stays done. The [`Output`] that is returned says
+    /// how often the function is called again for the batch, and what follows.
+    ///
+    /// After a crash the rows since the last checkpoint come again, perhaps in batches of other
+    /// times: write to a [`Sink`](crate::Sink) that forgets what came later, or ask
+    /// [`recovered_from`](crate::StreamingContext::recovered_from) at the start.
     ///
     /// ```
     /// # use tidemill::prelude::*;
@@ -40,7 +43,7 @@ impl<T: Record> DStream<T> {
     /// # Ok::<(), tidemill::Error>(())
     /// ```
     #[doc(alias = "foreachRDD")]
-    pub fn foreach_batch<F>(&self, mut f: F)
+    pub fn foreach_batch<F>(&self, mut f: F) -> Output
     where
         F: FnMut(&Batch<T>, Time) -> Result<(), BoxError> + Send + 'static,
     {
@@ -50,12 +53,12 @@ impl<T: Record> DStream<T> {
             *chunks = batch.into_chunks();
             called.map_err(|error| Error::caused(ErrorKind::Closure, "the closure failed", error))
         };
-        self.add_output("foreach_batch", no_check(), run);
+        self.add_output("foreach_batch", no_check(), run)
     }
 
     /// Prints the batch's time and its first rows to standard output, as Spark does.
     #[doc(alias = "pprint")]
-    pub fn print(&self, rows_max: usize)
+    pub fn print(&self, rows_max: usize) -> Output
     where
         T: Show,
     {
@@ -67,7 +70,7 @@ impl<T: Record> DStream<T> {
                 Error::caused(ErrorKind::Sink, "cannot write to standard output", error)
             })
         };
-        self.add_output(&format!("print({rows_max})"), no_check(), run);
+        self.add_output(&format!("print({rows_max})"), no_check(), run)
     }
 
     /// Saves each batch that has rows as a text file `prefix-TIME_IN_MS.suffix`, one row a line as
@@ -90,11 +93,11 @@ impl<T: Record> DStream<T> {
     ///
     /// [`save_as_text_files_with`]: Self::save_as_text_files_with
     #[doc(alias = "saveAsTextFiles")]
-    pub fn save_as_text_files(&self, prefix: impl Into<PathBuf>, suffix: &str)
+    pub fn save_as_text_files(&self, prefix: impl Into<PathBuf>, suffix: &str) -> Output
     where
         T: Show,
     {
-        self.save_as_text_files_with(TextFiles::new(prefix).suffix(suffix));
+        self.save_as_text_files_with(TextFiles::new(prefix).suffix(suffix))
     }
 
     /// Saves batches as text files, as [`TextFiles`] says.
@@ -104,9 +107,9 @@ impl<T: Record> DStream<T> {
     /// if it has no rows any more. Rows are not escaped: text with line ends takes several lines.
     ///
     /// `start` fails with [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the directory is not
-    /// there; what goes wrong later fails the batch.
+    /// there; what goes wrong later is a failure of the [`Output`].
     #[doc(alias = "saveAsTextFiles")]
-    pub fn save_as_text_files_with(&self, files: TextFiles)
+    pub fn save_as_text_files_with(&self, files: TextFiles) -> Output
     where
         T: Show,
     {
@@ -118,7 +121,7 @@ impl<T: Record> DStream<T> {
             *chunks = batch.into_chunks();
             saved
         };
-        self.add_output(&name, Box::new(move || checked.check()), run);
+        self.add_output(&name, Box::new(move || checked.check()), run)
     }
 
     /// Sends each batch, its time and its rows, also empty ones, into a channel that holds up to
@@ -175,23 +178,25 @@ impl<T: Record> DStream<T> {
     /// time between two checkpoints. The name is how the checkpoint knows the sink again; it has to
     /// be another one than those of states and other sinks. `start` fails without a
     /// [checkpoint directory](crate::StreamingContext::checkpoint).
-    pub fn save_with(&self, name: &str, sink: impl TransactionalSink<T>) {
+    pub fn save_with(&self, name: &str, sink: impl TransactionalSink<T>) -> Output {
         let transaction = Arc::new(Mutex::new(Transaction::new(name, sink)));
-        let (parent, check) = (self.node, no_check());
-        let name = format!("save_with({name})");
         let run = OutputRun::Transaction(transaction);
-        self.context.add_output(Output { name, parent, check, run });
+        self.add(plan::Output::new(format!("save_with({name})"), self.node, no_check(), run))
     }
 
-    pub(crate) fn add_output<F>(&self, name: &str, check: CheckFn, run: F)
+    pub(crate) fn add_output<F>(&self, name: &str, check: CheckFn, run: F) -> Output
     where
         F: FnMut(&mut Vec<crate::record::batch::AnyChunk>, Time) -> Result<(), Error>
             + Send
             + 'static,
     {
-        let (name, parent) = (name.to_owned(), self.node);
         let run = OutputRun::Closure(Box::new(run));
-        self.context.add_output(Output { name, parent, check, run });
+        self.add(plan::Output::new(name, self.node, check, run))
+    }
+
+    fn add(&self, output: plan::Output) -> Output {
+        let number = self.context.add_output(output);
+        Output { context: self.context.clone(), number }
     }
 }
 

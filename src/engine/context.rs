@@ -27,6 +27,7 @@ use crate::ops::{SharedTable, StateHandle};
 use crate::plan::{Graph, History, Node, NodeId, Output, explain, plan};
 use crate::record::batch::AnyChunk;
 use crate::record::{Batch, Key, Record};
+use crate::sink::OutputPolicy;
 use crate::source::intake::Intake;
 use crate::source::{IntakeLog, SourceCounts};
 use crate::storage::{Disk, Storage};
@@ -724,11 +725,24 @@ impl StreamingContext {
         history.and_then(Option::as_ref).map(|history| history.times()).unwrap_or_default()
     }
 
-    /// Adds an output operation, as [`add_node`](Self::add_node) adds a stream.
-    pub(crate) fn add_output(&self, output: Output) {
-        match self.check_building("add an output operation") {
-            Ok(()) => self.building().graph.outputs.push(output),
+    /// Adds an output operation, as [`add_node`](Self::add_node) adds a stream, and says which it
+    /// is.
+    pub(crate) fn add_output(&self, output: Output) -> usize {
+        let building = self.check_building("add an output operation");
+        let outputs = &mut self.building().graph.outputs;
+        let number = outputs.len();
+        match building {
+            Ok(()) => outputs.push(output),
             Err(error) => self.misused(error),
+        }
+        number
+    }
+
+    /// Changes the failure policy of an output.
+    pub(crate) fn change_output(&self, number: usize, change: impl FnOnce(&mut OutputPolicy)) {
+        self.check_misuse("change an output");
+        if let Some(output) = self.building().graph.outputs.get_mut(number) {
+            change(&mut output.policy);
         }
     }
 

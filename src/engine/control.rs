@@ -274,6 +274,15 @@ impl Control {
         waited.unwrap_or_else(|poisoned| poisoned.into_inner()).stop.is_none()
     }
 
+    /// Waits for a while, or until the context shall stop: how, if it shall.
+    pub(super) fn pause(&self, duration: Duration) -> Option<Stop> {
+        let goes_on = |state: &mut State| state.stop.is_none();
+        match self.news.wait_timeout_while(self.lock(), duration, goes_on) {
+            Ok((state, _)) => state.stop,
+            Err(poisoned) => poisoned.into_inner().0.stop,
+        }
+    }
+
     /// Whether the context shall stop, in either way.
     pub(super) fn is_stopping(&self) -> bool {
         self.lock().stop.is_some()

@@ -1,5 +1,5 @@
 //! Runs batches: takes blocks in as they arrive, and at each batch time brings every node that is
-//! needed to its batch, parents first, and then runs the outputs in the order of their making.
+//! needed to its batch, parents first. `outputs.rs` gives the batches to the outputs.
 //!
 //! A failure stays with its node and those below it for this batch; the next batch starts clean.
 
@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::fan_out::fan_out;
 use super::metrics::StateMetrics;
-use super::monitor::Monitor;
 use crate::config::PARALLEL_BYTES_MIN;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{AnyOperator, AnyPartial, AnyState, AnyStateful, Changes, Gather, Turn};
@@ -44,7 +43,7 @@ pub(super) struct Executor {
 /// What a node has come to in the current batch.
 struct Slot {
     state: SlotState,
-    /// An operator or output that is made of this node's batch has failed.
+    /// An operator that is made of this node's batch has failed.
     has_failed_below: bool,
     parts: Vec<Part>,
     /// For wide nodes: one partial for each thread, or for each run of chunks where order shows.
@@ -366,14 +365,8 @@ impl Executor {
         recycled.reclaim();
     }
 
-    /// Runs the batch that was cut at `time`, and hands each error to `record`.
-    pub(super) fn run_batch(
-        &mut self,
-        time: Time,
-        outputs: &mut [Output],
-        monitor: &mut Monitor,
-        record: &mut impl FnMut(Error),
-    ) {
+    /// Runs the operators of the batch that was cut at `time`, and hands each error to `record`.
+    pub(super) fn run_operators(&mut self, time: Time, record: &mut impl FnMut(Error)) {
         self.now += 1;
         for id in 0..self.physical.nodes.len() {
             let state = self.run_node(id, time);
@@ -384,22 +377,11 @@ impl Executor {
             }
             self.slots[id].state = state;
         }
-        for (id, output) in outputs.iter_mut().enumerate() {
-            let started = monitor.output_started(id, &output.name);
-            let ran = self.run_output(output, time);
-            monitor.output_ended(id, &output.name, started, ran.as_ref().err());
-            if let Err(error) = ran {
-                record(error);
-                self.slots[output.parent].has_failed_below = true;
-            }
-        }
-        // After the outputs: nobody waits for this.
-        self.end_batch(time, record);
     }
 
-    /// Commits what the operators remember, or rolls it back where the batch has failed: in an
-    /// operator, and in all that the operator or output that failed is made of.
-    fn end_batch(&mut self, time: Time, record: &mut impl FnMut(Error)) {
+    /// Ends the batch, after its outputs: commits what the operators remember, or rolls it back in
+    /// an operator that failed and in all that it is made of. A failed output changes neither.
+    pub(super) fn end_batch(&mut self, time: Time, record: &mut impl FnMut(Error)) {
         for id in (0..self.physical.nodes.len()).rev() {
             let node = &self.physical.nodes[id];
             let slot = &mut self.slots[id];
@@ -681,7 +663,8 @@ impl Executor {
         Ok(transformed.into_iter().map(Part::Columns).collect())
     }
 
-    fn run_output(&mut self, output: &mut Output, time: Time) -> Result<()> {
+    /// Gives an output its batch, if there is one; it may be called again for the same batch.
+    pub(super) fn run_output(&mut self, output: &mut Output, time: Time) -> Result<()> {
         let slot = &self.slots[output.parent];
         if !matches!(slot.state, SlotState::Present) {
             return Ok(());

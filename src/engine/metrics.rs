@@ -28,8 +28,14 @@ pub struct Metrics {
     /// Batches that have run, those that failed among them.
     #[doc(alias = "totalCompletedBatches")]
     pub batches_completed: u64,
-    /// Batches of which an operator or an output has failed.
+    /// Batches of which an operator or an output has failed, other than by being
+    /// [skipped](Metrics::outputs_skipped).
     pub batches_failed: u64,
+    /// Times that an output was given a batch again that it could not take before.
+    pub output_retries: u64,
+    /// Batches that an output was left without by [`OnFailure::Skip`](crate::OnFailure::Skip), each
+    /// as often as there were such outputs.
+    pub outputs_skipped: u64,
     /// Batches that were cut and wait for their turn: at most
     /// [`Limits::queued_batches`](crate::Limits::queued_batches).
     #[doc(alias = "waitingBatches")]

@@ -15,6 +15,7 @@ mod listener;
 mod metrics;
 mod missed;
 mod monitor;
+mod outputs;
 mod pid;
 mod rate;
 mod recovery;

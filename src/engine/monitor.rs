@@ -149,6 +149,16 @@ impl Monitor {
         self.bus.tell(|| Event::OutputCompleted(info));
     }
 
+    /// An output is given its batch again.
+    pub(super) fn output_retried(&self) {
+        self.meter.lock().output_retries += 1;
+    }
+
+    /// An output is left without its batch.
+    pub(super) fn output_skipped(&self) {
+        self.meter.lock().outputs_skipped += 1;
+    }
+
     /// `measure` says what operators remember.
     pub(super) fn batch_ended(
         &mut self,

@@ -16,6 +16,7 @@ use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
 use super::listener::BatchInfo;
 use super::monitor::{Monitor, receiver_failed, receiver_news};
+use super::outputs;
 use super::recovery::Beginning;
 use super::warnings::Warnings;
 use crate::config::{CHECKPOINT_WAIT_MAX, Limits, WAIT_MAX};
@@ -380,11 +381,15 @@ fn run_loop(control: &Arc<Control>, work: &mut Work, numbers: &dyn Fn(Time) -> u
                 let mut has_failed = false;
                 // Times that were left out count, too: what left windows in them is gone.
                 executor.go_on_after(numbers(time) - 1);
-                executor.run_batch(time, outputs, monitor, &mut |error| {
+                let mut record = |error| {
                     tracing::error!(%error, "a batch has failed");
                     control.record_failed(error);
                     has_failed = true;
-                });
+                };
+                executor.run_operators(time, &mut record);
+                outputs::run(executor, outputs, time, monitor, control, &mut record);
+                // After the outputs: nobody waits for this.
+                executor.end_batch(time, &mut record);
                 monitor.batch_ended(has_failed, |states| executor.measure_states(states));
                 drop(entered);
                 if control.is_stopping_at_once() {

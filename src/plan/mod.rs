@@ -18,7 +18,7 @@ pub(crate) use physical::{ChainStep, Physical, PhysicalNode, Run, Wide, plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{AnyOperator, AnyStateful, Narrow};
 use crate::record::batch::AnyChunk;
-use crate::sink::Transaction;
+use crate::sink::{OutputPolicy, Transaction};
 use crate::source::intake::Intake;
 use crate::source::queue::Queue;
 use crate::time::Time;
@@ -81,6 +81,8 @@ pub(crate) struct Output {
     pub(crate) parent: NodeId,
     /// What has to hold before the start; an error is the start's.
     pub(crate) check: CheckFn,
+    /// Of a batch that it cannot take.
+    pub(crate) policy: OutputPolicy,
     pub(crate) run: OutputRun,
 }
 
@@ -96,6 +98,16 @@ pub(crate) type CheckFn = Box<dyn Fn() -> Result<()> + Send>;
 pub(crate) type OutputFn = Box<dyn FnMut(&mut Vec<AnyChunk>, Time) -> Result<()> + Send>;
 
 impl Output {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        parent: NodeId,
+        check: CheckFn,
+        run: OutputRun,
+    ) -> Output {
+        let (name, policy) = (name.into(), OutputPolicy::default());
+        Output { name, parent, check, policy, run }
+    }
+
     /// The sink that is committed with checkpoints, if it has one.
     pub(crate) fn transaction(&self) -> Option<Arc<Mutex<Transaction>>> {
         match &self.run {

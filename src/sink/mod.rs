@@ -1,6 +1,7 @@
 //! Output operations that write somewhere, one file each.
 
 mod collect;
+mod policy;
 mod print;
 mod stdout;
 mod text_files;
@@ -8,6 +9,8 @@ mod transaction;
 mod transactional_files;
 
 pub(crate) use collect::{Delivered, deliver};
+pub use policy::OnFailure;
+pub(crate) use policy::OutputPolicy;
 pub(crate) use print::{print_batch, print_table};
 pub(crate) use stdout::write_stdout;
 pub use text_files::TextFiles;

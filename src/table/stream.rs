@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::group_by::{Finished, GroupBy, MergeStates, States, Unfinished};
 use super::operators::{Filter, FinishStates, Select, ToTable};
 use super::{AggExpr, Bound, Expr, IntoExpr, Schema, Table, TableRow, Tabular, tabular};
-use crate::dstream::DStream;
+use crate::dstream::{DStream, Output};
 use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::ops::Narrow;
 use crate::record::batch::AnyChunk;
@@ -156,19 +156,19 @@ impl TableStream {
     }
 
     /// Calls a function with the table of each batch and its time, also with empty ones; an error
-    /// fails the batch, as in [`DStream::foreach_batch`].
+    /// is a failure of the [`Output`], as in [`DStream::foreach_batch`].
     #[doc(alias = "foreachBatch")]
-    pub fn foreach_batch<F>(&self, mut f: F)
+    pub fn foreach_batch<F>(&self, mut f: F) -> Output
     where
         F: FnMut(&Table, Time) -> Result<(), BoxError> + Send + 'static,
     {
         let schema = self.schema.clone();
-        self.stream().foreach_batch(move |batch, time| f(&table_of(&schema, batch), time));
+        self.stream().foreach_batch(move |batch, time| f(&table_of(&schema, batch), time))
     }
 
     /// Prints the time of each batch and its first rows to standard output, as Spark's `show` does.
     #[doc(alias = "print")]
-    pub fn show(&self, rows_max: usize) {
+    pub fn show(&self, rows_max: usize) -> Output {
         let schema = self.schema.clone();
         let run = move |chunks: &mut Vec<AnyChunk>, time: Time| {
             let batch = Batch::from_chunks(std::mem::take(chunks));
@@ -178,7 +178,7 @@ impl TableStream {
                 Error::caused(ErrorKind::Sink, "cannot write to standard output", error)
             })
         };
-        self.stream().add_output(&format!("show({rows_max})"), Box::new(|| Ok(())), run);
+        self.stream().add_output(&format!("show({rows_max})"), Box::new(|| Ok(())), run)
     }
 
     fn selected(&self, name: String, selected: Result<(Schema, Vec<Bound>)>) -> TableStream {

@@ -43,12 +43,13 @@ const FLOATS: [f64; 11] = [
 ];
 
 /// Setters with a duration or a number that are walked below, by file.
-const WALKED: [(&str, &[&str]); 22] = [
+const WALKED: [(&str, &[&str]); 23] = [
     ("decode/csv.rs", &["columns", "new"]),
     ("decode/delimited.rs", &["columns", "new"]),
     ("dstream/mod.rs", &["checkpoint"]),
     ("dstream/narrow.rs", &["repartition", "split"]),
     ("dstream/output.rs", &["collect", "print"]),
+    ("dstream/output_handle.rs", &["retry"]),
     ("dstream/state.rs", &["spark_timeout_scan", "timeout"]),
     ("dstream/wide.rs", &["top", "top_by"]),
     (
@@ -348,15 +349,18 @@ fn fields_of_limits() {
 fn windows() {
     type Make = fn(&DStream<(String, i64)>, Duration, Duration);
     let makers: [(&str, Make); 10] = [
-        ("window", |pairs, window, slide| pairs.window(window, slide).print(0)),
-        ("count_by_window", |pairs, window, slide| pairs.count_by_window(window, slide).print(0)),
+        ("window", |pairs, window, slide| drop(pairs.window(window, slide).print(0))),
+        ("count_by_window", |pairs, window, slide| {
+            pairs.count_by_window(window, slide).print(0);
+        }),
         ("reduce_by_window", |pairs, window, slide| {
             let values = pairs.map(|(_, value)| value);
             values.reduce_by_window(|a, b| a.max(b), window, slide).print(0);
         }),
         ("reduce_by_window_with_inverse", |pairs, window, slide| {
             let values = pairs.map(|(_, value)| value % 10);
-            values.reduce_by_window_with_inverse(|a, b| a + b, |a, b| a - b, window, slide).print(0)
+            let sums = |a, b| a + b;
+            values.reduce_by_window_with_inverse(sums, |a, b| a - b, window, slide).print(0);
         }),
         ("count_by_value_and_window", |pairs, window, slide| {
             pairs.count_by_value_and_window(window, slide).print(0);
@@ -406,7 +410,7 @@ fn windows() {
         });
     }
     refused("window", most + SECOND, "at most 4294967295", || {
-        three_batches(|_, pairs| pairs.window(most + SECOND, SECOND).print(0))
+        three_batches(|_, pairs| drop(pairs.window(most + SECOND, SECOND).print(0)))
     });
 }
 
@@ -469,9 +473,26 @@ fn times_that_streams_keep() {
 }
 
 #[test]
+fn outputs_that_are_tried_again() {
+    for times in NUMBERS.map(|times| u32::try_from(times).unwrap_or(u32::MAX)) {
+        for backoff in DURATIONS {
+            let run = || {
+                three_batches(|_, pairs| {
+                    pairs.foreach_batch(|_, _| Ok(())).retry(times, backoff);
+                })
+            };
+            match times <= 1_000 && backoff <= 60 * SECOND {
+                true => fine("retry", (times, backoff), run),
+                false => refused("retry", (times, backoff), "at most 1000 times", run),
+            }
+        }
+    }
+}
+
+#[test]
 fn numbers_of_streams() {
     for value in NUMBERS {
-        let run = || three_batches(|_, pairs| pairs.repartition(value).count().print(0));
+        let run = || three_batches(|_, pairs| drop(pairs.repartition(value).count().print(0)));
         match value {
             1..=65_536 => fine("repartition", value, run),
             _ => refused("repartition", value, "between 1 and 65536", run),

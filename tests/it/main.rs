@@ -64,6 +64,7 @@ mod operators;
 mod output;
 #[cfg(feature = "cli")]
 mod output_command;
+mod output_policy;
 mod panics;
 #[cfg(all(unix, feature = "cli"))]
 mod pipes;

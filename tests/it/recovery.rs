@@ -123,7 +123,7 @@ fn another_version() {
     };
     let two = |words: &DStream<String>| words.count_by_value_and_window(2 * SECOND, SECOND);
     let five = |words: &DStream<String>| words.count_by_value_and_window(5 * SECOND, SECOND);
-    run(&|_, words| two(words).foreach_batch(|_, _| Ok(()))).unwrap();
+    run(&|_, words| drop(two(words).foreach_batch(|_, _| Ok(())))).unwrap();
     // One more, before the one that was there.
     let (added, kept) = (std::cell::Cell::new(None), std::cell::Cell::new(None));
     run(&|t, words| {
@@ -137,7 +137,7 @@ fn another_version() {
     run(&|t, words| added.set(Some(t.output(&five(words))))).unwrap();
     assert_eq!(added.take().unwrap().take_sorted(), pairs(&[("b", 1), ("c", 1)]));
     // One that was there, under another name or instead of another one: who can tell?
-    let error = run(&|_, words| two(words).foreach_batch(|_, _| Ok(()))).unwrap_err();
+    let error = run(&|_, words| drop(two(words).foreach_batch(|_, _| Ok(())))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Checkpoint);
     let text = error.to_string();
     for part in ["(2s, 1s)", "(5s, 1s)", "forget_state(", "There is: "] {

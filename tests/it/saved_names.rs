@@ -103,11 +103,14 @@ fn refusals() {
     };
     let count = |lines: &DStream<String>| lines.count_by_window(2 * SECOND, SECOND);
     let builds: [(&dyn Fn(&TestContext), &[&str]); 5] = [
-        (&|t| (0..2).for_each(|_| follow(t).print(1)), &["two sources", "\"follow\"", ".named("]),
+        (
+            &|t| (0..2).for_each(|_| drop(follow(t).print(1))),
+            &["two sources", "\"follow\"", ".named("],
+        ),
         (
             &|t| {
                 let lines = follow(t);
-                (0..2).for_each(|_| count(&lines).print(1));
+                (0..2).for_each(|_| drop(count(&lines).print(1)));
             },
             &["two states, windows or sinks", "count_by_window(2s, 1s)", ".named("],
         ),
@@ -119,9 +122,9 @@ fn refusals() {
             },
             &["\"one\""],
         ),
-        (&|t| follow(t).named("one").named("two").print(1), &["\"one\"", "\"two\""]),
+        (&|t| drop(follow(t).named("one").named("two").print(1)), &["\"one\"", "\"two\""]),
         (
-            &|t| follow(t).union(&follow(t)).named("both").print(1),
+            &|t| drop(follow(t).union(&follow(t)).named("both").print(1)),
             &["union", "several streams", "\"both\""],
         ),
     ];

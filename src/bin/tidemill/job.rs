@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Error, IntakeLog, Limits, MissedBatches, Record, StreamingContext, Time, checkpoint,
+    DStream, Error, IntakeLog, Limits, MissedBatches, OnFailure, Record, StreamingContext, Time,
+    checkpoint,
 };
 
 use crate::failure::Failure;
@@ -336,17 +337,11 @@ impl<J: Job> Run<'_, J> {
         };
         let printer = Printer::new(self.job.clone(), output, shown, self.args.rows_max());
         let printer = Arc::new(Mutex::new(printer));
-        let (print, handle) = (printer.clone(), self.ssc.clone());
-        self.values.foreach_batch(move |batch, time| {
-            let mut printer = lock(&print);
-            let taken = printer.take(batch, time);
-            if printer.has_failed() {
-                // There is nobody to write the next batches for. Where there are checkpoints this
-                // one comes again: neither it nor what follows is committed.
-                handle.stop();
-            }
-            taken
-        });
+        let print = printer.clone();
+        let printed = self.values.foreach_batch(move |batch, time| lock(&print).take(batch, time));
+        // There is nobody to write the next batches for. Where there are checkpoints this one
+        // comes again: neither it nor what follows is committed.
+        printed.on_failure(OnFailure::Stop);
         self.ssc.start().map_err(Failure::of_start)?;
         // Only now: a start that fails prints nothing.
         if let Err(failure) = lock(&printer).begin() {

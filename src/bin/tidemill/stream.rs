@@ -74,9 +74,6 @@ impl<J: Job> Printer<J> {
         batch: &Batch<(String, J::Value)>,
         time: Time,
     ) -> Result<(), BoxError> {
-        if self.has_failed() {
-            return Err("the output of a batch before could not be written".into());
-        }
         let has_news = match &mut self.shown {
             Shown::Batches => !batch.is_empty() || self.output.shows_empty(),
             Shown::Added(totals) => {
@@ -101,11 +98,6 @@ impl<J: Job> Printer<J> {
             self.failure = Some(Failure::of_output(&error));
             error.into()
         })
-    }
-
-    /// Whether the output of a batch could not be written.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failure.is_some()
     }
 
     /// Prints the totals at the end, unless the last batch did, and says how the stream has ended.

@@ -15,6 +15,8 @@ pub(super) struct Seen {
     pub(super) rows: BTreeMap<Time, Vec<u64>>,
     pub(super) outputs: BTreeMap<(Part, Time), Vec<(String, i64)>>,
     pub(super) failed: BTreeSet<(Part, Time)>,
+    /// Outputs that failed: nothing that remembers knows of it.
+    pub(super) unseen: BTreeSet<(Part, Time)>,
 }
 
 #[derive(Clone)]
@@ -69,7 +71,8 @@ impl Model {
     /// Compares all outputs of some batches with what they should be.
     pub(super) fn check(&mut self, mut seen: Seen, acknowledged: Position) {
         self.acknowledged = self.acknowledged.max(acknowledged);
-        self.failed = seen.failed.iter().map(|(_, time)| *time).min();
+        let failed = seen.failed.iter().chain(&seen.unseen);
+        self.failed = failed.map(|(_, time)| *time).min();
         for (&time, rows) in &seen.rows {
             let next = self.next();
             let expected: Vec<u64> = (next..next + rows.len() as u64).collect();
@@ -81,7 +84,8 @@ impl Model {
             let failed: BTreeSet<Part> = parts.iter().copied().filter(has_failed).collect();
             let well: Vec<Part> = parts.difference(&failed).copied().collect();
             self.batches.insert(time, Batch { rows: rows.clone(), parts, failed });
-            for part in well.into_iter().filter(|&part| part != Part::Rows) {
+            let is_seen = |&part: &Part| part != Part::Rows && !seen.unseen.contains(&(part, time));
+            for part in well.into_iter().filter(is_seen) {
                 let mut given = seen.outputs.remove(&(part, time)).unwrap_or_default();
                 given.sort();
                 assert_eq!(given, self.output_of(part), "{time}: {part:?}");

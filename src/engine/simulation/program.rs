@@ -122,8 +122,12 @@ struct Shared {
 impl Shared {
     fn call(&self, this: Panic, time: Time) {
         if *self.panics.lock().unwrap() == Some(this) {
-            let (Panic::InFunction(part) | Panic::InOutput(part)) = this;
-            self.seen.lock().unwrap().failed.insert((part, time));
+            let mut seen = self.seen.lock().unwrap();
+            match this {
+                Panic::InFunction(part) => seen.failed.insert((part, time)),
+                Panic::InOutput(part) => seen.unseen.insert((part, time)),
+            };
+            drop(seen);
             resume_unwind(Box::new("on purpose"));
         }
     }

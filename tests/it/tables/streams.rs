@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidemill::prelude::*;
 use tidemill::table::{AggExpr, count, max, mean, quantile, sum};
-use tidemill::{ErrorKind, Limits};
+use tidemill::{ErrorKind, Limits, Output};
 
 use super::grouping::{KEYS, aggregates, assert_alike, by_key};
 use super::naive::Sample;
@@ -114,7 +114,7 @@ fn a_window_is_of_rows_where_nobody_aggregates() {
 
 #[test]
 fn misuse_fails_the_start() {
-    let check = |build: fn(TableStream), expected: &str| {
+    let check = |build: fn(TableStream) -> Output, expected: &str| {
         let mut t = TestContext::new().unwrap();
         let input = t.input::<(String, i64)>();
         build(input.stream().to_table());
