@@ -24,6 +24,10 @@ const LARGE_BLOCKS_MIN: usize = 4;
 /// Bytes of the largest block: what claims to be a larger one is none.
 pub(crate) const BLOCK_BYTES_MAX: usize = LINES_IN_BLOCK_MIN * LINE_BYTES_MAX;
 
+/// Bytes of the largest block in an intake log: one, with those before it that are logged with it
+/// as one read filled them all, and what is known of their senders.
+pub(crate) const LOGGED_BYTES_MAX: usize = 4 * BLOCK_BYTES_MAX;
+
 /// The unfinished part of a line that is held whole though it may be cut between words: what is
 /// held is moved at each read.
 pub(crate) const UNSPLIT_BYTES_MAX: usize = 64 << 10;
@@ -75,6 +79,23 @@ pub(crate) const DIRECTORY_LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Names in a directory of which it is said that they are not read: enough to see which kind it is.
 pub(crate) const SKIPPED_NAMES_SAID_MAX: usize = 16;
 
+/// Descriptors that connections leave to checkpoints, logs and files, and a quarter of the
+/// process's limit at most: a checkpoint, its log and a scrub have a few open at a time, and each
+/// thread that reads a directory has one.
+pub(crate) const DESCRIPTORS_RESERVED_MAX: u64 = 64;
+
+/// How long a client that has ended its side is waited for to take its last receipt, where
+/// connections may be idle for longer. Receipts come with checkpoints where there is no log.
+pub(crate) const RECEIPT_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Producers that a server remembers unless told otherwise: a checkpoint has about 40 bytes for
+/// each.
+pub(crate) const PRODUCERS_MAX: usize = 4096;
+
+/// How long a connection may be idle unless told otherwise: longer than a log is quiet at night,
+/// as a sender that does not look for the end of its connection loses what it sends next.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
 /// How long a receiver's thread waits at most before it looks whether it shall stop.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
 
@@ -113,7 +134,7 @@ pub(crate) const UNPACK_CHUNKS_MAX: usize = 4;
 pub(crate) const UNPACK_WINDOW_LOG_MAX: u32 = 27;
 
 const _: () = assert!(READ_BYTES * 2 <= BLOCK_BYTES && ROOM_BYTES_MIN <= READ_BYTES);
-const _: () = assert!(BLOCK_BYTES <= BLOCK_BYTES_MAX && BLOCK_BYTES_MAX <= u32::MAX as usize);
+const _: () = assert!(BLOCK_BYTES <= BLOCK_BYTES_MAX && LOGGED_BYTES_MAX <= u32::MAX as usize);
 const _: () = assert!(UNSPLIT_BYTES_MAX + READ_BYTES <= BLOCK_BYTES);
 
 /// The maxima of one streaming context. Change them with the context builder's `limits`.

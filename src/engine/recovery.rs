@@ -37,12 +37,14 @@ pub(super) struct SavedSource {
     pub(super) intake: Arc<Intake>,
     /// It can go back to where it was.
     pub(super) is_replayable: bool,
+    /// It knows of its senders what they send again.
+    has_senders: bool,
 }
 
 impl SavedSource {
     /// Whether where it stands is in checkpoints.
     pub(super) fn is_saved(&self) -> bool {
-        self.is_replayable || self.intake.log().is_some()
+        self.is_replayable || self.has_senders || self.intake.log().is_some()
     }
 }
 
@@ -121,7 +123,8 @@ impl SavedParts {
                     let is_replayable = intake.is_replayable();
                     let named = node.saved_name.as_deref();
                     let name = named.unwrap_or(intake.saved_name()).to_owned();
-                    sources.push(SavedSource { name, id, intake: intake.clone(), is_replayable });
+                    let (intake, has_senders) = (intake.clone(), intake.has_senders());
+                    sources.push(SavedSource { name, id, intake, is_replayable, has_senders });
                 }
                 Run::Stateful(operator) => {
                     let name = node.name_of_state(operator).to_owned();

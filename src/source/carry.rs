@@ -27,6 +27,8 @@ pub struct Carry {
     pub(super) undecoded: Vec<u8>,
     /// The order of the bytes, once that is known.
     pub(super) order: Option<Order>,
+    /// Bytes that were read since the last row end, with those of a line that was cut already.
+    pub(super) unended: u64,
 }
 
 /// A place between two lines of an input, or in a line that was too long.
@@ -58,6 +60,7 @@ impl Carry {
         self.bytes.clear();
         self.undecoded.clear();
         (self.skipping, self.has_begun, self.order) = (false, false, None);
+        self.unended = 0;
     }
 
     /// Where the first line begins that was not given yet, after so many bytes of the input, and

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::form::Form;
-use super::log::{Log, LogCounts, Replay, number_at, position_of};
+use super::log::{Log, LogCounts, Replay, head_of, number_at, parts_of, position_of, senders_at};
 use super::pace::{Now, Pace};
 use super::status::{News, SourceState, Status};
 use super::writer::{Counters, SourceCounts};
@@ -21,6 +21,7 @@ use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::record::batch::AnyChunk;
 use crate::record::block::{BlockPool, SharedText};
 use crate::record::recycled::Recycled;
+use crate::record::saved::{push_bytes, take_bytes};
 use crate::time::Time;
 
 /// One receiver, its block, and what it has sealed.
@@ -92,6 +93,21 @@ struct Logging {
     logged: u64,
     /// Blocks of an earlier process that come before anything new.
     replay: Option<Replay>,
+    /// The receiver knows of its senders what belongs to blocks.
+    has_senders: bool,
+    /// Rows of blocks that are logged with the next one: one read filled them all.
+    waiting: Vec<u8>,
+    /// Where the receiver stood after what was logged last.
+    position: Option<Vec<u8>>,
+}
+
+/// What comes again from a log.
+enum Again {
+    Nothing,
+    /// The rest of a block.
+    Rest,
+    /// A block, and what the receiver knew anew of its senders after it.
+    Block(Vec<u8>),
 }
 
 enum Sealed {
@@ -117,37 +133,67 @@ pub(crate) enum Step {
 }
 
 impl Logging {
-    /// Writes the next block that an earlier process left; false if there is none any more.
-    fn replay(&mut self, writer: &mut BlockWriter) -> Result<bool> {
-        let Some(replay) = &mut self.replay else { return Ok(false) };
-        // The rest of the one before.
+    /// Writes the next block that an earlier process left.
+    fn replay(&mut self, writer: &mut BlockWriter) -> Result<Again> {
+        let Some(replay) = &mut self.replay else { return Ok(Again::Nothing) };
         if writer.filled() > 0 {
-            return Ok(true);
+            return Ok(Again::Rest);
         }
         match replay.next()? {
             Some(block) => {
                 self.log.replayed(block.number, block.lost);
                 self.last = block.number;
-                writer.take_again(block.bytes);
-                Ok(true)
+                let (senders, rows) = parts_of(block.bytes)?;
+                writer.take_again(rows);
+                Ok(Again::Block(senders.to_vec()))
             }
             None => {
                 self.log.replayed_all(replay.lost_at_end());
                 self.logged = replay.greatest();
                 self.replay = None;
-                Ok(false)
+                Ok(Again::Nothing)
             }
         }
     }
 
-    /// A block was sealed; what comes from the log does not go there again.
-    fn sealed(&mut self, block: &SharedText, position: Option<Vec<u8>>) {
-        if self.replay.is_none() {
-            // Numbers that the log has are not given again.
-            self.last = self.last.max(self.logged) + 1;
-            self.log.push(self.last, self.logged, block.clone(), position);
-            self.logged = self.last;
+    /// A block was sealed, with what the receiver knows anew of its senders, if it can say: then
+    /// all that it has received is in blocks.
+    fn sealed(&mut self, block: &SharedText, position: Option<Vec<u8>>, senders: Option<Vec<u8>>) {
+        // What comes from the log does not go there again.
+        if self.replay.is_some() {
+            return;
         }
+        // Numbers that the log has are not given again.
+        self.last = self.last.max(self.logged) + 1;
+        if self.has_senders && senders.is_none() {
+            // After a crash the log would have a part of what a sender is asked for again.
+            return self.waiting.extend_from_slice(block.bytes());
+        }
+        self.push(Some(block.clone()), position, senders);
+    }
+
+    /// What was received since the last block gave no rows. Its senders are told of it, too, if
+    /// there is any.
+    fn stands_at(&mut self, position: Option<Vec<u8>>, senders: Option<Vec<u8>>) {
+        self.last = self.last.max(self.logged) + 1;
+        self.push(None, position, senders);
+    }
+
+    fn has_moved_to(&self, position: &Option<Vec<u8>>) -> bool {
+        let is_news = position.as_ref().is_some_and(|position| !position.is_empty());
+        self.replay.is_none() && is_news && *position != self.position
+    }
+
+    fn push(
+        &mut self,
+        block: Option<SharedText>,
+        position: Option<Vec<u8>>,
+        senders: Option<Vec<u8>>,
+    ) {
+        let head = head_of(&senders.unwrap_or_default(), &std::mem::take(&mut self.waiting));
+        self.position = position.clone();
+        self.log.push(self.last, self.logged, head, block, position);
+        self.logged = self.last;
     }
 }
 
@@ -310,12 +356,17 @@ impl Intake {
         }
         if let Some(logging) = &mut filling.logging {
             match logging.replay(&mut filling.writer) {
-                Ok(true) => {
+                Ok(Again::Nothing) if logging.log.is_full() => return Step::NoBlock,
+                Ok(Again::Nothing) => {}
+                Ok(again) => {
+                    if let Again::Block(senders) = again
+                        && let Err(error) = self.load_senders(filling, &senders)
+                    {
+                        return self.fail(filling, error);
+                    }
                     self.seal(filling);
                     return Step::Sealed;
                 }
-                Ok(false) if logging.log.is_full() => return Step::NoBlock,
-                Ok(false) => {}
                 Err(error) => return self.fail(filling, error),
             }
         }
@@ -429,8 +480,11 @@ impl Intake {
             // Lines that found no block belong to the next batch, but not to what is received
             // later.
             _ if filling.writer.has_excess() => None,
-            Some(logging) => Some(position_of(logging.last)),
-            None => self.position(filling),
+            None => self.position_with_senders(filling),
+            Some(_) => {
+                let senders = self.senders(filling, true).unwrap_or_default();
+                filling.logging.as_ref().map(|logging| position_of(logging.last, &senders))
+            }
         };
         filling.has_sealed = false;
         lock(&self.sealed).push_back(Sealed::Cut(position));
@@ -463,6 +517,40 @@ impl Intake {
         }
     }
 
+    /// What the receiver knows of its senders, or what has changed of that.
+    fn senders(&self, filling: &mut Filling, all: bool) -> Option<Vec<u8>> {
+        match self.guarded(|| Ok(filling.receiver.save_senders(all))) {
+            Ok(senders) => senders,
+            Err(error) => {
+                self.give_up(filling, error);
+                None
+            }
+        }
+    }
+
+    fn load_senders(&self, filling: &mut Filling, senders: &[u8]) -> Result<()> {
+        match senders {
+            [] => Ok(()),
+            senders => self.guarded(|| filling.receiver.load_senders(senders)),
+        }
+    }
+
+    /// Where the receiver stands, and what it knows of its senders there, if it knows anything.
+    fn position_with_senders(&self, filling: &mut Filling) -> Option<Vec<u8>> {
+        let position = self.position(filling);
+        let Some(senders) = self.senders(filling, true) else { return position };
+        let mut all = SENDERS_TAG.to_vec();
+        push_bytes(&senders, &mut all);
+        all.extend_from_slice(&position.unwrap_or_default());
+        Some(all)
+    }
+
+    /// Whether the receiver knows of its senders what has to be in checkpoints.
+    pub(crate) fn has_senders(&self) -> bool {
+        let filling = &mut *lock(&self.filling);
+        self.senders(filling, true).is_some()
+    }
+
     /// Whether the receiver can go back to where it was.
     pub(crate) fn is_replayable(&self) -> bool {
         lock(&self.filling).receiver.can_resume()
@@ -471,8 +559,12 @@ impl Intake {
     /// Has all that is sealed go to a log, after all that another process left there. To be called
     /// before the first step.
     pub(crate) fn log_to(&self, log: Arc<Log>, replay: Replay) {
-        let last = replay.last();
-        lock(&self.filling).logging = Some(Logging { log, last, logged: 0, replay: Some(replay) });
+        let (last, has_senders) = (replay.last(), self.has_senders());
+        let filling = &mut *lock(&self.filling);
+        let position = self.position(filling);
+        let (logged, replay, waiting) = (0, Some(replay), Vec::new());
+        let logging = Logging { log, last, logged, replay, has_senders, waiting, position };
+        filling.logging = Some(logging);
     }
 
     pub(crate) fn log(&self) -> Option<Arc<Log>> {
@@ -489,11 +581,17 @@ impl Intake {
 
     /// Goes to where an earlier receiver stood, if it can. To be called before the first step.
     pub(crate) fn resume(&self, position: &[u8]) -> Result<()> {
-        let receiver = &mut lock(&self.filling).receiver;
-        if !receiver.can_resume() {
-            return Ok(());
-        }
-        receiver.resume(position).map_err(|error| {
+        let filling = &mut *lock(&self.filling);
+        let resumed = match filling.receiver.can_resume() {
+            true => filling.receiver.resume(position),
+            false => {
+                let senders =
+                    senders_at(position).or_else(|| Some(parts_with_senders(position)?.0));
+                let senders = senders.unwrap_or_default();
+                self.load_senders(filling, senders).map_err(io::Error::other)
+            }
+        };
+        resumed.map_err(|error| {
             let message = format!("source {} cannot go back to where it was", self.name);
             Error::caused(ErrorKind::Source, message, error)
         })
@@ -504,7 +602,10 @@ impl Intake {
         match self.log() {
             // Who sent it was told when it was in the log.
             Some(log) => log.saved(number_at(position)),
-            None => self.acknowledge(position),
+            None => match parts_with_senders(position) {
+                Some((_, position)) => self.acknowledge(position),
+                None => self.acknowledge(position),
+            },
         }
     }
 
@@ -602,10 +703,12 @@ impl Intake {
         let Some(block) = filling.writer.seal() else { return false };
         if filling.logging.is_some() {
             // Where the receiver stands, there are lines that are in no block.
-            let has_excess = filling.writer.has_excess();
-            let position = if has_excess { None } else { self.position(filling) };
+            let (position, senders) = match filling.writer.has_excess() {
+                true => (None, None),
+                false => (self.position(filling), self.senders(filling, false)),
+            };
             if let Some(logging) = &mut filling.logging {
-                logging.sealed(&block, position);
+                logging.sealed(&block, position, senders);
             }
         }
         filling.has_sealed = true;
@@ -619,6 +722,16 @@ impl Intake {
         self.seal(filling);
         while filling.writer.has_excess() && filling.writer.open() {
             self.seal(filling);
+        }
+        if filling.logging.is_none() || filling.writer.has_excess() {
+            return;
+        }
+        let position = self.position(filling);
+        if filling.logging.as_ref().is_some_and(|logging| logging.has_moved_to(&position)) {
+            let senders = self.senders(filling, false);
+            if let Some(logging) = &mut filling.logging {
+                logging.stands_at(position, senders);
+            }
         }
     }
 
@@ -635,6 +748,16 @@ impl Intake {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Begins the position of a source without a log whose receiver knows something of its senders.
+const SENDERS_TAG: &[u8] = b"senders ";
+
+/// What such a receiver knows of its senders, and where it stands.
+fn parts_with_senders(position: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = position.strip_prefix(SENDERS_TAG)?;
+    let senders = take_bytes(&mut rest).ok()?;
+    Some((senders, rest))
 }
 
 /// What a panic said.

@@ -4,33 +4,29 @@
 //! a connection of its own has an unfinished line only. So neither a fast client nor a thousand
 //! slow ones keep the others waiting, and none holds a block.
 
+mod serving;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::TcpListener;
 use mio::{Interest, Token};
 
-use super::read::{Taken, read_once};
-use super::readiness::{Readiness, UNTIL_EVENT, keep_alive};
-use super::receipt::{Receipt, Receipts};
-use super::{BlockWriter, Carry, Received, Receiver, Waiter};
+use super::connection::Connection;
+use super::producers::Producers;
+use super::readiness::Readiness;
+use super::receipt::{Receipts, Whose};
+use super::{BlockWriter, Received, Receiver, Waiter};
+use crate::config::{IDLE_TIMEOUT, PRODUCERS_MAX};
 use crate::error::{Error, ErrorKind, Result};
+use crate::storage::made_up;
 
-/// Below the 1024 descriptors that many systems give a process there is no room for more.
+/// Each connection has a descriptor, and memory for an unfinished line.
 const CONNECTIONS_MAX: usize = 1024;
-
-/// New connections that are taken in before it is the others' turn.
-const ACCEPTS_MAX: usize = 64;
-
-/// A pause after the system refused to accept, most likely since it has no descriptors left.
-const ACCEPT_AFTER: Duration = Duration::from_millis(100);
-
-/// Trouble with clients is said to the log no more often than this: the log is not theirs to fill.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(1);
 
 /// A pause after a client had no room for what it was to be told.
 const TELL_AGAIN: Duration = Duration::from_millis(20);
@@ -42,6 +38,11 @@ const LISTENER: Token = Token(usize::MAX);
 ///
 /// A client's unfinished last line is a line of its own when the client closes, and is dropped when
 /// the connection breaks. Lines of one client stay in order; those of several interleave.
+///
+/// Clients are refused beyond [`connections_max`](Listen::connections_max), and where the process
+/// has no descriptor left for them: a quarter of its limit (`ulimit -n`), and 64 at most, are kept
+/// for checkpoints, logs and files. A refused client is disconnected at once, logged, and counted.
+/// A client that is idle for [`idle_timeout`](Listen::idle_timeout) is disconnected.
 ///
 /// ```
 /// use tidemill::Listen;
@@ -56,10 +57,13 @@ pub struct Listen {
     address: String,
     local: SocketAddr,
     connections_max: usize,
+    idle_timeout: Duration,
     ends_with_last: bool,
     acknowledges: bool,
     refused: Arc<AtomicU64>,
     readiness: Readiness,
+    /// Made up, so that positions tell which server they are of.
+    server: u64,
     // Changing.
     listener: TcpListener,
     /// When to accept again, if there may be somebody to accept.
@@ -73,19 +77,13 @@ pub struct Listen {
     /// Connections that may have something to read, each once, in the order of their turns.
     ready: VecDeque<usize>,
     events: Vec<Token>,
+    producers: Producers,
     /// Connections so far.
     connected: u64,
     /// Whether some connection could not be told yet how far it is.
     is_telling: bool,
-}
-
-struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
-    carry: Carry,
-    /// Whether it is among the ready ones.
-    is_ready: bool,
-    receipt: Receipt,
+    /// When to look for idle connections.
+    look_at: Instant,
 }
 
 impl Listen {
@@ -117,10 +115,12 @@ impl Listen {
             address: address.to_owned(),
             local,
             connections_max: CONNECTIONS_MAX,
+            idle_timeout: IDLE_TIMEOUT,
             ends_with_last: false,
             acknowledges: false,
             refused: Arc::default(),
             readiness,
+            server: made_up(),
             listener,
             accept_at: Some(now),
             complain_at: now,
@@ -129,33 +129,95 @@ impl Listen {
             free: Vec::new(),
             ready: VecDeque::new(),
             events: Vec::new(),
+            producers: Producers::new(PRODUCERS_MAX),
             connected: 0,
             is_telling: false,
+            look_at: now,
         })
     }
 
     /// Tells each client how much of what it sent is safe: it may read lines with a number, and of
-    /// the bytes that it has sent over this connection so many have arrived for good, in whole
-    /// lines. One that keeps what comes after them and sends that again, when it connects again,
-    /// loses nothing: at-least-once.
+    /// the bytes that it has sent over this connection so many have arrived for good. One that
+    /// keeps what comes after them and sends that again, when it connects again, loses nothing:
+    /// at-least-once.
+    ///
+    /// Whole lines only are acknowledged: bytes of a line once its line end has come, however long
+    /// the line is and whether it was cut, split or rejected meanwhile. A client that ends its own
+    /// side of the connection ends its last line with it; of records of one length, an unfinished
+    /// one is never acknowledged.
     ///
     /// Safe is what is in the [intake log](crate::StreamingContext::intake_log) or, without one, in
     /// a checkpoint; without either there are no such lines. A client that has ended its own side
-    /// hears the rest before it is disconnected.
+    /// hears the rest before it is disconnected. It is waited for until it has heard all, for the
+    /// [idle timeout](Listen::idle_timeout) and 10 minutes at most, and not where another client
+    /// needs its place. One that breaks the connection is disconnected at once.
     ///
     /// ```text
     /// client: 1 a⏎ 2 b⏎ 3         server: 8⏎
     /// client: ␣c⏎                 server: 12⏎
     /// ```
+    ///
+    /// # Producers
+    ///
+    /// A client that says who it is loses nothing and is counted once, though it sends again what
+    /// was not acknowledged: exactly-once. Its first line is a greeting:
+    ///
+    /// ```text
+    /// client: TIDEMILL/1 producer=web-1 from=0⏎     server: 8⏎
+    /// client: 3 c⏎                                  server: 12⏎
+    /// ```
+    ///
+    /// The bytes that a producer ever sends are one stream, over all of its connections, without
+    /// the greetings. All numbers are offsets in it. The server answers a greeting with the offset
+    /// up to which the stream is safe. The producer goes on from there, byte for byte as it was.
+    /// Bytes that the server has received already are passed over, also after a restart: how far
+    /// each producer is goes into checkpoints and the intake log, with the rows it belongs to.
+    ///
+    /// * `producer=ID`: 1 to 64 ASCII characters without white space. No two producers may have the
+    ///   same; one that begins a new stream takes a new id. Of two connections with the same id the
+    ///   newer one counts, and the other is disconnected.
+    /// * `from=OFFSET` (default 0): the producer has its stream from this offset on, and no longer
+    ///   what was before. A producer that the server does not know begins there. Where the server
+    ///   knows it and has less, what is between is lost, and the server warns of it.
+    ///
+    /// A producer's line counts with its line end: the end of its connection ends no line. The
+    /// server remembers [`producers_max`](Listen::producers_max) of them. A greeting that it does
+    /// not take is answered with `refused`, a space, and the reason, and counted as a refused
+    /// connection. A client whose data begins with `TIDEMILL/` cannot do without a greeting;
+    /// `TIDEMILL/1⏎` is one that says nothing. `examples/producer.rs` is a producer.
     pub fn acknowledging(mut self) -> Listen {
         self.acknowledges = true;
         self
     }
 
-    /// Takes at most so many connections at a time (default 1024, at least 1). Whoever comes beyond
-    /// is disconnected at once, logged, and counted.
+    /// Takes at most so many connections at a time (default 1024, at least 1), and fewer where the
+    /// process may not open as many descriptors. Whoever comes beyond is disconnected at once,
+    /// logged, and counted.
     pub fn connections_max(mut self, connections_max: usize) -> Listen {
         self.connections_max = connections_max.max(1);
+        self
+    }
+
+    /// Remembers at most so many [producers](Listen::acknowledging) (default 4096, at most 65,536):
+    /// one more takes the place of the one that is not connected for longest. Of one that was
+    /// forgotten, what it sends again is counted again.
+    pub fn producers_max(mut self, producers_max: usize) -> Listen {
+        self.producers.set_max(producers_max.clamp(1, 1 << 16));
+        self
+    }
+
+    /// Disconnects a client that was idle for this long (default 1 h, at least 1 ms): nothing came
+    /// from it, and nothing could be told to it. `Duration::MAX` has connections stay for ever.
+    ///
+    /// To the client it is an orderly end, and its unfinished line is a line of its own, as when it
+    /// closes itself. Where the server is [`acknowledging`](Listen::acknowledging), the unfinished
+    /// line is dropped: it was not acknowledged, and is the client's to send again.
+    ///
+    /// A client that does not look whether the connection has ended loses what it sends next, so
+    /// the time should be longer than senders are ever quiet. One whose machine is gone is noticed
+    /// within minutes, whatever this time is.
+    pub fn idle_timeout(mut self, idle_timeout: Duration) -> Listen {
+        self.idle_timeout = idle_timeout.max(Duration::from_millis(1));
         self
     }
 
@@ -174,177 +236,23 @@ impl Listen {
     pub fn connections_refused(&self) -> Arc<AtomicU64> {
         self.refused.clone()
     }
-
-    /// Sorts what has happened since into those to accept and those to read.
-    fn take_events(&mut self) -> io::Result<()> {
-        self.readiness.take(&mut self.events)?;
-        for token in self.events.drain(..) {
-            if token == LISTENER {
-                self.accept_at.get_or_insert_with(Instant::now);
-            } else if let Some(Some(connection)) = self.connections.get_mut(token.0)
-                && !connection.is_ready
-            {
-                connection.is_ready = true;
-                self.ready.push_back(token.0);
-            }
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self, into: &mut BlockWriter) {
-        if self.accept_at.is_none_or(|at| Instant::now() < at) {
-            return;
-        }
-        for _ in 0..ACCEPTS_MAX {
-            match self.listener.accept() {
-                Ok((stream, peer)) => self.connect(stream, peer, into),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => {
-                        self.accept_at = None;
-                        return;
-                    }
-                    // Whoever gave up while waiting; the next may still be there.
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
-                    _ => {
-                        self.complain(format!("cannot accept: {error}"));
-                        self.accept_at = Some(Instant::now() + ACCEPT_AFTER);
-                        return;
-                    }
-                },
-            }
-        }
-    }
-
-    fn connect(&mut self, mut stream: TcpStream, peer: SocketAddr, into: &mut BlockWriter) {
-        let count = self.connections.len() - self.free.len();
-        if count == self.connections_max {
-            let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-            let limit = self.connections_max;
-            into.count_refused();
-            self.complain(format!(
-                "refused {peer}: {limit} connections are the maximum ({refused} refused so far)"
-            ));
-            return;
-        }
-        if let Err(error) = keep_alive(&stream) {
-            tracing::debug!(%peer, %error, "cannot keep a connection alive");
-        }
-        let place = self.free.pop().unwrap_or(self.connections.len());
-        let registry = self.readiness.registry();
-        if let Err(error) = registry.register(&mut stream, Token(place), Interest::READABLE) {
-            self.free.extend((place < self.connections.len()).then_some(place));
-            return self.complain(format!("cannot poll {peer}: {error}"));
-        }
-        tracing::debug!(%peer, "connected");
-        self.connected += 1;
-        let receipt = Receipt::new(self.connected);
-        let carry = Carry::default();
-        let connection = Connection { stream, peer, carry, is_ready: true, receipt };
-        if place == self.connections.len() {
-            self.connections.push(None);
-        }
-        self.connections[place] = Some(connection);
-        self.ready.push_back(place);
-    }
-
-    /// Lets the connection at `place` read once; returns whether there was room for it to do so.
-    fn read(&mut self, place: usize, into: &mut BlockWriter) -> bool {
-        let Some(connection) = &mut self.connections[place] else { return true };
-        match read_once(&mut connection.stream, &mut connection.carry, into) {
-            Ok(Taken::Bytes(count)) => {
-                connection.receipt.took(count);
-                self.ready.push_back(place);
-            }
-            Ok(Taken::Nothing) => connection.is_ready = false,
-            Ok(Taken::NoRoom) => {
-                // It has not had its turn.
-                self.ready.push_front(place);
-                return false;
-            }
-            Ok(Taken::End) => {
-                into.finish(&mut connection.carry);
-                tracing::debug!(peer = %connection.peer, "disconnected");
-                connection.receipt.end();
-                if !self.acknowledges || connection.receipt.is_done() {
-                    self.remove(place);
-                }
-            }
-            Err(error) => {
-                let message = format!("the connection of {} broke: {error}", connection.peer);
-                into.count_broken();
-                self.complain(message);
-                self.remove(place);
-            }
-        }
-        true
-    }
-
-    fn remove(&mut self, place: usize) {
-        self.connections[place] = None;
-        self.free.push(place);
-    }
-
-    fn complain(&mut self, message: String) {
-        self.unsaid = Some(message);
-        self.say();
-    }
-
-    /// Says what went wrong last, if nothing was said shortly before.
-    fn say(&mut self) {
-        let now = Instant::now();
-        if now >= self.complain_at
-            && let Some(message) = self.unsaid.take()
-        {
-            self.complain_at = now + COMPLAIN_EVERY;
-            tracing::warn!(address = %self.local, "{message}");
-        }
-    }
-
-    /// Whether nobody is left of those who came, but for some that wait for their last receipt.
-    fn is_over(&self) -> bool {
-        let mut connections = self.connections.iter().flatten();
-        self.ends_with_last
-            && self.accept_at.is_none()
-            && self.connected > 0
-            && connections.all(|connection| connection.receipt.has_ended())
-    }
-
-    /// Tells the client at a place what it has not heard yet, as far as it listens.
-    fn tell(&mut self, place: usize) {
-        let Some(connection) = &mut self.connections[place] else { return };
-        match connection.receipt.tell(&mut connection.stream) {
-            Ok(is_told) => {
-                self.is_telling |= !is_told;
-                if connection.receipt.is_done() {
-                    self.remove(place);
-                }
-            }
-            Err(error) => {
-                // Whatever else it sends is of use; that it hears nothing is its own to notice.
-                connection.receipt.give_up();
-                let (peer, has_ended) = (connection.peer, connection.receipt.has_ended());
-                self.complain(format!("cannot acknowledge to {peer}: {error}"));
-                if has_ended {
-                    self.remove(place);
-                }
-            }
-        }
-    }
 }
 
 impl Receiver for Listen {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
         self.take_events()?;
         self.accept(into);
+        let now = Instant::now();
+        self.look_for_idle(now);
         if self.unsaid.is_some() {
             self.say();
         }
         if std::mem::take(&mut self.is_telling) {
-            (0..self.connections.len()).for_each(|place| self.tell(place));
+            (0..self.connections.len()).for_each(|place| self.tell(place, now));
         }
         for _ in 0..self.ready.len() {
             let Some(place) = self.ready.pop_front() else { break };
-            if !self.read(place, into) {
+            if !self.read(place, now, into) {
                 return Ok(Received::More);
             }
         }
@@ -358,7 +266,7 @@ impl Receiver for Listen {
                 None => Received::More,
             },
             None if self.is_telling => Received::Later(TELL_AGAIN),
-            None => Received::Later(UNTIL_EVENT),
+            None => Received::Later(self.look_every()),
         })
     }
 
@@ -367,11 +275,14 @@ impl Receiver for Listen {
         if !self.acknowledges {
             return None;
         }
-        let mut receipts = Receipts::default();
+        let mut receipts = Receipts::new(self.server);
         for (place, connection) in self.connections.iter().enumerate() {
-            if let Some(Connection { receipt, carry, .. }) = connection {
-                receipts.push(place, receipt, carry);
+            if let Some(Connection { receipt, producer: None, .. }) = connection {
+                receipts.push(place, receipt);
             }
+        }
+        for (producer, whole) in self.producers.unsafe_yet() {
+            receipts.push_producer(producer, whole);
         }
         Some(receipts.into_bytes())
     }
@@ -382,13 +293,33 @@ impl Receiver for Listen {
     }
 
     fn acknowledge(&mut self, position: &[u8]) {
-        for (place, connection, bytes) in Receipts::of(position) {
-            if let Some(Some(found)) = self.connections.get_mut(place)
-                && found.receipt.note_safe(connection, bytes)
-            {
-                self.tell(place);
+        let now = Instant::now();
+        for (whose, bytes) in Receipts::of(self.server, position) {
+            let place = match whose {
+                Whose::Connection(place, _) => Some(place),
+                Whose::Producer(id) => self.producers.note_safe(id, bytes),
+            };
+            let Some(place) = place else { continue };
+            let Some(Some(Connection { receipt, .. })) = self.connections.get_mut(place) else {
+                continue;
+            };
+            let is_news = match whose {
+                Whose::Connection(_, number) => receipt.note_safe(number, bytes),
+                Whose::Producer(_) => receipt.note_safe_bytes(bytes),
+            };
+            if is_news {
+                self.tell(place, now);
             }
         }
+    }
+
+    /// How far the streams of producers have come.
+    fn save_senders(&mut self, all: bool) -> Option<Vec<u8>> {
+        self.acknowledges.then(|| self.producers.save(all))
+    }
+
+    fn load_senders(&mut self, saved: &[u8]) -> io::Result<()> {
+        self.producers.load(saved).map_err(io::Error::other)
     }
 
     fn waiter(&mut self) -> Option<Box<dyn Waiter>> {

@@ -5,12 +5,15 @@
 //! unfinished last line of what was read.
 
 mod carry;
+mod connection;
+mod descriptors;
 mod directory;
 mod encoding;
 mod files;
 mod first_line;
 mod follow;
 pub(crate) mod form;
+mod greeting;
 mod holes;
 mod identity;
 pub(crate) mod intake;
@@ -22,6 +25,7 @@ mod own_output;
 pub(crate) mod pace;
 mod picks;
 mod pipe;
+mod producers;
 pub(crate) mod queue;
 pub(crate) mod quoted;
 mod read;
@@ -140,6 +144,28 @@ pub trait Receiver: Send + 'static {
     /// [intake log](crate::IntakeLog), so that whoever sent it need not keep it. Called between two
     /// calls of `receive`, from any thread.
     fn acknowledge(&mut self, _position: &[u8]) {}
+
+    /// Saves what the receiver knows of its senders, so that it can tell what one of them sends
+    /// again after a restart: all of it, or what has changed since the last call that asked for
+    /// that. `None` for a receiver that knows nothing of its senders.
+    ///
+    /// All of it goes into checkpoints, and the changes into the [intake log](crate::IntakeLog)
+    /// with the block that they belong to: asked between two calls of `receive`, when all that was
+    /// received is in blocks. For receivers that cannot [resume](Self::can_resume).
+    fn save_senders(&mut self, _all: bool) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Takes in what an earlier receiver like this one has [saved](Self::save_senders): all of the
+    /// checkpoint's, and then each change that the intake log has after it. Called before the first
+    /// `receive`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with what was saved: the source ends with it.
+    fn load_senders(&mut self, _saved: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Checks the receiver's settings. Called once, when its stream is made, before all else.
     ///

@@ -1,22 +1,24 @@
-//! How much of what a client has sent is safe, and telling it so.
+//! Acknowledgements of one connection: how much of what its client has sent is safe, and telling it
+//! so.
 //!
-//! Invariant: what is told covers whole lines only, and never goes back. Of several receipts that
-//! a slow client has not read, the last is told.
+//! Invariant: an acknowledgement covers whole lines only, and never goes back. Of several that a
+//! slow client has not read, the last is told.
 
 use std::io::{self, Write};
 
-use super::Carry;
-use crate::record::saved::{push_varint, take_varint};
+use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 
-/// One connection's bytes, from its beginning.
+/// One connection's bytes, or those of its producer's stream, from the beginning.
 #[derive(Debug)]
 pub(super) struct Receipt {
     /// The number of the connection, for its place may be another one's by then.
     connection: u64,
     read: u64,
+    /// Bytes of whole lines.
+    whole: u64,
     safe: u64,
     told: u64,
-    /// The rest of a line that the client had no room for.
+    /// The rest of what the client had no room for.
     rest: Vec<u8>,
     has_ended: bool,
     is_deaf: bool,
@@ -24,18 +26,46 @@ pub(super) struct Receipt {
 
 impl Receipt {
     pub(super) fn new(connection: u64) -> Receipt {
-        let (read, safe, told) = (0, 0, 0);
+        let (read, whole, safe, told) = (0, 0, 0, 0);
         let (rest, has_ended, is_deaf) = (Vec::new(), false, false);
-        Receipt { connection, read, safe, told, rest, has_ended, is_deaf }
+        Receipt { connection, read, whole, safe, told, rest, has_ended, is_deaf }
     }
 
-    /// So many bytes were read.
-    pub(super) fn took(&mut self, count: usize) {
+    /// Goes on with a producer's stream, of which the client is told that so much is safe, and of
+    /// which so much is whole lines that were received.
+    pub(super) fn go_on(&mut self, safe: u64, whole: u64) {
+        (self.read, self.whole, self.safe, self.told) = (safe, whole, safe, safe);
+        self.rest = format!("{safe}\n").into_bytes();
+    }
+
+    /// So many bytes were read, of which so many are after the last line end.
+    pub(super) fn took(&mut self, count: usize, unended: u64) {
         self.read += count as u64;
+        self.whole = self.read - unended;
+    }
+
+    /// So many bytes were read that had been received before.
+    pub(super) fn took_again(&mut self, count: usize) {
+        self.read += count as u64;
+    }
+
+    /// Offset of the last byte that was read.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    pub(super) fn whole(&self) -> u64 {
+        self.whole
     }
 
     /// The client sends nothing more.
     pub(super) fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// The same, which ends its last line; so many bytes are no whole record.
+    pub(super) fn end_with_line(&mut self, dropped: u64) {
+        self.whole = self.read - dropped;
         self.has_ended = true;
     }
 
@@ -48,28 +78,35 @@ impl Receipt {
         self.is_deaf = true;
     }
 
-    /// Whether the client has ended and knows that all of its bytes are safe.
+    /// Whether the client has ended and nothing is left to tell it.
     pub(super) fn is_done(&self) -> bool {
-        self.has_ended && self.told == self.read && self.rest.is_empty()
+        self.has_ended && (self.is_deaf || self.told == self.whole && self.rest.is_empty())
     }
 
-    /// Notes that bytes are safe; whether that is news of this connection.
+    /// Notes that bytes of a connection are safe; whether that is news of this one.
     pub(super) fn note_safe(&mut self, connection: u64, bytes: u64) -> bool {
-        let is_news = connection == self.connection && bytes > self.safe && !self.is_deaf;
+        connection == self.connection && self.note_safe_bytes(bytes)
+    }
+
+    /// Notes that bytes are safe; whether that is news.
+    pub(super) fn note_safe_bytes(&mut self, bytes: u64) -> bool {
+        let is_news = bytes > self.safe && !self.is_deaf;
         if is_news {
             self.safe = bytes;
         }
         is_news
     }
 
+    /// Whether the client has not been told something that it could be.
+    pub(super) fn has_news(&self) -> bool {
+        !self.is_deaf && !(self.told == self.safe && self.rest.is_empty())
+    }
+
     /// Writes what the client has not been told; whether it has been told all by then.
     pub(super) fn tell(&mut self, to: &mut impl Write) -> io::Result<bool> {
-        loop {
+        while self.has_news() {
             if self.rest.is_empty() {
-                if self.told == self.safe || self.is_deaf {
-                    return Ok(true);
-                }
-                writeln!(self.rest, "{}", self.safe)?;
+                self.rest = format!("{}\n", self.safe).into_bytes();
                 self.told = self.safe;
             }
             match to.write(&self.rest) {
@@ -80,36 +117,76 @@ impl Receipt {
                 Err(error) => return Err(error),
             }
         }
+        Ok(true)
     }
 }
 
-/// The receipts of several connections as the position of their source.
-#[derive(Default)]
-pub(super) struct Receipts(Vec<u8>);
+/// Whose bytes are acknowledged.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Whose<'a> {
+    /// A connection's, by its place and number.
+    Connection(usize, u64),
+    /// Those of a producer's stream, by its id.
+    Producer(&'a str),
+}
+
+/// The whole lines that clients have given and that are not known to be safe, as the position of
+/// their source.
+///
+/// It begins with a number that is the server's own: a checkpoint may have the position of one that
+/// ran before, whose connections had the same numbers.
+pub(super) struct Receipts {
+    server: u64,
+    bytes: Vec<u8>,
+}
 
 impl Receipts {
-    /// Adds what a connection has given, but for its unfinished line, unless it is known to be
-    /// safe.
-    pub(super) fn push(&mut self, place: usize, receipt: &Receipt, carry: &Carry) {
-        let bytes = carry.standing(receipt.read).offset;
-        if bytes > receipt.safe && !receipt.is_deaf {
-            push_varint(place as u64, &mut self.0);
-            push_varint(receipt.connection, &mut self.0);
-            push_varint(bytes, &mut self.0);
+    pub(super) fn new(server: u64) -> Receipts {
+        Receipts { server, bytes: Vec::new() }
+    }
+
+    fn begin(&mut self, place: u64) -> &mut Vec<u8> {
+        if self.bytes.is_empty() {
+            push_varint(self.server, &mut self.bytes);
+        }
+        push_varint(place, &mut self.bytes);
+        &mut self.bytes
+    }
+
+    /// Adds those of a connection.
+    pub(super) fn push(&mut self, place: usize, receipt: &Receipt) {
+        if receipt.whole > receipt.safe && !receipt.is_deaf {
+            let bytes = self.begin(place as u64 + 1);
+            push_varint(receipt.connection, bytes);
+            push_varint(receipt.whole, bytes);
         }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.0
+    /// Adds those of a producer.
+    pub(super) fn push_producer(&mut self, id: &str, whole: u64) {
+        let bytes = self.begin(0);
+        push_bytes(id.as_bytes(), bytes);
+        push_varint(whole, bytes);
     }
 
-    /// Places, connections and their bytes.
-    pub(super) fn of(mut position: &[u8]) -> impl Iterator<Item = (usize, u64, u64)> {
+    /// Nothing where nobody is to be told anything.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// What a position of this server has, in the order in which it was added.
+    pub(super) fn of(server: u64, mut position: &[u8]) -> impl Iterator<Item = (Whose<'_>, u64)> {
+        let is_own = take_varint(&mut position).is_ok_and(|number| number == server);
         std::iter::from_fn(move || {
-            let place = take_varint(&mut position).ok()?;
-            let connection = take_varint(&mut position).ok()?;
-            let bytes = take_varint(&mut position).ok()?;
-            Some((usize::try_from(place).ok()?, connection, bytes))
+            let place = take_varint(&mut position).ok().filter(|_| is_own)?;
+            let whose = match place.checked_sub(1) {
+                Some(place) => {
+                    let connection = take_varint(&mut position).ok()?;
+                    Whose::Connection(usize::try_from(place).ok()?, connection)
+                }
+                None => Whose::Producer(std::str::from_utf8(take_bytes(&mut position).ok()?).ok()?),
+            };
+            Some((whose, take_varint(&mut position).ok()?))
         })
     }
 }

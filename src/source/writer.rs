@@ -204,6 +204,14 @@ fn decode(
     Ok((count, len, lines_bad))
 }
 
+/// Where rows are no lines, the last row end is where the unfinished row begins.
+fn note_row_end(form: Form, carry: &mut Carry, whole: usize) {
+    if whole > 0 && !carry.skipping && !form.is_lines() {
+        let held = carry.encoding.bytes_of(&carry.bytes) + carry.undecoded.len();
+        carry.unended = held as u64;
+    }
+}
+
 fn add(counter: &AtomicU64, n: usize) {
     counter.fetch_add(n as u64, Ordering::Relaxed);
 }
@@ -275,6 +283,11 @@ impl BlockWriter {
     /// Whether lines of text are written to it, rather than bytes or records.
     pub(super) fn is_text(&self) -> bool {
         self.form.is_text()
+    }
+
+    /// Whether records of one length are written to it.
+    pub(super) fn has_records(&self) -> bool {
+        matches!(self.form, Form::Records(_))
     }
 
     /// How the text is encoded that is written to it.
@@ -369,6 +382,11 @@ impl BlockWriter {
         // A part of a mark may have been held, but never a line end.
         let held = head.min(filled);
         let mut whole = self.form.whole(fresh, held);
+        carry.unended += count as u64;
+        if whole > 0 && self.form.is_lines() {
+            // Before long lines are cut: their pieces are no whole lines.
+            carry.unended = (encoding.bytes_of(&fresh[whole..]) + carry.undecoded.len()) as u64;
+        }
         let fits = match self.word_ends {
             Some(ends) => {
                 let rest = &mut fresh[whole..];
@@ -393,9 +411,11 @@ impl BlockWriter {
         if !is_plain {
             let fresh = fresh.to_vec();
             self.fill_slowly(carry, &fresh);
+            note_row_end(self.form, carry, whole);
             return Ok(Some(count));
         }
         carry.keep(&fresh[whole..]);
+        note_row_end(self.form, carry, whole);
         block.advance(whole);
         if self.form.is_text() && block.check().is_err() {
             let lines = block.bytes()[from..].to_vec();

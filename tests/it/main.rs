@@ -27,6 +27,7 @@ mod command_kills;
 #[cfg(all(feature = "cli", feature = "compression"))]
 mod compressed_files;
 mod conformance;
+mod connections;
 mod decimals;
 #[cfg(all(feature = "json", feature = "regex"))]
 mod decoders;
@@ -70,6 +71,8 @@ mod panics;
 mod pipes;
 mod plan;
 mod pressure;
+#[cfg(unix)]
+mod producers;
 mod properties;
 mod random;
 mod rate;

@@ -105,10 +105,21 @@ impl Running {
         let mut all = vec![subcommand, "--listen", "127.0.0.1:0"];
         all.extend(args);
         let running = Running::start(&all);
-        let line = running.stderr.recv_timeout(PATIENCE).expect("it says where it listens");
-        let (_, address) = line.split_once("listening on ").expect("an address");
-        let address = address.to_owned();
+        let address = running.address();
         (running, address)
+    }
+
+    /// Where it listens, which is the first that it says.
+    pub(crate) fn address(&self) -> String {
+        let line = self.stderr.recv_timeout(PATIENCE).expect("it says where it listens");
+        let (_, address) = line.split_once("listening on ").expect("an address");
+        address.to_owned()
+    }
+
+    /// The number of its process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The next line of data for which `is_wanted` says so.

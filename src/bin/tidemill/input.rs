@@ -34,9 +34,16 @@ pub(crate) struct Args {
     listen: Option<String>,
 
     /// Tell whoever connects, by lines with a number, how many of the bytes that it sent are safe:
-    /// one that sends the rest again after a crash loses nothing
+    /// one that sends the rest again after a crash loses nothing, and one that says who it is, by a
+    /// first line TIDEMILL/1 producer=ID, is counted once
     #[arg(long, requires_all = ["listen", "checkpoint"])]
     acknowledge: bool,
+
+    /// Disconnect whoever has sent nothing for TIME, from 1ms to 24h, or never
+    /// [default: 1h]
+    #[arg(long, value_name = "TIME", value_parser = parse::idle_timeout)]
+    #[arg(allow_hyphen_values = true, requires = "listen")]
+    idle_timeout: Option<Duration>,
 
     /// Read FILEs and then what is appended to them, also after they were rotated; of a directory
     /// all files in it and then those that are moved there, each once and whole
@@ -133,6 +140,7 @@ pub(crate) enum Source<'a> {
     Listen {
         address: &'a str,
         acknowledges: bool,
+        idle_timeout: Option<Duration>,
     },
     Follow(&'a [PathBuf], Following),
     /// None of them is standard input.
@@ -179,8 +187,9 @@ impl Args {
     fn source(&self) -> Source<'_> {
         match self {
             Args { connect: Some(address), .. } => Source::Connect(address),
-            Args { listen: Some(address), acknowledge, .. } => {
-                Source::Listen { address, acknowledges: *acknowledge }
+            Args { listen: Some(address), acknowledge, idle_timeout, .. } => {
+                let (acknowledges, idle_timeout) = (*acknowledge, *idle_timeout);
+                Source::Listen { address, acknowledges, idle_timeout }
             }
             Args { follow: true, files, rotated_quiet, recursive, .. } => {
                 let (rotated_quiet, is_recursive) = (*rotated_quiet, *recursive);
@@ -232,9 +241,14 @@ impl Input<'_> {
             Source::Connect(address) => {
                 streams.push(ssc.text_stream(Socket::connect(address)?, options)?);
             }
-            Source::Listen { address, acknowledges } => {
-                let listen = Listen::bind(address)?;
-                let listen = if acknowledges { listen.acknowledging() } else { listen };
+            Source::Listen { address, acknowledges, idle_timeout } => {
+                let mut listen = Listen::bind(address)?;
+                if acknowledges {
+                    listen = listen.acknowledging();
+                }
+                if let Some(time) = idle_timeout {
+                    listen = listen.idle_timeout(time);
+                }
                 terminal::tell(format_args!("listening on {}", listen.local_addr()));
                 streams.push(ssc.text_stream(listen, options)?);
             }

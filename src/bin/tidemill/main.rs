@@ -10,6 +10,7 @@ mod cells;
 mod checkpoint;
 mod corpus;
 mod demo;
+mod descriptors;
 mod failure;
 mod followed;
 mod generate;
@@ -76,6 +77,7 @@ Exit codes:
   130  interrupted before the end of a file, or a second Ctrl-C (143 for a second SIGTERM)";
 
 fn main() -> ExitCode {
+    descriptors::raise_limit();
     let done = match Cli::try_parse() {
         Ok(cli) => run(cli.command),
         Err(error) => explain(&error),

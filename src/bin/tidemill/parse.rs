@@ -34,6 +34,14 @@ pub(crate) fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long a connection may be idle: as an interval, or `never`.
+pub(crate) fn idle_timeout(text: &str) -> Result<Duration, String> {
+    match text {
+        "never" => Ok(Duration::MAX),
+        _ => interval(text).map_err(|limits| format!("{limits}, or never")),
+    }
+}
+
 /// A number of seconds, such as `10` or `0.5`.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let limits = "must be a number of seconds, more than 0 and at most 86400";

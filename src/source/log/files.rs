@@ -137,8 +137,14 @@ impl LogFiles {
         self.closed.iter().rposition(|segment| segment.first <= number + 1).unwrap_or(0)
     }
 
-    /// Appends a block. After an error, [`abandon`](Self::abandon).
-    pub(super) fn append(&mut self, number: u64, before: u64, block: &[u8]) -> io::Result<()> {
+    /// Appends a block, its head and its rows. After an error, [`abandon`](Self::abandon).
+    pub(super) fn append(
+        &mut self,
+        number: u64,
+        before: u64,
+        head: &[u8],
+        rows: &[u8],
+    ) -> io::Result<()> {
         if self.open.as_ref().is_some_and(|open| open.segment.bytes >= SEGMENT_BYTES) {
             self.sync()?;
             self.abandon();
@@ -147,9 +153,10 @@ impl LogFiles {
             Some(open) => open,
             None => self.begin(number)?,
         };
-        write_all(&mut *open.file, &prefix(open.segment.salt, number, before, block))?;
-        write_all(&mut *open.file, block)?;
-        open.segment.bytes += (PREFIX_BYTES + block.len()) as u64;
+        write_all(&mut *open.file, &prefix(open.segment.salt, number, before, head, rows))?;
+        write_all(&mut *open.file, head)?;
+        write_all(&mut *open.file, rows)?;
+        open.segment.bytes += (PREFIX_BYTES + head.len() + rows.len()) as u64;
         open.last = number;
         Ok(())
     }

@@ -26,7 +26,7 @@ pub(crate) use replay::{Counted, Replay};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::block::SharedText;
-use crate::record::saved::{push_varint, take_varint};
+use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
 use writing::Writing;
 
 /// How the intake log is written: see
@@ -130,7 +130,10 @@ struct Entry {
     number: u64,
     /// The number of the block before it in the log.
     before: u64,
-    block: SharedText,
+    /// What comes before the block's rows.
+    head: Vec<u8>,
+    /// None where lines have come that are no rows, and their senders are to be told.
+    block: Option<SharedText>,
     /// Where the receiver stood after it, if it can say.
     position: Option<Vec<u8>>,
 }
@@ -166,12 +169,13 @@ impl Log {
         &self,
         number: u64,
         before: u64,
-        block: SharedText,
+        head: Vec<u8>,
+        block: Option<SharedText>,
         position: Option<Vec<u8>>,
     ) {
         let mut state = self.lock();
         if !state.has_ended {
-            state.queue.push_back(Entry { number, before, block, position });
+            state.queue.push_back(Entry { number, before, head, block, position });
             self.work.notify_all();
         }
     }
@@ -255,11 +259,35 @@ impl Log {
 /// What stands for a number of a block among the positions of sources.
 const TAG: &[u8] = b"intake log ";
 
-/// The position of a source whose last block has this number.
-pub(super) fn position_of(number: u64) -> Vec<u8> {
+/// The position of a source whose last block has this number, and whose receiver knows this of its
+/// senders.
+pub(super) fn position_of(number: u64, senders: &[u8]) -> Vec<u8> {
     let mut position = TAG.to_vec();
     push_varint(number, &mut position);
+    position.extend_from_slice(senders);
     position
+}
+
+/// What the receiver of a source with a log knew of its senders at a position.
+pub(super) fn senders_at(position: &[u8]) -> Option<&[u8]> {
+    let mut rest = position.strip_prefix(TAG)?;
+    take_varint(&mut rest).ok()?;
+    Some(rest)
+}
+
+/// What the log has before the rows of a block: what its receiver knows anew of its senders, and
+/// the rows of blocks before that mean nothing without this one.
+pub(super) fn head_of(senders: &[u8], rows: &[u8]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(senders.len() + rows.len() + 10);
+    push_bytes(senders, &mut head);
+    head.extend_from_slice(rows);
+    head
+}
+
+/// What a block in the log says of senders, and its rows.
+pub(super) fn parts_of(mut block: &[u8]) -> Result<(&[u8], &[u8])> {
+    let senders = take_bytes(&mut block)?;
+    Ok((senders, block))
 }
 
 /// The number of the last block before a position; 0 for one of a source without a log.

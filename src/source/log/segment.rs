@@ -3,7 +3,7 @@
 //! ```text
 //! header   magic 8, version 4, length of the source's name 4, the name, checksum 4 of all before
 //! block    marker 4, length 4, number 8, number of the block before 8, checksum 4 of the file's
-//!          salt and all but the marker, the bytes
+//!          salt and all but the marker, the bytes: its head and its rows
 //! mark     the same of no bytes, with the block's number twice: all up to it was synced
 //! ```
 //!
@@ -18,12 +18,12 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use crate::config::BLOCK_BYTES_MAX;
+use crate::config::LOGGED_BYTES_MAX;
 
 const MAGIC: &[u8; 8] = b"tidelog\n";
 
 /// Changes with what is in the files.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Begins a block. No text has these bytes, so they are seldom found where no block begins.
 const MARKER: [u8; 4] = [0xFF, 0xFE, 0xB1, 0x0C];
@@ -76,17 +76,23 @@ pub(super) fn read_header(bytes: &[u8]) -> (Header<'_>, usize) {
 
 /// What says that all up to a block was synced.
 pub(super) fn mark(salt: u64, number: u64) -> [u8; PREFIX_BYTES] {
-    prefix(salt, number, number, &[])
+    prefix(salt, number, number, &[], &[])
 }
 
-/// What is written before the bytes of a block.
-pub(super) fn prefix(salt: u64, number: u64, before: u64, block: &[u8]) -> [u8; PREFIX_BYTES] {
+/// What is written before the bytes of a block, its head and its rows.
+pub(super) fn prefix(
+    salt: u64,
+    number: u64,
+    before: u64,
+    head: &[u8],
+    rows: &[u8],
+) -> [u8; PREFIX_BYTES] {
     let mut prefix = [0; PREFIX_BYTES];
     prefix[..4].copy_from_slice(&MARKER);
-    prefix[4..8].copy_from_slice(&(block.len() as u32).to_le_bytes());
+    prefix[4..8].copy_from_slice(&((head.len() + rows.len()) as u32).to_le_bytes());
     prefix[8..16].copy_from_slice(&number.to_le_bytes());
     prefix[16..24].copy_from_slice(&before.to_le_bytes());
-    let checksum = checksum(salt, &prefix[4..24], block);
+    let checksum = checksum(salt, &prefix[4..24], head, rows);
     prefix[24..].copy_from_slice(&checksum.to_le_bytes());
     prefix
 }
@@ -122,7 +128,7 @@ fn block_at(salt: u64, bytes: &[u8], at: usize) -> Option<Block> {
     let prefix = bytes.get(at..at + PREFIX_BYTES)?;
     let len = word(prefix, 4)? as usize;
     // More is no block of ours, and need not be hashed.
-    if len > BLOCK_BYTES_MAX {
+    if len > LOGGED_BYTES_MAX {
         return None;
     }
     let from = at + PREFIX_BYTES;
@@ -130,15 +136,16 @@ fn block_at(salt: u64, bytes: &[u8], at: usize) -> Option<Block> {
     let number = |at| Some(u64::from_le_bytes(prefix[at..at + 8].try_into().ok()?));
     let (number, before) = (number(8)?, number(16)?);
     let is_possible = number <= NUMBER_MAX && before <= number && (before < number || len == 0);
-    let is_whole = is_possible && checksum(salt, &prefix[4..24], block) == word(prefix, 24)?;
+    let is_whole = is_possible && checksum(salt, &prefix[4..24], &[], block) == word(prefix, 24)?;
     is_whole.then_some(Block { number, before, range: from..from + len })
 }
 
-fn checksum(salt: u64, prefix: &[u8], block: &[u8]) -> u32 {
+fn checksum(salt: u64, prefix: &[u8], head: &[u8], rows: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&salt.to_le_bytes());
     hasher.update(prefix);
-    hasher.update(block);
+    hasher.update(head);
+    hasher.update(rows);
     hasher.finalize()
 }
 

@@ -75,7 +75,7 @@ impl Course {
             for count in 0..blocks {
                 self.last = self.last.max(self.logged) + 1;
                 let position = Some(self.last.to_le_bytes().to_vec());
-                log.push(self.last, self.logged, block(self.last), position);
+                log.push(self.last, self.logged, vec![], Some(block(self.last)), position);
                 self.logged = self.last;
                 sealed.insert(self.last);
                 sealed.insert(self.last);
@@ -267,10 +267,10 @@ fn data_forges_no_block() {
     let mut files = open(&disk).unwrap();
     let forged: Vec<u8> = [0, 1, u64::MAX]
         .into_iter()
-        .flat_map(|salt| [&prefix(salt, 7, 1, b"forged\n")[..], b"forged\n"].concat())
+        .flat_map(|salt| [&prefix(salt, 7, 1, b"", b"forged\n")[..], b"forged\n"].concat())
         .collect();
-    files.append(1, 0, &forged).unwrap();
-    files.append(2, 1, b"honest\n").unwrap();
+    files.append(1, 0, &[], &forged).unwrap();
+    files.append(2, 1, &[], b"honest\n").unwrap();
     files.sync().unwrap();
     let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
     // Its length is wrong, so that what comes next is looked for within it.
@@ -288,7 +288,7 @@ fn data_forges_no_block() {
 #[test]
 fn numbers_do_not_wrap() {
     for (number, is_one) in [(1 << 62, true), ((1 << 62) + 1, false), (u64::MAX, false)] {
-        let block = [&prefix(3, number, 1, b"x\n")[..], b"x\n"].concat();
+        let block = [&prefix(3, number, 1, b"", b"x\n")[..], b"x\n"].concat();
         assert_eq!(next_block(3, &block, 0).is_some(), is_one, "{number}");
     }
 }
@@ -301,7 +301,7 @@ fn what_is_gone_is_known_also_of_an_empty_log() {
     let mut files = open(&disk).unwrap();
     let lines = vec![b'x'; SEGMENT_BYTES as usize];
     for number in 1..=6 {
-        files.append(number, number - 1, &lines).unwrap();
+        files.append(number, number - 1, &[], &lines).unwrap();
         files.sync().unwrap();
         files.prune(number).unwrap();
         // What a restart finds, whatever was removed.
@@ -319,7 +319,7 @@ fn another_log() {
     assert!(course.live(&disk, IntakeLog::synced(), 3));
     let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
     let mut bytes = header("listen :8888");
-    bytes.extend(prefix(numbers_in(path).unwrap().salt, 1, 0, b"x\n"));
+    bytes.extend(prefix(numbers_in(path).unwrap().salt, 1, 0, b"", b"x\n"));
     bytes.extend(b"x\n");
     disk.overwrite(path, bytes);
     let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
@@ -337,7 +337,7 @@ fn another_log() {
 #[test]
 fn positions() {
     for number in [0, 1, 127, 128, u64::MAX] {
-        assert_eq!(number_at(&position_of(number)), number);
+        assert_eq!(number_at(&position_of(number, b"senders")), number);
     }
     // That of a source before it had a log.
     assert_eq!(number_at(b"\x01\x02\x03"), 0);
@@ -352,7 +352,7 @@ fn names_of_files() {
     for (number, name) in (1..).zip(&names) {
         let storage = Arc::new(disk.clone());
         let mut files = LogFiles::open(storage, Path::new(DIRECTORY), name).unwrap();
-        files.append(number, number - 1, b"x\n").unwrap();
+        files.append(number, number - 1, &[], b"x\n").unwrap();
         files.sync().unwrap();
     }
     for (number, name) in (1..).zip(&names) {

@@ -101,7 +101,9 @@ impl<'a> Writing<'a> {
     fn write(&mut self, is_ending: bool) -> Result<(), Error> {
         let failed = |error| Error::caused(ErrorKind::Source, "cannot write the intake log", error);
         while let Some(entry) = self.held.get(self.written) {
-            self.files.append(entry.number, entry.before, entry.block.bytes()).map_err(failed)?;
+            let Entry { number, before, head, block, .. } = entry;
+            let rows = block.as_ref().map_or(&[][..], |block| block.bytes());
+            self.files.append(*number, *before, head, rows).map_err(failed)?;
             self.written += 1;
         }
         let Some(window) = self.window else {
