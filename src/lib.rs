@@ -113,6 +113,12 @@ pub mod __derive {
     pub const fn is_record<T: crate::Record>() {}
 }
 
+/// What the command needs, and no program.
+#[doc(hidden)]
+pub mod __command {
+    pub use crate::sink::{escaped, escaped_lines, steers};
+}
+
 /// What most programs need: `use tidemill::prelude::*`.
 pub mod prelude {
     #[cfg(feature = "json")]

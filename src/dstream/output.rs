@@ -56,7 +56,9 @@ impl<T: Record> DStream<T> {
         self.add_output("foreach_batch", no_check(), run)
     }
 
-    /// Prints the batch's time and its first rows to standard output, as Spark does.
+    /// Prints the batch's time and its first rows to standard output, as Spark does. On a terminal,
+    /// control characters and those that override the direction of text are escaped; a pipe gets
+    /// the rows as they are.
     #[doc(alias = "pprint")]
     pub fn print(&self, rows_max: usize) -> Output
     where

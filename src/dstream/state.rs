@@ -214,9 +214,9 @@ impl<K: Key, S: Record, T: Record> MappedState<K, S, T> {
         self
     }
 
-    /// Looks for keys that time out at every so many batches only, from 1 up, as Spark does whenever
-    /// it makes a checkpoint (by default every ten). Data that comes late then revives what timed
-    /// out.
+    /// Looks for keys that time out at every so many batches only, from 1 up, as Spark does
+    /// whenever it makes a checkpoint (by default every ten). Data that comes late then revives
+    /// what timed out.
     pub fn spark_timeout_scan(self, batches: u32) -> MappedState<K, S, T> {
         self.stream.context.check_misuse("set a timeout");
         if batches == 0 {

@@ -319,8 +319,8 @@ impl StreamingContext {
     /// Every stream's batches are then made, also those that would otherwise run fused into the
     /// next step: for looking at a program, not for its speed. Each stream keeps up to
     /// [`Limits::retained_bytes`]; what comes beyond that fails its batch. The duration is rounded
-    /// up to whole batches, and can be set before the start; with one of more than 100 years `start`
-    /// fails.
+    /// up to whole batches, and can be set before the start; with one of more than 100 years
+    /// `start` fails.
     pub fn remember(&self, duration: Duration) {
         self.check_misuse("remember batches");
         if let Err(error) = check_duration("remember", duration, Duration::ZERO, KEPT_MAX) {

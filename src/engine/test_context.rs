@@ -41,7 +41,8 @@ pub struct TestClock {
 }
 
 impl TestClock {
-    /// Moves the clock on, by up to 100 years at a time; with more it stays, and the next tick fails.
+    /// Moves the clock on, by up to 100 years at a time; with more it stays, and the next tick
+    /// fails.
     pub fn advance(&self, duration: Duration) {
         let (clock, control) = &self.context;
         let checked = check_duration("the advance of a clock", duration, Duration::ZERO, KEPT_MAX);

@@ -20,6 +20,7 @@ use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::clock::Clock;
+use crate::sink::escaped;
 
 /// One that differs in its details only, such as a number, is told again after this at the
 /// earliest.
@@ -131,7 +132,9 @@ impl Subscriber for ToStderr {
         let text = format!("{about}{details}");
         let mut told = self.told.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if told.is_new(about, &text, self.clock.exact()) {
-            // One write, so that it stays in one piece. Who cannot be told is not told.
+            // One write, so that it stays in one piece. Who cannot be told is not told. File names
+            // and what peers send are in it.
+            let text = escaped(&text);
             let _ = io::stderr().write_all(format!("tidemill: {text}\n").as_bytes());
         }
     }

@@ -1,6 +1,7 @@
 //! Output operations that write somewhere, one file each.
 
 mod collect;
+mod escape;
 mod policy;
 mod print;
 mod stdout;
@@ -9,10 +10,10 @@ mod transaction;
 mod transactional_files;
 
 pub(crate) use collect::{Delivered, deliver};
+pub use escape::{escaped, escaped_lines, steers};
 pub use policy::OnFailure;
 pub(crate) use policy::OutputPolicy;
-pub(crate) use print::{print_batch, print_table};
-pub(crate) use stdout::write_stdout;
+pub(crate) use print::{print_batch, print_table, write_table};
 pub use text_files::TextFiles;
 pub(crate) use transaction::Transaction;
 pub use transaction::TransactionalSink;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::first_line::Asks;
+use super::links::Links;
 use super::listing::{Filter, Listing, is_hidden};
 use super::open_file::{Place, is_passing};
 use super::own_output::own_output;
@@ -132,6 +133,8 @@ pub struct Directory {
     is_untold: bool,
     /// Something is there that cannot be read.
     is_unreadable: bool,
+    /// Links that are not followed, as they were counted last.
+    links_skipped: usize,
 }
 
 struct Pending {
@@ -168,7 +171,7 @@ impl Directory {
         let path = path.into();
         // Without the working directory it stays as it is.
         let path = plain(std::path::absolute(&path).unwrap_or(path));
-        Directory {
+        let directory = Directory {
             filter: Box::new(|path| !is_hidden(path)),
             listing: Listing::new(path.clone(), DIRECTORY_FILES_MAX),
             picks: Picks::new(path.clone(), own_output()),
@@ -183,14 +186,43 @@ impl Directory {
             looked: Looked::Awaited,
             is_untold: true,
             is_unreadable: false,
-        }
+            links_skipped: 0,
+        };
+        directory.follow_links(false)
     }
 
     /// Whether the files in the directories below are read, too (default: false), but for those
-    /// whose names begin with a dot. Links to directories are followed, each directory is read
-    /// once.
+    /// whose names begin with a dot. Each directory is read once, by however many links.
     pub fn recursive(mut self, is_recursive: bool) -> Directory {
         self.listing.is_recursive = is_recursive;
+        self
+    }
+
+    /// Whether symbolic links in the directory are followed (default: false), to files and, where
+    /// those below are read, to directories.
+    ///
+    /// Whoever may write to the directory could otherwise have a file read that they may not read
+    /// themselves. A link that is not followed is told once and
+    /// [counted](crate::SourceCounts::links_skipped), and one that takes the place of a file before
+    /// it is opened is an unread file. The directory itself may be a link, and hard links are
+    /// files.
+    ///
+    /// ```
+    /// use tidemill::Directory;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let by_links = Directory::new(directory)?.follow_links(true);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn follow_links(mut self, are_followed: bool) -> Directory {
+        let links = match are_followed {
+            true => Links::Followed,
+            false => Links::RefusedBelow(self.path.clone()),
+        };
+        self.listing.links = links.clone();
+        self.picks.links = links.clone();
+        self.file.links = links;
         self
     }
 
@@ -380,6 +412,8 @@ impl Receiver for Directory {
         }
         let failing = self.pending.iter().filter(|file| file.is_failing).count() as u64;
         into.set_unreadable_paths(u64::from(self.is_unreadable) + failing);
+        self.links_skipped = self.listing.links_skipped();
+        into.set_skipped_links(self.links_skipped as u64);
         // Before the next listing there is nothing to do.
         Ok(Received::Later(Duration::MAX))
     }
@@ -413,7 +447,8 @@ impl Receiver for Directory {
         // Trouble is told at each time, since each is another attempt.
         self.is_untold |= looked != Looked::Well || self.looked != Looked::Well;
         self.looked = looked;
-        let has_news = self.unread > 0 || self.is_untold;
+        let has_links = self.listing.links_skipped() != self.links_skipped;
+        let has_news = self.unread > 0 || self.is_untold || has_links;
         Ok(has_news || (self.is_there && !self.pending.is_empty()))
     }
 

@@ -159,8 +159,8 @@ impl Follow {
         self
     }
 
-    /// Looks at the files this often (default 100 ms, from 1 ms to 24 h). The stream is not made with
-    /// another time.
+    /// Looks at the files this often (default 100 ms, from 1 ms to 24 h). The stream is not made
+    /// with another time.
     pub fn poll_every(mut self, interval: Duration) -> Follow {
         self.poll_every = interval;
         self

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hashbrown::HashMap;
 
 use super::identity::FileId;
+use super::links::Links;
 use crate::config::{DIRECTORY_FILES_LOOKED_AT, DIRECTORY_LOOK_EVERY, SKIPPED_NAMES_SAID_MAX};
 use crate::error::Result;
 use crate::record::saved::{push_varint, take_varint};
@@ -98,11 +99,14 @@ pub(super) struct Listing {
     // Fixed.
     root: PathBuf,
     pub(super) is_recursive: bool,
+    pub(super) links: Links,
     pub(super) files_max: usize,
     // Changing.
     /// By their paths from the root, which is the empty one.
     folders: BTreeMap<PathBuf, Folder>,
     files: usize,
+    /// Links in all of them that are not followed.
+    links_skipped: usize,
     /// The number of this look.
     look: u64,
     /// When all files were looked at last.
@@ -120,6 +124,8 @@ struct Folder {
     is_settled: bool,
     files: HashMap<OsString, Seen>,
     folders: BTreeSet<OsString>,
+    /// Links in it that are not followed.
+    links: usize,
     /// Why one of its files could not be looked at when it was read.
     trouble: Option<String>,
 }
@@ -160,11 +166,13 @@ impl Said {
 impl Listing {
     pub(super) fn new(root: PathBuf, files_max: usize) -> Listing {
         Listing {
+            links: Links::RefusedBelow(root.clone()),
             root,
             is_recursive: false,
             files_max,
             folders: BTreeMap::new(),
             files: 0,
+            links_skipped: 0,
             look: 0,
             looked_at_all: None,
             said: Said::default(),
@@ -175,6 +183,11 @@ impl Listing {
     /// How many files and directories were found.
     pub(super) fn len(&self) -> usize {
         self.files + self.folders.len().saturating_sub(1)
+    }
+
+    /// How many links were found that are not followed.
+    pub(super) fn links_skipped(&self) -> usize {
+        self.links_skipped
     }
 
     /// The directory itself, once it was looked at.
@@ -234,6 +247,7 @@ impl Listing {
             let is_there = found.contains(path);
             if !is_there {
                 self.files -= folder.files.len();
+                self.links_skipped -= folder.links;
                 news.has_gone |= !folder.files.is_empty();
             }
             is_there
@@ -253,7 +267,7 @@ impl Listing {
         let folder = self.folders.get_mut(path.parent()?)?;
         let seen = folder.files.get_mut(path.file_name()?)?;
         self.looks += 1;
-        let metadata = std::fs::metadata(self.root.join(path)).ok()?;
+        let metadata = self.links.metadata(&self.root.join(path)).ok()?;
         seen.hint = Hint::of(&metadata).ok().filter(|_| metadata.is_file())?;
         Some(seen.hint)
     }
@@ -270,7 +284,11 @@ impl Listing {
             if name.as_os_str().is_empty() { self.root.clone() } else { self.root.join(name) };
         let now = SystemTime::now();
         self.looks += 1;
-        let metadata = std::fs::metadata(&path)?;
+        let metadata = self.links.metadata(&path)?;
+        if !metadata.is_dir() && !name.as_os_str().is_empty() {
+            // A link has taken its place since it was seen.
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let (id, modified) = (FileId::of(&metadata), metadata.modified()?);
         if !visited.insert(id) {
             // A link to a directory that it is in, or that is read by another name.
@@ -284,18 +302,19 @@ impl Listing {
             return Ok(());
         }
         let entries = std::fs::read_dir(&path)?;
-        let Listing { folders, files, said, looks, .. } = self;
+        let Listing { folders, files, links_skipped, said, looks, links, .. } = self;
         let folder = folders.entry(name.to_owned()).or_insert_with(|| Folder {
             id,
             modified,
             is_settled: false,
             files: HashMap::new(),
             folders: BTreeSet::new(),
+            links: 0,
             trouble: None,
         });
         // Until it was read to its end.
         folder.is_settled = false;
-        let (mut below, mut trouble) = (BTreeSet::new(), None);
+        let (mut below, mut trouble, mut links_here) = (BTreeSet::new(), None, 0);
         for entry in entries {
             let entry = entry?;
             let (own, number) = (entry.file_name(), number(&entry));
@@ -311,7 +330,7 @@ impl Listing {
             let mut metadata = None;
             if kind.is_file() || kind.is_symlink() {
                 *looks += 1;
-                match std::fs::metadata(&path) {
+                match links.metadata(&path) {
                     Ok(found) => metadata = Some(found),
                     // What is gone again by now was never there.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -327,6 +346,13 @@ impl Listing {
                         continue;
                     }
                 }
+            }
+            if metadata.as_ref().is_some_and(Metadata::is_symlink) {
+                if filter(&path) {
+                    said.skipped(&path, "a symbolic link in a followed directory is not followed");
+                    links_here += 1;
+                }
+                continue;
             }
             if metadata.as_ref().map_or(kind.is_dir(), Metadata::is_dir) {
                 if is_hidden(&path) {
@@ -361,7 +387,8 @@ impl Listing {
         news.has_gone |= before > folder.files.len();
         let age = now.duration_since(modified).unwrap_or_default();
         (folder.id, folder.modified, folder.is_settled) = (id, modified, age >= SETTLED_AFTER);
-        (folder.folders, folder.trouble) = (below, trouble);
+        *links_skipped = *links_skipped - folder.links + links_here;
+        (folder.folders, folder.trouble, folder.links) = (below, trouble, links_here);
         Ok(())
     }
 }
@@ -439,7 +466,7 @@ mod tests {
     #[test]
     fn links_in_a_circle_end() {
         let (folder, mut listing) = settled(1);
-        listing.is_recursive = true;
+        (listing.is_recursive, listing.links) = (true, Links::Followed);
         let below = folder.path().join("below/deeper");
         fs::create_dir_all(&below).unwrap();
         fs::create_dir(folder.path().join(".hidden")).unwrap();

@@ -17,6 +17,7 @@ mod greeting;
 mod holes;
 mod identity;
 pub(crate) mod intake;
+mod links;
 mod listen;
 mod listing;
 pub(crate) mod log;

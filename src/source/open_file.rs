@@ -14,6 +14,7 @@ use super::encoding::Encoding;
 use super::first_line::{Ask, Look, Start, judge, look};
 use super::holes::Holes;
 use super::identity::{FileId, Proof, Verdict, Witness};
+use super::links::Links;
 use super::pipe::Pipe;
 use super::read::{Taken, read_once};
 use super::unpack::Input;
@@ -114,10 +115,17 @@ impl Read for Watched<'_> {
 impl OpenFile {
     /// Opens a file at its start.
     pub(super) fn open(path: &Path) -> io::Result<OpenFile> {
+        OpenFile::open_by(&Links::Followed, path)
+    }
+
+    /// Opens a file at its start, by links in its path only where they are followed.
+    pub(super) fn open_by(links: &Links, path: &Path) -> io::Result<OpenFile> {
         #[cfg(test)]
         faults::open()?;
-        regular(path)?;
-        let input = Input::open(path)?;
+        if let Links::Followed = links {
+            regular(path)?;
+        }
+        let input = Input::open(links, path)?;
         let id = FileId::of(&input.metadata()?);
         Ok(OpenFile::over(input, id, path))
     }
@@ -365,7 +373,7 @@ pub(super) fn regular(path: &Path) -> io::Result<Metadata> {
     Ok(metadata)
 }
 
-fn check_regular(metadata: &Metadata) -> io::Result<()> {
+pub(super) fn check_regular(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use super::carry::Standing;
 use super::identity::{FileId, Proof, Verdict};
+use super::links::Links;
 use super::listing::{Hint, Listing, nanos};
 use super::open_file::{OpenFile, Place, is_passing};
 use crate::config::DIRECTORY_FILES_MAX;
@@ -37,6 +38,8 @@ pub(super) struct Picks {
     pub(super) new_files_only: bool,
     pub(super) remember: Duration,
     pub(super) files_max: usize,
+    /// Whether files are opened by links.
+    pub(super) links: Links,
     interval: Duration,
     own_output: Vec<FileId>,
     // Changing.
@@ -119,6 +122,7 @@ impl Picks {
             new_files_only: true,
             remember: REMEMBER,
             files_max: DIRECTORY_FILES_MAX,
+            links: Links::default(),
             interval: Duration::ZERO,
             own_output,
             floor: None,
@@ -262,7 +266,8 @@ impl Picks {
             State::Output if is_same_file => (None, Some(Verdict::Same)),
             State::Output | State::Unread => (None, Some(Verdict::Rewritten)),
             State::Read(proof) => {
-                let checked = OpenFile::open(&path).and_then(|mut file| file.check(&proof));
+                let checked =
+                    OpenFile::open_by(&self.links, &path).and_then(|mut file| file.check(&proof));
                 if checked.as_ref().is_err_and(is_passing) {
                     return Choice::Later;
                 }
@@ -323,7 +328,7 @@ impl Picks {
         }
         let Some(proof) = self.proof_of(number, begun) else { return false };
         let path = self.root.join(name);
-        let checked = OpenFile::open(&path).and_then(|mut file| file.check(&proof));
+        let checked = OpenFile::open_by(&self.links, &path).and_then(|mut file| file.check(&proof));
         if !matches!(checked, Ok(Verdict::Shorter | Verdict::Rewritten)) {
             return false;
         }
@@ -410,7 +415,7 @@ impl Picks {
         let is_it = |number: &&u64| {
             let picked = self.picked.get(*number).filter(|_| self.gone.contains_key(*number));
             picked.is_some_and(|picked| match self.proof_of(**number, begun) {
-                Some(proof) => is_renamed(&path, hint, picked.hint, &proof),
+                Some(proof) => is_renamed(&self.links, &path, hint, picked.hint, &proof),
                 // Its numbers may be another file's by now.
                 None => picked.hint == hint,
             })
@@ -631,14 +636,14 @@ impl Sign {
 
 /// Whether a file is one that was read under another name: it holds what was read, and has its
 /// length and time, or its numbers and more in it, or one of the two is compressed.
-fn is_renamed(path: &Path, hint: Hint, before: Hint, proof: &Proof) -> bool {
+fn is_renamed(links: &Links, path: &Path, hint: Hint, before: Hint, proof: &Proof) -> bool {
     let has_grown = hint.id == before.id && hint.len > before.len;
     if has_grown || (hint.len, hint.modified) == (before.len, before.modified) {
-        return OpenFile::open(path).is_ok_and(|mut file| file.holds(proof));
+        return OpenFile::open_by(links, path).is_ok_and(|mut file| file.holds(proof));
     }
     // What was read of a compressed file is more or less than its length.
     let was_packed = proof.offset != before.len;
-    OpenFile::open(path).is_ok_and(|mut file| {
+    OpenFile::open_by(links, path).is_ok_and(|mut file| {
         (file.is_packed() || was_packed && hint.len == proof.offset) && file.holds(proof)
     })
 }

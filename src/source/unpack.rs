@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use super::open_file::open_regular;
+use super::links::Links;
 use super::pipe::Pipe;
 use crate::config::UNPACK_CHUNKS_MAX;
 #[cfg(feature = "compression")]
@@ -98,8 +98,8 @@ impl Input {
     ///
     /// Those of the system, and [`ErrorKind::Unsupported`] for a compressed file in a build that
     /// cannot unpack it.
-    pub(super) fn open(path: &Path) -> io::Result<Input> {
-        let mut file = open_regular(path)?;
+    pub(super) fn open(links: &Links, path: &Path) -> io::Result<Input> {
+        let mut file = links.open(path)?;
         let mut head = Vec::new();
         (&file).take(Packing::MARK_BYTES as u64).read_to_end(&mut head)?;
         file.seek(SeekFrom::Start(0))?;

@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::BlockWriter;
 use super::first_line::Asks;
 use super::identity::Verdict;
+use super::links::Links;
 use super::open_file::{OpenFile, Place};
 use super::read::Taken;
 
@@ -15,6 +16,8 @@ pub(super) struct WholeFile {
     file: Option<OpenFile>,
     /// Who decides about first lines.
     pub(super) asks: Asks,
+    /// Whether files are opened by links.
+    pub(super) links: Links,
 }
 
 impl WholeFile {
@@ -22,7 +25,7 @@ impl WholeFile {
     pub(super) fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
         let file = match &mut self.file {
             Some(file) => file,
-            None => self.file.insert(OpenFile::open(path)?),
+            None => self.file.insert(OpenFile::open_by(&self.links, path)?),
         };
         self.asks.of(file, path, false);
         file.read(into)
@@ -72,7 +75,7 @@ impl WholeFile {
     /// Goes on from a place, and says how many bytes were read before. An error if the file is not
     /// what it was.
     pub(super) fn go_on(&mut self, path: &Path, place: Place) -> io::Result<u64> {
-        let mut file = OpenFile::open(path)?;
+        let mut file = OpenFile::open_by(&self.links, path)?;
         match file.check(&place.proof)? {
             Verdict::Same => {}
             Verdict::Shorter if file.is_packed() => {

@@ -133,6 +133,9 @@ pub struct SourceCounts {
     /// Names and directories that cannot be read now, and are tried again: those that are there,
     /// without the permission, say.
     pub paths_unreadable: u64,
+    /// Symbolic links in a directory that are there now and are not
+    /// [followed](crate::Directory::follow_links).
+    pub links_skipped: u64,
     /// Connections beyond the maximum of a server, which were ended at once.
     pub connections_refused: u64,
     /// Connections that broke, of a server's clients or a client's own: an unfinished line is lost.
@@ -149,6 +152,7 @@ pub(crate) struct Counters {
     files_unread: AtomicU64,
     files_recovered: AtomicU64,
     paths_unreadable: AtomicU64,
+    links_skipped: AtomicU64,
     connections_refused: AtomicU64,
     connections_broken: AtomicU64,
 }
@@ -165,6 +169,7 @@ impl Counters {
             files_unread: read(&self.files_unread),
             files_recovered: read(&self.files_recovered),
             paths_unreadable: read(&self.paths_unreadable),
+            links_skipped: read(&self.links_skipped),
             connections_refused: read(&self.connections_refused),
             connections_broken: read(&self.connections_broken),
         }
@@ -573,6 +578,11 @@ impl BlockWriter {
     /// Says how many names and directories the last look found that cannot be read.
     pub(super) fn set_unreadable_paths(&mut self, paths: u64) {
         self.counters.paths_unreadable.store(paths, Ordering::Relaxed);
+    }
+
+    /// Says how many links the last look found that are not followed.
+    pub(super) fn set_skipped_links(&mut self, links: u64) {
+        self.counters.links_skipped.store(links, Ordering::Relaxed);
     }
 
     /// Appends one line, given without its end. A line end inside of it makes it several lines, and

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::Table;
-use crate::sink::write_stdout;
+use crate::sink::write_table;
 
 /// Rows that a table shows unless told otherwise.
 const ROWS: usize = 20;
@@ -17,9 +17,10 @@ const WIDTH_MIN: usize = 3;
 
 impl Table {
     /// Prints the first rows to standard output, as Spark's `show` does: values are cut at 20
-    /// characters and stand at the right.
+    /// characters and stand at the right. On a terminal, characters that would steer it are
+    /// escaped.
     pub fn show(&self, rows_max: usize) -> io::Result<()> {
-        write_stdout(self.shown(rows_max).to_string().as_bytes())
+        write_table(&self.shown(rows_max).to_string())
     }
 
     /// What [`show`](Self::show) prints, to be formatted with `{}`; the table itself is formatted

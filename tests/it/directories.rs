@@ -150,14 +150,36 @@ fn only_files_of_the_directory_itself_are_read() {
     folder.write("below/file", "below", 500);
     let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
     std::os::unix::fs::symlink("nowhere", folder.path().join("dangling")).unwrap();
-    let (mut t, lines) = lines(&folder);
+    let (mut t, lines) = lines_since(0, &folder, |directory| directory.follow_links(true));
     assert_eq!(next(&mut t, &lines), NONE);
-    // A link to a file is as good as the file, and a name need not be text.
+    // A link to a file is as good as the file where links are followed, and a name need not be
+    // text.
     std::os::unix::fs::symlink("below/file", folder.path().join("link")).unwrap();
     let name = std::ffi::OsStr::from_bytes(b"n\xff\n\xfe");
     fs::rename(folder.write("name", "any name", 600), folder.path().join(name)).unwrap();
     assert_eq!(next(&mut t, &lines), ["below", "any name"]);
     assert_eq!(t.context().source_counts()[0].files_unread, 0);
+    assert_eq!(t.context().source_counts()[0].links_skipped, 0);
+}
+
+/// They are counted while they are there.
+#[cfg(unix)]
+#[test]
+fn links_are_not_followed_unless_asked() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("below")).unwrap();
+    folder.write("below/file", "below", 500);
+    for (target, name) in [("below/file", "file"), ("below", "folder"), ("nowhere", "dangling")] {
+        std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("below/file", folder.path().join(".hidden")).unwrap();
+    let (mut t, lines) = lines_since(0, &folder, |directory| directory.recursive(true));
+    assert_eq!(next(&mut t, &lines), ["below"]);
+    let counts = t.context().source_counts()[0];
+    assert_eq!((counts.links_skipped, counts.files_unread), (3, 0));
+    fs::remove_file(folder.path().join("folder")).unwrap();
+    assert_eq!(next(&mut t, &lines), NONE);
+    assert_eq!(t.context().source_counts()[0].links_skipped, 2);
 }
 
 #[test]

@@ -52,6 +52,8 @@ mod kept_totals;
 mod kills;
 mod laws;
 mod lifecycle;
+#[cfg(all(unix, feature = "cli"))]
+mod links;
 mod listeners;
 #[cfg(all(unix, feature = "signals"))]
 mod lives;

@@ -203,7 +203,10 @@ fn several_followed_files_of_which_some_cannot_be_read() {
 fn a_directory_that_cannot_be_listed() {
     let folder = tempfile::tempdir().unwrap();
     let (path, away) = (folder.path().join("in"), folder.path().join("away"));
-    let (ssc, heard, lines) = reading(Directory::awaited(&path).new_files_only(false));
+    let (ssc, heard, lines) = reading({
+        let directory = Directory::awaited(&path).new_files_only(false);
+        directory.follow_links(true)
+    });
     stays(&ssc, SourceState::Starting);
     fs::create_dir(&path).unwrap();
     wait_for(&ssc, |source| source.state == SourceState::Receiving);

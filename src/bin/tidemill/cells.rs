@@ -1,6 +1,6 @@
 //! Texts and numbers as CSV, JSON and terminals have them.
 
-use std::borrow::Cow;
+use tidemill::__command::steers;
 
 pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
@@ -14,28 +14,6 @@ pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&digits[at..]);
-}
-
-/// Whether a character steers a terminal, or turns around what stands beside it: a line of a log
-/// must not.
-fn steers(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A text with escapes in the place of what would steer a terminal.
-pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(steers) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(2 * text.len());
-    for c in text.chars() {
-        if steers(c) {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    Cow::Owned(escaped)
 }
 
 /// As RFC 4180 has it: quoted if it holds what ends a field or a line. For a spreadsheet, which
@@ -139,7 +117,9 @@ fn width(c: char) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{columns, escaped, push_cell, push_csv_field, push_cut, push_json_text};
+    use tidemill::__command::escaped;
+
+    use super::{columns, push_cell, push_csv_field, push_cut, push_json_text};
 
     fn pushed(push: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();

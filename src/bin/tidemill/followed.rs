@@ -52,7 +52,7 @@ pub(crate) fn follow(
         };
         // Files count whatever their time, as they do where they are named one by one.
         let all = directory.new_files_only(false).remember(Duration::MAX);
-        let mut all = all.recursive(following.is_recursive);
+        let mut all = all.recursive(following.is_recursive).follow_links(following.follows_links);
         if let Some(ask) = first_line.clone() {
             all = all.first_line(move |path, line| ask(path, line));
         }

@@ -61,6 +61,11 @@ pub(crate) struct Args {
     #[arg(long, requires = "follow")]
     recursive: bool,
 
+    /// Of a directory that is followed read symbolic links, too: otherwise those in it are told and
+    /// left out, as who may write there could have any file read
+    #[arg(long, requires = "follow")]
+    follow_links: bool,
+
     /// The longest line, or for wordcount the longest word, from 1 to 64M; what is longer is cut
     /// there, and the exit code says so [default: 256k]
     #[arg(long, value_name = "BYTES", value_parser = parse::line_bytes)]
@@ -121,6 +126,8 @@ pub(crate) struct Following {
     pub(crate) rotated_quiet: Option<Duration>,
     /// Whether directories are read with those below.
     pub(crate) is_recursive: bool,
+    /// Whether links in directories are followed.
+    pub(crate) follows_links: bool,
 }
 
 /// Who decides about the first line of each file.
@@ -191,9 +198,10 @@ impl Args {
                 let (acknowledges, idle_timeout) = (*acknowledge, *idle_timeout);
                 Source::Listen { address, acknowledges, idle_timeout }
             }
-            Args { follow: true, files, rotated_quiet, recursive, .. } => {
+            Args { follow: true, files, rotated_quiet, recursive, follow_links, .. } => {
                 let (rotated_quiet, is_recursive) = (*rotated_quiet, *recursive);
-                Source::Follow(files, Following { rotated_quiet, is_recursive })
+                let follows_links = *follow_links;
+                Source::Follow(files, Following { rotated_quiet, is_recursive, follows_links })
             }
             Args { files, .. } => Source::Files(files),
         }

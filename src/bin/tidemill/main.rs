@@ -34,6 +34,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tidemill::__command::escaped_lines;
 
 use crate::failure::Failure;
 
@@ -107,7 +108,8 @@ fn run(command: Command) -> Result<(), Failure> {
 fn explain(error: &clap::Error) -> Result<(), Failure> {
     let text = error.render().to_string();
     if error.use_stderr() {
-        stdio::write_stderr(text.as_bytes());
+        // An argument may be a file's name, as where a shell puts names in the place of a `*`.
+        stdio::write_stderr(escaped_lines(&text).as_bytes());
         return Err(Failure::Arguments);
     }
     stdio::Stdout.write_all(text.as_bytes()).map_err(|error| Failure::of_output(&error))

@@ -8,11 +8,10 @@ use std::cmp::Ordering;
 use std::io::{self, IsTerminal, Write};
 
 use rayon::slice::ParallelSliceMut;
+use tidemill::__command::escaped;
 use tidemill::Time;
 
-use crate::cells::{
-    columns, escaped, push_cell, push_csv_field, push_cut, push_json_text, push_number,
-};
+use crate::cells::{columns, push_cell, push_csv_field, push_cut, push_json_text, push_number};
 use crate::failure::Failure;
 use crate::stdio::Stdout;
 use crate::terminal;

@@ -32,7 +32,7 @@ pub(crate) fn missing(counts: &[SourceCounts], lines_cut: Option<u64>, max_line:
 
 impl Summary {
     /// The summary of what is missing, and of what the sources cannot read by now. Repaired lines
-    /// are told at once: nothing of them is missing.
+    /// are told at once, and links that nobody asked for: nothing of them is missing.
     pub(crate) fn of(missing: &Counts, counts: &[SourceCounts]) -> Summary {
         let replaced = total(counts, |counts| counts.lines_replaced);
         if replaced > 0 {
@@ -40,6 +40,12 @@ impl Summary {
             terminal::tell(format_args!(
                 "{lines} with bad UTF-8: each bad sequence counts as U+FFFD"
             ));
+        }
+        let links = total(counts, |counts| counts.links_skipped);
+        if links > 0 {
+            let (links, were) =
+                (counted(links, "symbolic link"), if links == 1 { "was" } else { "were" });
+            terminal::tell(format_args!("{links} {were} not followed (--follow-links)"));
         }
         let mut summary = Summary::default();
         for (kind, count) in missing {

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use terminal_size::terminal_size_of;
+use tidemill::__command::escaped;
 
-use crate::cells::{escaped, push_cut};
+use crate::cells::push_cut;
 use crate::failure::Failure;
 use crate::stdio::write_stderr;
 
