@@ -168,9 +168,12 @@ pub struct Limits {
     /// (default 1,000), with rows of directories only; times before them have no batch. With
     /// [`MissedBatches::One`](crate::MissedBatches::One) there are none.
     pub missed_batches: usize,
-    /// Bytes on disk of each source's intake log (default 4 GiB, at least 64 MiB); with as many,
-    /// the source is not read until a checkpoint makes some of them needless. Blocks that are in
-    /// flight may pass it.
+    /// Bytes on disk of each source's intake log (default 4 GiB, at least 64 MiB). It has what came
+    /// since the oldest checkpoint that is [kept](crate::StreamingContext::keep_checkpoints). With
+    /// half as many, each checkpoint is one of all there is, so that older ones are not kept as
+    /// long; with all, one is made after the next batch, whatever was said of how often, and the
+    /// source is not read until that makes some of them needless. Blocks that are in flight may
+    /// pass it.
     pub intake_log_bytes: u64,
     /// Rows that a queue stream holds before its pushes are refused (default 16 Mi).
     pub queued_rows: usize,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::MissedBatches;
 use super::bus::Bus;
+use super::checkpoint::CHAINS_KEPT;
 use super::checkpointer::{CheckpointPlan, Checkpointer};
 use super::clock::Clock;
 use super::control::{Control, Stop};
@@ -17,7 +18,7 @@ use super::listener::{ListenerId, StreamingListener};
 use super::metrics::Metrics;
 use super::monitor::{Meter, Monitor, source_metrics};
 use super::rate::{BackPressure, RateSettings, Rates};
-use super::recovery::{Beginning, SavedParts, check_names};
+use super::recovery::{Beginning, LogPlan, SavedParts, check_names};
 use super::scheduler::{self, Schedule, Work};
 use super::warnings::Warnings;
 use crate::config::{KEPT_MAX, Limits, check_duration};
@@ -83,6 +84,8 @@ struct Building {
     storage: Arc<dyn Storage>,
     /// States that the program gives up.
     forgotten: Vec<String>,
+    /// Whole checkpoints that are kept.
+    checkpoints_kept: usize,
     /// Tables of states, by name.
     states: BTreeMap<String, Arc<dyn Any + Send + Sync>>,
 }
@@ -103,6 +106,7 @@ impl Building {
             intake_log: None,
             storage: Arc::new(Disk::Private),
             forgotten: Vec::new(),
+            checkpoints_kept: CHAINS_KEPT,
             states: BTreeMap::new(),
         }
     }
@@ -439,6 +443,7 @@ impl StreamingContext {
         let (checkpoints, forgotten) =
             (building.checkpoints.take(), std::mem::take(&mut building.forgotten));
         let (storage, intake_log) = (building.storage.clone(), building.intake_log);
+        let kept = building.checkpoints_kept;
         drop(building);
         let inputs = physical.inputs();
         check_names(&physical.nodes, &outputs)?;
@@ -453,18 +458,33 @@ impl StreamingContext {
         let (mut beginning, mut checkpointer) = (None, None);
         if let (Some(checkpoints), Some(parts)) = (checkpoints, parts) {
             let Checkpoints { directory, opened, .. } = checkpoints;
-            let (store, checkpoint) = match opened {
+            let (mut store, checkpoint) = match opened {
                 Some(opened) => opened,
                 None => open(storage.clone(), &directory)?,
             };
             let checkpoint = checkpoint.as_ref();
             let began = Beginning::of(checkpoint, clock, *interval, missed_max)?;
-            parts.open_logs(checkpoint, &storage, &directory, intake_log, limits)?;
+            store.keep(kept);
+            let logs = LogPlan {
+                storage: &storage,
+                directory: &directory,
+                settings: intake_log,
+                life: store.life(),
+                passed_over: store.passed_over(),
+            };
+            parts.open_logs(checkpoint, &logs, limits)?;
             parts.restore(checkpoint, &forgotten, &mut executor)?;
             let last = began.number_before(*interval);
             executor.go_on_after(last);
-            let (zero, waits) = (began.zero, clock.is_manual());
-            let plan = CheckpointPlan { store, parts, zero, interval: *interval, every, waits };
+            let plan = CheckpointPlan {
+                store,
+                parts,
+                zero: began.zero,
+                interval: *interval,
+                every,
+                waits: clock.is_manual(),
+                has_saved: checkpoint.is_some(),
+            };
             checkpointer =
                 Some(Checkpointer::start(plan, last, control.clone(), self.shared.meter.clone())?);
             beginning = Some(began);

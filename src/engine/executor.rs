@@ -182,8 +182,7 @@ impl Executor {
             let gather =
                 self.with_memory(id, |operator, memory| Ok(operator.0.save_beside(memory)))?;
             if let Some(gather) = gather {
-                let name = self.physical.nodes[id].name.clone();
-                return Ok(Saving::Beside(Box::new(move || guard(&name, gather))));
+                return Ok(Saving::Beside(self.guarded(id, gather)));
             }
         }
         let mut changes = Changes::default();
@@ -196,6 +195,25 @@ impl Executor {
             Some(unsaved) => unsaved.then(&changes),
             None => changes,
         }))
+    }
+
+    /// What reads all that an operator remembers, bit by bit, beside the batches, if it takes that.
+    pub(super) fn scan(&mut self, id: NodeId) -> Result<Option<Gather>> {
+        let scan = self.with_memory(id, |operator, memory| Ok(operator.0.scan(memory)))?;
+        Ok(scan.map(|scan| self.guarded(id, scan)))
+    }
+
+    /// What gathers all that an operator remembers after this batch, whatever was saved before.
+    pub(super) fn save_all(&mut self, id: NodeId) -> Result<Gather> {
+        let gather = self.with_memory(id, |operator, memory| operator.0.save_all(memory))?;
+        let slot = &mut self.slots[id];
+        (slot.is_saved_whole, slot.unsaved) = (false, None);
+        Ok(self.guarded(id, gather))
+    }
+
+    fn guarded(&self, id: NodeId, gather: Gather) -> Gather {
+        let name = self.physical.nodes[id].name.clone();
+        Box::new(move || guard(&name, gather))
     }
 
     /// Takes changes back that were not saved after all.

@@ -191,6 +191,11 @@ pub struct CheckpointMetrics {
     pub written: u64,
     /// Attempts to write one that failed; each is made again.
     pub failed: u64,
+    /// Times that files of checkpoints were read back and checked: one after each checkpoint, in
+    /// turn, and at a stop all that the last one stands on.
+    pub checked: u64,
+    /// Files that were found damaged so. All that they held is then written anew from memory.
+    pub damaged: u64,
     /// The number of the last batch that is in a checkpoint, from 1; 0 before the first.
     pub last_batch: u64,
     /// How long the loop took after batches to gather what had changed. Keyed states are read, and

@@ -30,6 +30,17 @@ pub(super) struct SavedParts {
     pub(super) sinks: Vec<Arc<Mutex<Transaction>>>,
 }
 
+/// Where the logs of sources are, and what is known of them.
+pub(super) struct LogPlan<'a> {
+    pub(super) storage: &'a Arc<dyn Storage>,
+    pub(super) directory: &'a Path,
+    pub(super) settings: Option<IntakeLog>,
+    /// What the directory's files have in common.
+    pub(super) life: u64,
+    /// The newest checkpoint, if it is damaged and one before it is used.
+    pub(super) passed_over: Option<u64>,
+}
+
 /// A source whose position is saved.
 pub(super) struct SavedSource {
     pub(super) name: String,
@@ -44,7 +55,12 @@ pub(super) struct SavedSource {
 impl SavedSource {
     /// Whether where it stands is in checkpoints.
     pub(super) fn is_saved(&self) -> bool {
-        self.is_replayable || self.has_senders || self.intake.log().is_some()
+        self.goes_back() || self.has_senders
+    }
+
+    /// Whether a start from an older checkpoint has again what came after it.
+    pub(super) fn goes_back(&self) -> bool {
+        self.is_replayable || self.intake.log().is_some()
     }
 }
 
@@ -153,53 +169,66 @@ impl SavedParts {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Checkpoint`] if a log cannot be read, or the program has none and would lose
-    /// what is in it.
+    /// [`ErrorKind::Checkpoint`] if a log cannot be read, if something that was acknowledged is
+    /// gone, or if the program has no log and would lose what is in it.
     pub(super) fn open_logs(
         &self,
         checkpoint: Option<&Checkpoint>,
-        storage: &Arc<dyn Storage>,
-        directory: &Path,
-        settings: Option<IntakeLog>,
+        plan: &LogPlan<'_>,
         limits: &Limits,
     ) -> Result<()> {
-        let directory = directory.join(log::DIRECTORY);
-        if settings.is_some() {
+        let directory = plan.directory.join(log::DIRECTORY);
+        if plan.settings.is_some() {
             check_distinct("sources", self.sources.iter().map(|source| source.name.clone()))?;
         }
         for source in self.sources.iter().filter(|source| !source.is_replayable) {
+            let refuse = |message: String| Err(Error::new(ErrorKind::Checkpoint, message));
             let position = checkpoint.and_then(|checkpoint| position_in(checkpoint, &source.name));
             let saved = position.map_or(0, number_at);
-            let files = LogFiles::open(storage.clone(), &directory, &source.name)?;
-            let mut replay = files.replay_after(saved)?;
-            if let Some(settings) = settings {
-                // Read once more, so that what is lost is known before anything happens.
-                let lost = match settings.accepts_loss() {
-                    true => 0,
-                    false => files.replay_after(saved)?.count()?.lost,
-                };
-                if lost > 0 {
-                    let message = format!(
-                        "the intake log of source {:?} in {} is damaged, and {lost} blocks that \
-                         were acknowledged are lost: call IntakeLog::accept_loss to go on without \
-                         them",
-                        source.name,
-                        directory.display()
-                    );
-                    return Err(Error::new(ErrorKind::Checkpoint, message));
+            let files = LogFiles::open(plan.storage.clone(), &directory, &source.name, plan.life)?;
+            let mut replay = files.replay_after(saved);
+            let (name, place) = (&source.name, directory.display());
+            let Some(settings) = plan.settings else {
+                if replay.count()? != Counted::default() {
+                    return refuse(format!(
+                        "the intake log of source {name:?} has what is in no checkpoint: call \
+                         intake_log, or remove its files in {place} to give that up"
+                    ));
                 }
-                files.make_directory()?;
-                let log = Log::new(settings, limits.intake_log_bytes, files);
-                source.intake.log_to(Arc::new(log), replay);
-            } else if replay.count()? != (Counted { blocks: 0, lost: 0 }) {
-                let message = format!(
-                    "the intake log of source {:?} has what is in no checkpoint: call intake_log, \
-                     or remove its files in {} to give that up",
-                    source.name,
-                    directory.display()
-                );
-                return Err(Error::new(ErrorKind::Checkpoint, message));
+                if let (Some(newest), Some(used)) = (plan.passed_over, checkpoint)
+                    && source.intake.acknowledges()
+                {
+                    return refuse(format!(
+                        "checkpoint {newest} is damaged, and {} is used: what source {name:?} \
+                         acknowledged in between is lost. With an intake log there is nothing to \
+                         lose: call IntakeLog::accept_loss on one to go on without them",
+                        used.number
+                    ));
+                }
+                continue;
+            };
+            if !settings.accepts_loss() {
+                // Read once more, so that what is lost is known before anything happens.
+                if let Counted { lost, first_lost: Some((first, last)), .. } =
+                    files.replay_after(saved).count()?
+                {
+                    return refuse(format!(
+                        "the intake log of source {name:?} in {place} is damaged, and {lost} \
+                         blocks that were acknowledged are lost, such as {first} to {last}: call \
+                         IntakeLog::accept_loss to go on without them"
+                    ));
+                }
+                if saved > 0 && files.is_empty() {
+                    return refuse(format!(
+                        "the intake log of source {name:?} in {place} is gone, and the checkpoint \
+                         has its blocks up to {saved} only: call IntakeLog::accept_loss to go on \
+                         without them"
+                    ));
+                }
             }
+            files.make_directory()?;
+            let log = Log::new(settings, limits.intake_log_bytes, files);
+            source.intake.log_to(Arc::new(log), replay);
         }
         Ok(())
     }

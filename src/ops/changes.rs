@@ -46,6 +46,11 @@ impl Changes {
         Ok(Changes { bytes, count, removed, next, is_whole })
     }
 
+    /// No entries, and none from before.
+    pub(crate) fn whole() -> Changes {
+        Changes { is_whole: true, ..Changes::default() }
+    }
+
     /// All that was saved before no longer counts. To be said before the first entry.
     pub(crate) fn forget_all(&mut self) {
         assert_eq!(self.count, 0, "entries are put after those before are forgotten");
@@ -161,7 +166,7 @@ impl Changes {
         if self.removed == 0 {
             return self;
         }
-        let mut left = Changes { is_whole: true, ..Changes::default() };
+        let mut left = Changes::whole();
         self.iter().filter(|(_, bytes)| bytes.is_some()).for_each(|(n, bytes)| left.push(n, bytes));
         left
     }

@@ -73,6 +73,21 @@ pub(crate) trait Stateful: Send + Sync + 'static {
         None
     }
 
+    /// What reads all that is remembered, bit by bit, while batches go on: of each entry what it is
+    /// at some moment until then, so that it stands for all there is once what has changed since
+    /// the save before this call is put over it. `None` where [`save_all`](Self::save_all) is all
+    /// that it takes.
+    fn scan(&self, _state: &mut Self::State) -> Option<Gather> {
+        None
+    }
+
+    /// As [`save`](Self::save), but all that is remembered, from memory, whatever was saved before.
+    /// Called between two batches, and what is given then reads the state of now beside those that
+    /// follow. Where that fails, the next save is one of all again.
+    fn save_all(&self, _state: &mut Self::State) -> Result<Gather> {
+        Ok(Box::new(|| Ok(Changes::whole())))
+    }
+
     /// Makes a fresh state what was saved: all entries that were put and not removed since, each
     /// once, in the order of their numbers.
     fn load(&self, _state: &mut Self::State, _saved: &Changes) -> Result<()> {
@@ -136,6 +151,8 @@ pub(crate) trait ErasedStateful: Send + Sync {
     fn track_changes(&self, state: &mut AnyState);
     fn save(&self, state: &mut AnyState, changes: &mut Changes) -> Result<()>;
     fn save_beside(&self, state: &mut AnyState) -> Option<Gather>;
+    fn scan(&self, state: &mut AnyState) -> Option<Gather>;
+    fn save_all(&self, state: &mut AnyState) -> Result<Gather>;
     fn load(&self, state: &mut AnyState, saved: &Changes) -> Result<()>;
 }
 
@@ -190,6 +207,14 @@ impl<S: Stateful> ErasedStateful for S {
 
     fn save_beside(&self, state: &mut AnyState) -> Option<Gather> {
         Stateful::save_beside(self, typed::<S>(state))
+    }
+
+    fn scan(&self, state: &mut AnyState) -> Option<Gather> {
+        Stateful::scan(self, typed::<S>(state))
+    }
+
+    fn save_all(&self, state: &mut AnyState) -> Result<Gather> {
+        Stateful::save_all(self, typed::<S>(state))
     }
 
     fn load(&self, state: &mut AnyState, saved: &Changes) -> Result<()> {

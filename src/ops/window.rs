@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::{Changes, StateSize, Stateful, Turn};
+use super::{Changes, Gather, StateSize, Stateful, Turn};
 use crate::config::check_retained;
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns, detach};
@@ -119,19 +119,27 @@ impl<T: Record> Stateful for Window<T> {
         let last = rows.saved.back().copied();
         let is_saved = |kept: &&Kept| Some(kept.batch) <= last;
         for kept in rows.batches.iter().skip_while(is_saved) {
-            changes.put(kept.batch, |out| {
-                push_varint(kept.chunks.len() as u64, out);
-                for rows in kept.chunks.iter().map(columns::<T>) {
-                    push_varint(rows.len() as u64, out);
-                    (0..rows.len()).for_each(|row| T::save(rows.get(row), out));
-                }
-            });
+            changes.put(kept.batch, |out| save_chunks::<T>(&kept.chunks, out));
         }
         // What runs something of the user's has come before.
         let new = rows.batches.iter().map(|kept| kept.batch).filter(|&batch| Some(batch) > last);
         rows.saved.extend(new);
         rows.saved.drain(..left);
         Ok(())
+    }
+
+    /// Columns that are kept stay as they are, so whoever reads them needs no copy.
+    fn save_all(&self, rows: &mut Rows) -> Result<Gather> {
+        rows.saved = rows.batches.iter().map(|kept| kept.batch).collect();
+        let all = rows.batches.iter().map(|kept| (kept.batch, kept.chunks.clone()));
+        let all: Vec<_> = all.collect();
+        Ok(Box::new(move || {
+            let mut changes = Changes::whole();
+            for (batch, chunks) in all {
+                changes.put(batch, |out| save_chunks::<T>(&chunks, out));
+            }
+            Ok(changes)
+        }))
     }
 
     fn load(&self, rows: &mut Rows, saved: &Changes) -> Result<()> {
@@ -155,6 +163,15 @@ impl<T: Record> Stateful for Window<T> {
             rows.saved.push_back(batch);
         }
         Ok(())
+    }
+}
+
+/// Appends the partitions of a batch, each with its rows.
+fn save_chunks<T: Record>(chunks: &[AnyChunk], out: &mut Vec<u8>) {
+    push_varint(chunks.len() as u64, out);
+    for rows in chunks.iter().map(columns::<T>) {
+        push_varint(rows.len() as u64, out);
+        (0..rows.len()).for_each(|row| T::save(rows.get(row), out));
     }
 }
 

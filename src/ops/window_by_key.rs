@@ -34,7 +34,7 @@ use std::sync::{Arc, OnceLock};
 use saved::Log;
 
 use super::window::Span;
-use super::{Aggregate, Changes, StateSize, Stateful, Turn, reuse};
+use super::{Aggregate, Changes, Gather, StateSize, Stateful, Turn, reuse};
 use crate::config::check_retained;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::batch::{AnyChunk, columns};
@@ -746,7 +746,8 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 
     fn size(&self, panes: &mut Panes<K, A::Partial>) -> StateSize {
-        StateSize { keys: panes.shown, bytes: panes.bytes }
+        let logged = panes.log.as_ref().map_or(0, |log| log.bytes());
+        StateSize { keys: panes.shown, bytes: panes.bytes + logged }
     }
 
     fn saved_as(&self) -> Result<String> {
@@ -769,6 +770,10 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
 
     fn save(&self, panes: &mut Panes<K, A::Partial>, changes: &mut Changes) -> Result<()> {
         self.save_log(panes, changes)
+    }
+
+    fn save_all(&self, panes: &mut Panes<K, A::Partial>) -> Result<Gather> {
+        self.save_whole_log(panes)
     }
 
     fn load(&self, panes: &mut Panes<K, A::Partial>, saved: &Changes) -> Result<()> {

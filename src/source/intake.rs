@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::form::Form;
-use super::log::{Log, LogCounts, Replay, head_of, number_at, parts_of, position_of, senders_at};
+use super::log::{
+    Fill, Log, LogCounts, Replay, head_of, number_at, parts_of, position_of, senders_at,
+};
 use super::pace::{Now, Pace};
 use super::status::{News, SourceState, Status};
 use super::writer::{Counters, SourceCounts};
@@ -576,7 +578,19 @@ impl Intake {
     }
 
     fn is_log_full(&self) -> bool {
-        self.log().is_some_and(|log| log.is_full())
+        self.has_log_at(Fill::Full)
+    }
+
+    /// Whether it has a log with so much in it.
+    pub(crate) fn has_log_at(&self, fill: Fill) -> bool {
+        self.log().is_some_and(|log| log.is_at(fill))
+    }
+
+    /// Whether its receiver tells senders what is safe, and cannot go back: without a log that is
+    /// what the newest checkpoint has.
+    pub(crate) fn acknowledges(&self) -> bool {
+        let filling = &mut *lock(&self.filling);
+        !filling.receiver.can_resume() && self.position(filling).is_some()
     }
 
     /// Goes to where an earlier receiver stood, if it can. To be called before the first step.
@@ -597,7 +611,8 @@ impl Intake {
         })
     }
 
-    /// What was received up to here is in a checkpoint.
+    /// What was received up to here is in each checkpoint from which a start may go on; or, of a
+    /// source that is in none, in the newest.
     pub(crate) fn saved(&self, position: &[u8]) {
         match self.log() {
             // Who sent it was told when it was in the log.

@@ -147,7 +147,8 @@ impl Listen {
     /// one is never acknowledged.
     ///
     /// Safe is what is in the [intake log](crate::StreamingContext::intake_log) or, without one, in
-    /// a checkpoint; without either there are no such lines. A client that has ended its own side
+    /// a checkpoint, of which damage is then damage of that; without either there are no such lines.
+    /// A client that has ended its own side
     /// hears the rest before it is disconnected. It is waited for until it has heard all, for the
     /// [idle timeout](Listen::idle_timeout) and 10 minutes at most, and not where another client
     /// needs its place. One that breaks the connection is disconnected at once.

@@ -141,9 +141,11 @@ pub trait Receiver: Send + 'static {
         Err(io::Error::other("this receiver cannot go back"))
     }
 
-    /// What was received up to this position is in a checkpoint or in the
-    /// [intake log](crate::IntakeLog), so that whoever sent it need not keep it. Called between two
-    /// calls of `receive`, from any thread.
+    /// What was received up to this position is safe, so that whoever sent it need not keep it: it
+    /// is in the [intake log](crate::IntakeLog), or in all checkpoints from which a start may go on.
+    /// Of a receiver that cannot [resume](Self::can_resume) and has no log it is in the newest
+    /// checkpoint; where that is damaged later, a start fails. Called between two calls of
+    /// `receive`, from any thread.
     fn acknowledge(&mut self, _position: &[u8]) {}
 
     /// Saves what the receiver knows of its senders, so that it can tell what one of them sends

@@ -11,7 +11,7 @@ use tidemill::prelude::*;
 
 use crate::feed::Feed;
 use crate::replay::Tape;
-use crate::shell::{Running, assert_fails, assert_success, file, run, text};
+use crate::shell::{Running, STREAM, append, assert_fails, assert_success, file, run, text};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -50,7 +50,8 @@ fn whole_ones() {
     let (directory, paths) = checkpoints();
     let found = inspect(directory.path()).unwrap();
     assert_eq!(found.len(), paths.len());
-    assert_eq!((found[0].stands_on, found[1].stands_on), (None, Some(found[0].number)));
+    assert_eq!((found[0].stands_on, found[1].stands_on), (None, None));
+    assert_eq!(found[2].stands_on, Some(found[1].number));
     for (info, path) in found.iter().zip(&paths) {
         assert_eq!(info.bytes, fs::metadata(path).unwrap().len());
         assert!(info.damage.is_none() && info.time.is_some(), "{info:?}");
@@ -63,7 +64,7 @@ fn whole_ones() {
 
     let output = checkpoint("verify", directory.path());
     assert_success(&output);
-    let expected = format!("{} read; a start would use {newest}\n", found.len());
+    let expected = format!("{} read, in 2 chains; a start would use {newest}\n", found.len());
     assert_eq!(text(&output.stdout), expected);
     let output = checkpoint("inspect", directory.path());
     assert_success(&output);
@@ -146,6 +147,121 @@ fn intake_logs_of_sources() {
     fs::write(path, bytes).unwrap();
     let output = checkpoint("verify", directory.path());
     assert_fails(&output, 4, &["the intake log of feed is damaged: 1 blocks are lost"]);
+}
+
+/// As long as there is one that stands by itself and no other, it has a copy.
+#[test]
+fn a_copy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = file(&folder, "words", b"a b a\n");
+    let kept = folder.path().join("kept");
+    let args = ["wordcount", &words, "--format", "csv", "--checkpoint", kept.to_str().unwrap()];
+    let first = run(&args);
+    assert_success(&first);
+    let [own, copy] = &files(&kept)[..] else { panic!("one and its copy") };
+    assert!(copy.to_string_lossy().ends_with(".copy"), "{copy:?}");
+    fs::write(own, "tide").unwrap();
+    let verified = verify(&kept).unwrap();
+    assert_eq!((verified.damaged, verified.start.is_some()), (1, true));
+    let output = checkpoint("verify", &kept);
+    assert_fails(&output, 4, &["a start would use its copy"]);
+    let again = run(&args);
+    assert_success(&again);
+    assert_eq!(text(&again.stdout), text(&first.stdout));
+    assert_success(&checkpoint("verify", &kept));
+}
+
+/// How many stand by themselves in a directory.
+fn whole(directory: &Path) -> usize {
+    inspect(directory).unwrap().iter().filter(|info| info.stands_on.is_none()).count()
+}
+
+/// Runs running totals until a line is there, and stops them as a service is stopped.
+fn follow(log: &str, kept: &Path, more: &[&str], until: &str) -> Vec<String> {
+    let args = ["wordcount", "--follow", log, "--checkpoint", kept.to_str().expect("ours")];
+    let running = Running::start(&[&args[..], &STREAM, more].concat());
+    running.wait_for(|line| line.ends_with(until));
+    running.signal("TERM");
+    let said = running.stderr_to_the_end();
+    assert!(running.end().0.success(), "{said:?}");
+    said
+}
+
+/// As many are kept as were asked for.
+#[test]
+fn so_many_are_kept() {
+    for (asked, expected) in [(None, 2), (Some("1"), 1), (Some("3"), 3)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (log, kept) = (file(&folder, "log", b"a\n"), folder.path().join("kept"));
+        let more = asked.map_or(vec![], |asked| vec!["--keep-checkpoints", asked]);
+        for run in 1..=5 {
+            follow(&log, &kept, &more, &format!(",a,{run}"));
+            append(&log, b"a\n");
+        }
+        assert_eq!(whole(&kept), expected, "{asked:?}");
+    }
+    for wrong in ["0", "17", "x"] {
+        let args = ["wordcount", "log", "--checkpoint", "kept", "--keep-checkpoints", wrong];
+        assert_fails(&run(&args), 2, &["--keep-checkpoints"]);
+    }
+}
+
+/// Three keys of many have changed, and a checkpoint has those and no others.
+#[test]
+fn a_checkpoint_of_running_totals_has_only_what_has_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let words: String = (0..5_000).map(|word| format!("word{word}\n")).collect();
+    let (log, kept) = (file(&folder, "log", words.as_bytes()), folder.path().join("kept"));
+    // The first two have all there is.
+    for word in ["word77", "first", "second"] {
+        if word != "word77" {
+            append(&log, format!("{word}\n").as_bytes());
+        }
+        follow(&log, &kept, &["--all"], &format!(",{word},1"));
+    }
+    append(&log, b"one two word3\n");
+    follow(&log, &kept, &["--all"], ",word3,2");
+    let found = inspect(&kept).unwrap();
+    let newest = found.last().unwrap();
+    assert!(newest.stands_on.is_some(), "{newest:?}");
+    let totals = newest.sections.iter().find(|section| section.name.starts_with("totals of"));
+    let totals = totals.expect("there are totals");
+    assert!(!totals.is_whole && (3..=4).contains(&totals.entries), "{totals:?}");
+    // And nothing is missing in them.
+    append(&log, b"last\n");
+    follow(&log, &kept, &["--all"], ",word4999,1");
+}
+
+/// Whatever is damaged while it runs, all had been in memory, and is there after a SIGTERM.
+#[test]
+fn checkpoints_that_are_damaged_while_the_command_runs_lose_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, kept) = (file(&folder, "log", b"a b\n"), folder.path().join("kept"));
+    let kept_arg = kept.to_str().expect("ours");
+    let args = ["wordcount", "--follow", &log, "--checkpoint", kept_arg];
+    let args = [&args[..], &STREAM].concat();
+    follow(&log, &kept, &[], ",b,1");
+    append(&log, b"a\n");
+    follow(&log, &kept, &[], ",a,2");
+    let running = Running::start(&args);
+    append(&log, b"a\n");
+    running.wait_for(|line| line.ends_with(",a,3"));
+    for path in files(&kept) {
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.len() - 1;
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    running.signal("TERM");
+    let said = running.stderr_to_the_end().join("\n");
+    assert!(running.end().0.success(), "{said}");
+    assert!(said.contains("is damaged: all is written anew from memory"), "{said}");
+    append(&log, b"b\n");
+    follow(&log, &kept, &["--all"], ",b,2");
+    let newest = verify(&kept).unwrap();
+    assert!(newest.start.is_some(), "{newest:?}");
+    let whole = run(&["wordcount", &log, "--format", "csv"]);
+    assert_eq!(text(&whole.stdout), "word,count\na,3\nb,2\n");
 }
 
 #[test]

@@ -59,7 +59,8 @@ fn a_crash() {
         t.tick().unwrap();
     }
     let before = counted.take_batches();
-    assert_eq!(tape.acknowledged(), 4);
+    // A start may have to go back to the one before.
+    assert_eq!(tape.acknowledged(), 2);
     let checkpoints = t.context().metrics().checkpoints;
     assert_eq!((checkpoints.written, checkpoints.failed, checkpoints.last_batch), (2, 0, 4));
     drop(t);

@@ -1,5 +1,6 @@
 //! `tidemill checkpoint`: what is in a directory of checkpoints, and whether it is whole.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -58,22 +59,38 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
     } else {
         let count = checkpoints.len();
+        let of_each = checkpoints.iter().map(|info| chain_of(info, &checkpoints));
+        let chains = of_each.flatten().collect::<BTreeSet<u64>>().len();
+        let noun = if chains == 1 { "chain" } else { "chains" };
         let line = match start {
-            Some(start) => format!("{count} read; a start would use {}\n", start.number),
+            Some(start) => {
+                let start = start.number;
+                format!("{count} read, in {chains} {noun}; a start would use {start}\n")
+            }
             None if count == 0 => "no checkpoint was made yet\n".to_owned(),
             None => format!("{count} read; none is whole\n"),
         };
         out.extend_from_slice(line.as_bytes());
-        for IntakeLogInfo { source, blocks, last, .. } in &logs {
+        for IntakeLogInfo { source, blocks, last, foreign, .. } in &logs {
             let source = cell(source);
             let line = format!("intake log of {source}: {blocks} whole blocks, up to {last}\n");
             out.extend_from_slice(line.as_bytes());
+            if *foreign > 0 {
+                let line = format!("{foreign} of its files are of another directory: not read\n");
+                out.extend_from_slice(line.as_bytes());
+            }
         }
     }
     output::print(&String::from_utf8_lossy(&out))?;
     let damaged = checkpoints.iter().filter_map(|info| {
-        let what = info.damage.as_ref()?;
-        Some(format!("checkpoint {} is damaged: {what}", info.number))
+        let number = info.number;
+        match &info.damage {
+            Some(what) => Some(format!("checkpoint {number} is damaged: {what}")),
+            None if info.is_from_copy => {
+                Some(format!("checkpoint {number} is damaged: a start would use its copy"))
+            }
+            None => None,
+        }
     });
     let lost = logs.iter().filter(|log| log.lost > 0).map(|log| {
         let (source, lost) = (cell(&log.source), log.lost);
@@ -89,17 +106,38 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn push_list(checkpoints: &[CheckpointInfo], out: &mut Vec<u8>) {
-    let mut rows = vec![["number", "batch", "bytes", "stands on", "state"].map(String::from)];
+    let head = ["number", "batch", "bytes", "stands on", "chain", "state"];
+    let mut rows = vec![head.map(String::from)];
     rows.extend(checkpoints.iter().map(|info| {
+        let chain = chain_of(info, checkpoints);
+        let chain = chain.map_or_else(|| "?".to_owned(), |chain| chain.to_string());
         let (time, stands_on) = match (info.time, info.stands_on) {
             (None, _) => ("?".to_owned(), "?".to_owned()),
             (Some(time), None) => (time.to_string(), "itself".to_owned()),
             (Some(time), Some(number)) => (time.to_string(), number.to_string()),
         };
-        let state = if info.damage.is_none() { "whole" } else { "damaged" };
-        [info.number.to_string(), time, info.bytes.to_string(), stands_on, state.to_owned()]
+        let state = match info.damage {
+            Some(_) => "damaged",
+            None if info.is_from_copy => "its copy is whole",
+            None => "whole",
+        };
+        let (number, bytes) = (info.number.to_string(), info.bytes.to_string());
+        [number, time, bytes, stands_on, chain, state.to_owned()]
     }));
     push_table(&rows, out);
+}
+
+/// The checkpoint that stands by itself on which this one stands in the end, unless one between
+/// them cannot be read.
+fn chain_of(info: &CheckpointInfo, checkpoints: &[CheckpointInfo]) -> Option<u64> {
+    let mut info = info;
+    loop {
+        info.time?;
+        match info.stands_on {
+            None => return Some(info.number),
+            Some(number) => info = checkpoints.iter().find(|info| info.number == number)?,
+        }
+    }
 }
 
 /// The sources and sections of a checkpoint.
@@ -138,13 +176,15 @@ fn cell(text: &str) -> String {
 }
 
 /// Columns as wide as what is in them, numbers to the right, and the last one as it is.
-fn push_table(rows: &[[String; 5]], out: &mut Vec<u8>) {
+fn push_table<const COLUMNS: usize>(rows: &[[String; COLUMNS]], out: &mut Vec<u8>) {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     };
-    let widths = [0, 1, 2, 3].map(width);
-    for [a, b, c, d, last] in rows {
-        let [w, x, y, z] = widths;
-        out.extend_from_slice(format!("{a:>w$}  {b:>x$}  {c:>y$}  {d:>z$}  {last}\n").as_bytes());
+    let widths: Vec<usize> = (0..COLUMNS - 1).map(width).collect();
+    for row in rows {
+        for (cell, width) in row.iter().zip(&widths) {
+            out.extend_from_slice(format!("{cell:>width$}  ").as_bytes());
+        }
+        out.extend_from_slice(format!("{}\n", row[COLUMNS - 1]).as_bytes());
     }
 }

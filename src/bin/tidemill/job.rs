@@ -54,6 +54,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     checkpoint: Option<PathBuf>,
 
+    /// With --checkpoint: keep N whole copies of the totals in DIR, made one after another, with
+    /// what has changed since each. With 2 or more no single damaged file loses anything
+    #[arg(long, value_name = "N", requires = "checkpoint", default_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=16))]
+    keep_checkpoints: u32,
+
     /// With --checkpoint and a socket: go on where what was received and kept in DIR is damaged,
     /// and count without it. Without this the start fails
     #[arg(long, requires = "checkpoint")]
@@ -199,6 +205,7 @@ pub(crate) fn run<J: Job>(
             let ssc = builder.build()?;
             let every = CHECKPOINT_EVERY.as_millis() / interval.as_millis();
             ssc.checkpoint(directory, u32::try_from(every).unwrap_or(u32::MAX));
+            ssc.keep_checkpoints(args.keep_checkpoints);
             Ok(ssc)
         })
         .map_err(Failure::of_checkpoints)?,
@@ -271,30 +278,30 @@ fn check_totals(directory: &Path, wanted: Option<&String>) -> Result<Option<Time
 }
 
 /// What is known of each key since the beginning, in this process and those before it. Sets
-/// `has_changed` in a batch that adds something.
+/// `has_changed` in a batch that adds something. Only keys of the batch are touched, so that a
+/// checkpoint has those and no others.
 fn totals_of<J: Job>(
     values: &DStream<(String, J::Value)>,
     name: &str,
     has_changed: &Arc<AtomicBool>,
 ) -> DStream<(String, J::Value)> {
     let has_changed = has_changed.clone();
-    let totals = values.update_state_by_key_with(name, move |_, key, values, total| {
+    let totals = values.map_with_state::<u64, J::Value, _>(name, move |key, value, state, _| {
+        let Some(value) = value.map(J::Value::from_ref) else { return };
         // Looked at first: threads that all write to it would wait for each other.
-        if !values.is_empty() && !has_changed.load(Ordering::Relaxed) {
+        if !has_changed.load(Ordering::Relaxed) {
             has_changed.store(true, Ordering::Relaxed);
         }
-        let mut total: Option<J::Value> = total.map(J::Value::from_ref);
-        for value in values.iter() {
-            let value = J::Value::from_ref(value);
-            match &mut total {
-                None => total = Some(value),
+        state.update(match state.get_option().map(J::Value::from_ref) {
+            None => value,
+            Some(mut total) => {
                 // An error fails the batch, as any of a function that cannot give one.
-                Some(total) => J::merge(key, total, value).unwrap_or_else(|e| panic!("{e}")),
+                J::merge(key, &mut total, value).unwrap_or_else(|e| panic!("{e}"));
+                total
             }
-        }
-        total
+        });
     });
-    totals.clone()
+    totals.snapshots()
 }
 
 /// What this process has counted so far, of what is not in the result as it was and for the job's

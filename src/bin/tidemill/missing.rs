@@ -42,7 +42,7 @@ impl Missing {
         let kept = news.update_state_by_key(&name, |more, total| {
             Some(more.iter().fold(total.unwrap_or(0), i64::saturating_add))
         });
-        kept.foreach_batch(|_, _| Ok(()));
+        kept.touched_only().foreach_batch(|_, _| Ok(()));
         Ok(Missing { state: ssc.state_by_key(&name)?, added })
     }
 

@@ -65,7 +65,7 @@ pub(super) struct Header {
 }
 
 /// Where sources stand, by name.
-pub(super) type Positions = Vec<(String, Vec<u8>)>;
+pub(in crate::engine) type Positions = Vec<(String, Vec<u8>)>;
 
 /// The checkpoint that another one stands on.
 pub(super) struct Predecessor<'a> {
@@ -84,7 +84,10 @@ pub(super) struct Decoded {
 }
 
 /// The position of a source, which is empty where there is none.
-pub(super) fn position_of<'a>(positions: &'a Positions, name: &str) -> &'a [u8] {
+pub(in crate::engine) fn position_of<'a>(
+    positions: &'a [(String, Vec<u8>)],
+    name: &str,
+) -> &'a [u8] {
     let mut positions = positions.iter();
     positions.find(|(known, _)| known == name).map_or(&[], |(_, position)| position)
 }
@@ -202,10 +205,10 @@ fn impossible(kind: u32, header: &Header) -> Option<String> {
     None
 }
 
-/// A whole file, whose memory the largest section takes over.
-pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Decoded> {
-    let header = decode_header(&bytes)?;
-    let mut body = &bytes[HEADER_BYTES..];
+/// The header of a whole file, of which all is what was written.
+pub(super) fn check(bytes: &[u8]) -> Result<Header> {
+    let header = decode_header(bytes)?;
+    let body = &bytes[HEADER_BYTES..];
     if body.len() as u64 != header.body_len {
         let (len, expected) = (body.len(), header.body_len);
         let message = format!("its body has {len} bytes, and should have {expected}");
@@ -214,6 +217,13 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Decoded> {
     if crc32fast::hash(body) != header.body_checksum {
         return Err(wrong_checksum());
     }
+    Ok(header)
+}
+
+/// A whole file, whose memory the largest section takes over.
+pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Decoded> {
+    let header = check(&bytes)?;
+    let mut body = &bytes[HEADER_BYTES..];
     let mut deltas = Vec::new();
     for _ in 0..take_u32(&mut body)? {
         deltas.push((take_text(&mut body)?, take_bytes(&mut body)?.to_vec()));
@@ -249,7 +259,8 @@ pub(super) fn decode(mut bytes: Vec<u8>) -> Result<Decoded> {
         fill(&mut sections[largest], bytes)?;
     }
     let Header { number, time, zero, interval, .. } = header;
-    let checkpoint = Checkpoint { number, time, zero, interval, sources: Vec::new(), sections };
+    let (sources, is_whole) = (Vec::new(), header.predecessor.is_none());
+    let checkpoint = Checkpoint { number, time, zero, interval, sources, sections, is_whole };
     Ok(Decoded { header, checkpoint, deltas })
 }
 

@@ -29,6 +29,9 @@ pub struct CheckpointInfo {
     /// What keeps a program from starting from it; `None` if it is whole, and so is all that it
     /// stands on.
     pub damage: Option<String>,
+    /// Its file is damaged, and all that is said here is of its copy, which a start uses. There are
+    /// copies as long as there is one checkpoint that stands by itself and no other.
+    pub is_from_copy: bool,
     /// What is remembered, or how that has changed.
     pub sections: Vec<SectionInfo>,
     /// Where sources stand.
@@ -68,7 +71,8 @@ pub struct SourceInfo {
 ///
 /// [`ErrorKind::Checkpoint`](crate::ErrorKind::Checkpoint) if a file cannot be read.
 pub fn intake_logs(directory: impl AsRef<Path>) -> Result<Vec<IntakeLogInfo>> {
-    log::inspect(&directory.as_ref().join(log::DIRECTORY))
+    let life = Store::at(Arc::new(Disk::Private), directory.as_ref())?.life;
+    log::inspect(&directory.as_ref().join(log::DIRECTORY), life)
 }
 
 /// What [`verify`] found.
@@ -77,7 +81,7 @@ pub fn intake_logs(directory: impl AsRef<Path>) -> Result<Vec<IntakeLogInfo>> {
 pub struct Verified {
     /// Checkpoints in the directory.
     pub checkpoints: u64,
-    /// How many of them no program can start from.
+    /// How many of them no program can start from, or only by their copies.
     pub damaged: u64,
     /// The one that a program would start from: the newest that is whole.
     pub start: Option<u64>,
@@ -92,19 +96,22 @@ pub struct Verified {
 /// be read. A file that can be read and is damaged is no error: its
 /// [`damage`](CheckpointInfo::damage) says so.
 pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
-    let store = Store::at(Arc::new(Disk::Private), directory.as_ref());
+    let store = Store::at(Arc::new(Disk::Private), directory.as_ref())?;
     let mut checkpoints: Vec<CheckpointInfo> = Vec::new();
     let mut whole: BTreeMap<u64, Whole> = BTreeMap::new();
     let mut lives: BTreeMap<u64, u64> = BTreeMap::new();
     for number in store.numbers()? {
         // A program that uses the directory may have removed it by now.
-        let Some((bytes, decoded)) = store.look_at(number)? else { continue };
+        let (own, copy) = (store.look_at(number)?, store.look_at_copy(number)?);
+        let is_from_copy = !matches!(own, Some((_, Ok(_)))) && matches!(copy, Some((_, Ok(_))));
+        let Some((bytes, decoded)) = (if is_from_copy { copy } else { own }) else { continue };
         let mut info = CheckpointInfo {
             number,
             time: None,
             stands_on: None,
             bytes,
             damage: None,
+            is_from_copy,
             sections: Vec::new(),
             sources: Vec::new(),
         };
@@ -150,9 +157,9 @@ pub fn inspect(directory: impl AsRef<Path>) -> Result<Vec<CheckpointInfo>> {
         }
         checkpoints.push(info);
     }
-    let of_newest = lives.values().next_back().copied();
+    let life = store.life.or(lives.values().next_back().copied());
     for info in &mut checkpoints {
-        if info.damage.is_none() && lives.get(&info.number).copied() != of_newest {
+        if info.damage.is_none() && lives.get(&info.number).copied() != life {
             info.damage = Some(OTHER_LIFE.to_owned());
         }
     }
@@ -187,10 +194,10 @@ fn lens(deltas: &[(String, Vec<u8>)], before: Option<&Whole>) -> Result<Vec<(Str
 pub fn verify(directory: impl AsRef<Path>) -> Result<Verified> {
     let checkpoints = inspect(directory)?;
     let is_whole = |info: &&CheckpointInfo| info.damage.is_none();
-    let whole = checkpoints.iter().filter(is_whole).count();
+    let damaged = checkpoints.iter().filter(|info| info.damage.is_some() || info.is_from_copy);
     Ok(Verified {
         checkpoints: checkpoints.len() as u64,
-        damaged: (checkpoints.len() - whole) as u64,
+        damaged: damaged.count() as u64,
         start: checkpoints.iter().rfind(is_whole).map(|info| info.number),
     })
 }

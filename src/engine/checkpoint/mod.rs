@@ -2,8 +2,10 @@
 //!
 //! A checkpoint is one file, complete or not there. Most have only what has changed since the one
 //! before, of operators and of where sources stand, and stand on it; now and then one is written
-//! that stands by itself.
+//! that stands by itself, from memory, and begins another chain. Several chains are kept.
 
+mod chain;
+mod check;
 mod delta;
 mod format;
 mod inspect;
@@ -17,11 +19,12 @@ use std::time::Duration;
 use crate::ops::Changes;
 use crate::time::Time;
 
+pub(super) use format::position_of;
 pub use inspect::{
     CheckpointInfo, SectionInfo, SourceInfo, Verified, inspect, intake_logs, verify,
 };
-pub(super) use store::Store;
-pub(super) use writer::{Beside, Tried, Writer};
+pub(super) use store::{CHAINS_KEPT, Store};
+pub(super) use writer::{Beside, Scanned, Tried, Writer};
 
 /// All that it takes to go on after a batch.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Checkpoint {
     /// What is remembered, each with its changes since the checkpoint before. One that is missing
     /// is gone.
     pub(super) sections: Vec<Section>,
+    /// It has all there is, and stands by itself.
+    pub(super) is_whole: bool,
 }
 
 /// What one operator or sink remembers.

@@ -2,67 +2,68 @@
 //!
 //! A file is written under another name, synced and renamed, and then its directory is synced. So
 //! its name stands for all of it, and a file that is damaged all the same was damaged later.
+//!
+//! Several chains are kept, each of a checkpoint that stands by itself and those that stand on it.
+//! No file is of two, so that damage is that of one chain, and the newest whole point before it is
+//! a start.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
-use std::{io, mem};
 
-use super::format::{self, Decoded, HEADER_BYTES, Header, Positions, Predecessor, Stamp};
-use super::{Checkpoint, Section};
+use super::Checkpoint;
+use super::chain::{Chain, Link};
+use super::format::{self, Decoded, Positions, Predecessor, Stamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{Storage, StorageLock, made_up, write_all};
 
-/// Checkpoints that stand on one that stands by itself: a restart reads them all.
-const DELTAS_MAX: usize = 256;
-
-/// What the changes may come to before all is written again: as much as all of it, so that what
-/// is written twice is as much as what is written once; but at least so many bytes.
-const DELTA_BYTES_MIN: u64 = 1 << 20;
+/// Chains that are kept unless told otherwise: with one, a single damaged file may be all there is.
+pub(in crate::engine) const CHAINS_KEPT: usize = 2;
 
 /// The checkpoints of a directory.
 pub(in crate::engine) struct Store {
-    storage: Arc<dyn Storage>,
+    // Fixed.
+    pub(super) storage: Arc<dyn Storage>,
     directory: PathBuf,
     /// Held for as long as they may change.
     _lock: Option<StorageLock>,
-    /// The newest one that is whole, with all that it stands on.
-    chain: Vec<Link>,
-    /// Where sources stand in the last of them.
+    /// What the files of this directory have in common, if that is known.
+    pub(super) life: Option<u64>,
+    /// Chains that are kept.
+    kept: usize,
+    // Changing.
+    /// Oldest first. The newest one is written on.
+    pub(super) chains: Vec<Chain>,
+    /// Where sources stand in the last checkpoint.
     positions: Positions,
-    /// What is newer than the chain is damaged, and was removed.
+    /// What is newer than the chains is damaged, and was removed.
     is_clean: bool,
-    /// The directory's, once that is known.
-    life: Cell<Option<u64>>,
+    /// What is older than the chains was removed.
+    is_tidy: bool,
+    /// The newest checkpoint that was passed over at the start, as it is damaged.
+    passed_over: Option<u64>,
+    /// How many files were written and read back.
+    turns: u64,
 }
 
 /// What is wrong with a checkpoint that another program has made, or this one elsewhere.
-pub(super) const OTHER_LIFE: &str = "it is of another directory than the newest one";
+pub(super) const OTHER_LIFE: &str = "it is of another directory";
 
 /// Why a checkpoint was not read.
-enum Unread {
+pub(super) enum Unread {
     /// Something is missing or is not what was written.
     Damaged(Error),
     /// The disk failed: what was written may be there.
     Disk(Error),
 }
 
-/// One file of a chain.
-#[derive(Clone, Debug)]
-struct Link {
-    number: u64,
-    id: u64,
-    bytes: u64,
-}
-
 impl Store {
     /// The checkpoints of this directory, which is made if it is not there. What was begun and not
     /// finished is removed.
     pub(in crate::engine) fn open(storage: Arc<dyn Storage>, directory: &Path) -> Result<Store> {
-        let mut store = Store::at(storage, directory);
+        let mut store = Store::at(storage, directory)?;
         store
             .storage
             .create_directory(&store.directory)
@@ -72,6 +73,12 @@ impl Store {
             if number_in(&path, BEGUN).is_some() {
                 store.storage.remove(&path).map_err(|error| store.cannot("clean", error))?;
             }
+        }
+        if store.life.is_none() {
+            // Lost, or never written: what the newest one says.
+            let life = store.life_of_newest()?.unwrap_or_else(made_up);
+            store.write_file(&store.directory.join(LIFE), &life_file(life))?;
+            store.life = Some(life);
         }
         Ok(store)
     }
@@ -100,11 +107,46 @@ impl Store {
     }
 
     /// The same, to look at what is there and leave it as it is.
-    pub(super) fn at(storage: Arc<dyn Storage>, directory: &Path) -> Store {
-        let directory = directory.to_owned();
-        let (chain, positions) = (Vec::new(), Vec::new());
-        let life = Cell::new(None);
-        Store { storage, directory, _lock: None, chain, positions, is_clean: false, life }
+    pub(super) fn at(storage: Arc<dyn Storage>, directory: &Path) -> Result<Store> {
+        let mut store = Store {
+            storage,
+            directory: directory.to_owned(),
+            _lock: None,
+            life: None,
+            kept: CHAINS_KEPT,
+            chains: Vec::new(),
+            positions: Vec::new(),
+            is_clean: false,
+            is_tidy: false,
+            passed_over: None,
+            turns: 0,
+        };
+        let path = store.directory.join(LIFE);
+        store.life = match store.storage.read(&path) {
+            Ok(bytes) => life_in(&bytes),
+            Err(error) if is_absent(&error) => None,
+            Err(error) => return Err(store.cannot("read a file of", error)),
+        };
+        Ok(store)
+    }
+
+    /// How many chains are to be kept, at least one.
+    pub(in crate::engine) fn keep(&mut self, chains: usize) {
+        self.kept = chains.max(1);
+    }
+
+    /// What all that belongs to this directory has in common, so that nothing else is taken for it.
+    pub(in crate::engine) fn life(&self) -> u64 {
+        self.life.expect("it is known once the directory is open")
+    }
+
+    fn life_of_newest(&self) -> Result<Option<u64>> {
+        for number in self.numbers()?.into_iter().rev() {
+            if let Some((_, Ok(decoded))) = self.look_at(number)? {
+                return Ok(Some(decoded.header.stamp.life));
+            }
+        }
+        Ok(None)
     }
 
     /// The newest checkpoint that is whole, if there is any, put together from all that it stands
@@ -116,16 +158,16 @@ impl Store {
     /// disk does not give what it has: to go on from an earlier one would be to lose what is there.
     pub(in crate::engine) fn latest(&mut self) -> Result<Option<Checkpoint>> {
         let (mut damage, mut useless) = (Vec::new(), BTreeSet::new());
-        let numbers: Vec<u64> = self.numbers()?.into_iter().rev().collect();
-        for &number in &numbers {
+        for number in self.numbers()?.into_iter().rev() {
             match self.read_chain(number, &mut useless) {
                 Ok((chain, checkpoint)) => {
-                    (self.chain, self.positions) = (chain, checkpoint.sources.clone());
+                    (self.chains, self.positions) = (vec![chain], checkpoint.sources.clone());
                     return Ok(Some(checkpoint));
                 }
                 Err(Unread::Disk(error)) => return Err(error),
                 Err(Unread::Damaged(error)) => {
                     tracing::warn!(%error, number, "a checkpoint is damaged: one before is used");
+                    self.passed_over.get_or_insert(number);
                     damage.push(error.to_string());
                 }
             }
@@ -141,68 +183,120 @@ impl Store {
         }
     }
 
-    /// What the checkpoints of this directory have in common.
-    fn life(&self) -> u64 {
-        let life = self.life.get().unwrap_or_else(made_up);
-        self.life.set(Some(life));
-        life
+    /// The newest checkpoint that was passed over, as it is damaged: what senders were told after
+    /// the one that is used may be gone.
+    pub(in crate::engine) fn passed_over(&self) -> Option<u64> {
+        self.passed_over
+    }
+
+    /// Whether the next checkpoint is to stand by itself: the chain is long or damaged, or there
+    /// are too few that are whole.
+    pub(super) fn wants_whole(&self) -> bool {
+        let newest = self.chains.last();
+        let is_done = newest.is_none_or(|newest| newest.is_damaged || newest.is_long());
+        is_done || self.passed_over.is_some() || self.whole_chains() < self.kept
+    }
+
+    fn whole_chains(&self) -> usize {
+        self.chains.iter().filter(|chain| !chain.is_damaged).count()
+    }
+
+    /// Where sources stand in the oldest checkpoint that a start may have to use.
+    pub(super) fn oldest_positions(&self) -> &Positions {
+        self.chains.first().map_or(&self.positions, |oldest| &oldest.positions)
     }
 
     /// Writes a checkpoint, and returns when it is on disk. After an error the same one may be
     /// written again.
     pub(in crate::engine) fn write(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let last = self.chain.last();
+        let last = self.chains.last().and_then(|chain| chain.links.last());
         if !self.is_clean {
             // Nothing of another course of events may seem to stand on what comes now.
             let last = last.map_or(0, |link| link.number);
             self.remove(|number| number > last)?;
             self.is_clean = true;
         }
-        let predecessor = self.chain.last().map(|&Link { number, id, .. }| Predecessor {
+        let last = last.filter(|_| !checkpoint.is_whole);
+        let predecessor = last.map(|&Link { number, id, .. }| Predecessor {
             number,
             id,
             positions: &self.positions,
         });
         let stamp = Stamp { life: self.life(), id: made_up() };
         let bytes = format::encode(checkpoint, stamp, predecessor.as_ref());
-        let path = self.path(checkpoint.number);
-        self.write_file(&path, &bytes)?;
-        let link = Link { number: checkpoint.number, id: stamp.id, bytes: bytes.len() as u64 };
-        self.chain.push(link);
+        let (number, stands_alone) = (checkpoint.number, predecessor.is_none());
+        self.write_file(&self.path(number), &bytes)?;
+        // Until there is another chain, one file more is all that keeps this one from being lost.
+        let has_copy = stands_alone && self.kept > 1 && self.whole_chains() == 0;
+        if has_copy {
+            self.write_file(&self.copy_path(number), &bytes)?;
+        }
+        let (id, bytes, turn) = (stamp.id, bytes.len() as u64, self.next_turn());
+        let link = Link { number, id, bytes, has_copy, turn };
+        if stands_alone {
+            // It may stand in the place of the last one.
+            self.chains.iter_mut().for_each(|chain| chain.links.retain(|it| it.number != number));
+            self.chains.retain(|chain| !chain.links.is_empty());
+            self.chains.push(Chain::new(link, checkpoint.sources.clone()));
+            (self.passed_over, self.is_tidy) = (None, false);
+        } else if let Some(chain) = self.chains.last_mut() {
+            chain.links.push(link);
+        }
         self.positions.clone_from(&checkpoint.sources);
         Ok(())
     }
 
-    /// Whether the chain has become long enough for [`merge`](Self::merge).
-    pub(super) fn is_long(&self) -> bool {
-        let Some((first, deltas)) = self.chain.split_first() else { return false };
-        let bytes: u64 = deltas.iter().map(|delta| delta.bytes).sum();
-        deltas.len() >= DELTAS_MAX || bytes > first.bytes.max(DELTA_BYTES_MIN)
+    pub(super) fn next_turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
     }
 
-    /// Writes the last checkpoint again, so that it stands by itself, and removes what nobody needs
-    /// any more.
-    pub(super) fn merge(&mut self) -> Result<()> {
-        let Some(last) = self.chain.last().cloned() else { return Ok(()) };
-        let read = self.read_chain(last.number, &mut BTreeSet::new());
-        let (_, checkpoint) =
-            read.map_err(|(Unread::Damaged(error) | Unread::Disk(error))| error)?;
-        let stamp = Stamp { life: self.life(), id: last.id };
-        let bytes = format::encode(&checkpoint, stamp, None);
-        let path = self.path(last.number);
-        self.write_file(&path, &bytes)?;
-        let link = Link { bytes: bytes.len() as u64, ..last };
-        let before = mem::replace(&mut self.chain, vec![link]);
-        // Should this one be damaged, the one before it still stands on what was there.
-        self.remove(|number| number < before[0].number)
+    /// Removes the chains that are too many, once so many are whole as are to be kept.
+    pub(super) fn tidy(&mut self) -> Result<()> {
+        if self.is_tidy || !self.is_clean || self.whole_chains() < self.kept {
+            return Ok(());
+        }
+        let newest = self.chains.len() - 1;
+        let mut whole = 0;
+        let mut is_kept: Vec<bool> = Vec::new();
+        for (at, chain) in self.chains.iter().enumerate().rev() {
+            is_kept.push(at == newest || (!chain.is_damaged && whole < self.kept));
+            whole += usize::from(!chain.is_damaged);
+        }
+        let mut is_kept = is_kept.into_iter().rev();
+        self.chains.retain(|_| is_kept.next().unwrap_or(true));
+        let links = self.chains.iter().flat_map(|chain| &chain.links);
+        let numbers: BTreeSet<u64> = links.map(|link| link.number).collect();
+        if self.kept > 1 {
+            self.remove_copies()?;
+        }
+        self.remove(|number| !numbers.contains(&number))?;
+        self.is_tidy = true;
+        Ok(())
     }
 
     fn remove(&self, is_needless: impl Fn(u64) -> bool) -> Result<()> {
-        for number in self.numbers()?.into_iter().filter(|&number| is_needless(number)) {
-            let removed = self.storage.remove(&self.path(number));
-            removed.map_err(|error| self.cannot("remove an old checkpoint in", error))?;
+        for path in self.list()? {
+            let number = number_in(&path, "").or_else(|| number_in(&path, COPY));
+            if number.is_some_and(&is_needless) {
+                self.remove_file(&path)?;
+            }
         }
         Ok(())
+    }
+
+    fn remove_copies(&mut self) -> Result<()> {
+        for path in self.list()?.iter().filter(|path| number_in(path, COPY).is_some()) {
+            self.remove_file(path)?;
+        }
+        let links = self.chains.iter_mut().flat_map(|chain| &mut chain.links);
+        links.for_each(|link| link.has_copy = false);
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        let removed = self.storage.remove(path);
+        removed.map_err(|error| self.cannot("remove an old checkpoint in", error))
     }
 
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
@@ -216,73 +310,26 @@ impl Store {
         synced.map_err(|error| self.cannot("write a checkpoint in", error))
     }
 
-    /// A checkpoint, put together, and all that it stands on. A thread of its own puts what was
-    /// read together while the next one is read, and the last of them is by far the largest.
-    ///
-    /// Those that stand on what is damaged come to the `useless`, so that nobody reads on there.
-    fn read_chain(
-        &self,
-        number: u64,
-        useless: &mut BTreeSet<(u64, u64)>,
-    ) -> Result<(Vec<Link>, Checkpoint), Unread> {
-        let mut links: Vec<Link> = Vec::new();
-        let mut deltas = Vec::new();
-        let read = std::thread::scope(|scope| {
-            let (is_read, read) = sync_channel(DELTAS_MAX);
-            let thread = std::thread::Builder::new().name("checkpoints".to_owned());
-            let later = thread.spawn_scoped(scope, move || together(read)).map_err(|error| {
-                Unread::Disk(self.cannot("start a thread for the checkpoints in", error))
-            })?;
-            let (mut next, mut id) = (number, None);
-            loop {
-                let Decoded { header, checkpoint, deltas: own } = self.read(next, id)?;
-                if links.last().is_some_and(|later| next >= later.number) {
-                    return Err(Unread::Damaged(self.damaged(next, "what stands on it is older")));
+    /// What is in a checkpoint's file, or else in its copy.
+    pub(super) fn read(&self, number: u64, id: Option<u64>) -> Result<Decoded, Unread> {
+        let own = self.read_at(&self.path(number), number, id);
+        let Err(Unread::Damaged(error)) = own else { return own };
+        match self.read_at(&self.copy_path(number), number, id) {
+            Ok(copied) => {
+                tracing::warn!(%error, number, "a checkpoint is damaged: its copy is used");
+                let bytes = self.storage.read(&self.copy_path(number));
+                let healed = bytes.map(|bytes| self.write_file(&self.path(number), &bytes));
+                if let Ok(Err(error)) = healed {
+                    tracing::warn!(%error, number, "the copy is not in its place");
                 }
-                let link = link(&header);
-                if useless.contains(&(link.number, link.id)) {
-                    return Err(Unread::Damaged(
-                        self.damaged(next, "what it stands on is not whole"),
-                    ));
-                }
-                links.push(link);
-                deltas.push(own);
-                let Some((predecessor, its_id)) = header.predecessor else {
-                    drop(is_read);
-                    let later = later.join().expect("what was read is in order");
-                    return Ok((checkpoint, later));
-                };
-                is_read.send(checkpoint).expect("it takes all until there are no more");
-                (next, id) = (predecessor, Some(its_id));
+                Ok(copied)
             }
-        });
-        // From the first on, as each stands on the one before.
-        let mut positions = deltas.into_iter().rev();
-        let positions = positions.try_fold(Vec::new(), |before, own| format::apply(&before, own));
-        let read = read.and_then(|read| {
-            let what = "where its sources stand does not fit to what it stands on";
-            let positions = positions.map_err(|_| Unread::Damaged(self.damaged(number, what)))?;
-            Ok((read, positions))
-        });
-        if let Err(Unread::Damaged(_)) = read {
-            useless.extend(links.iter().map(|link| (link.number, link.id)));
+            Err(_) => Err(Unread::Damaged(error)),
         }
-        let ((first, later), positions) = read?;
-        let mut whole = match later {
-            Some(changes) => then(first, changes),
-            None => first,
-        };
-        for section in &mut whole.sections {
-            section.changes = mem::take(&mut section.changes).without_removed();
-        }
-        whole.sources = positions;
-        links.reverse();
-        Ok((links, whole))
     }
 
-    fn read(&self, number: u64, id: Option<u64>) -> Result<Decoded, Unread> {
-        let path = self.path(number);
-        let bytes = self.storage.read(&path).map_err(|error| {
+    fn read_at(&self, path: &Path, number: u64, id: Option<u64>) -> Result<Decoded, Unread> {
+        let bytes = self.storage.read(path).map_err(|error| {
             let is_missing = error.kind() == io::ErrorKind::NotFound;
             let message = format!("cannot read checkpoint {}", path.display());
             let error = Error::caused(ErrorKind::Checkpoint, message, error);
@@ -291,10 +338,7 @@ impl Store {
         let decoded = format::decode(bytes)
             .map_err(|error| Unread::Damaged(self.damaged(number, &error.to_string())))?;
         let header = &decoded.header;
-        // The newest is read first, and says what the others have to say.
-        let life = self.life.get().unwrap_or(header.stamp.life);
-        self.life.set(Some(life));
-        if header.stamp.life != life {
+        if self.life.is_some_and(|life| life != header.stamp.life) {
             return Err(Unread::Damaged(self.damaged(number, OTHER_LIFE)));
         }
         if header.number != number || id.is_some_and(|id| id != header.stamp.id) {
@@ -305,7 +349,16 @@ impl Store {
 
     /// A checkpoint's length, and it or what is wrong with its file; `None` if there is no such.
     pub(super) fn look_at(&self, number: u64) -> Result<Option<(u64, Result<Decoded>)>> {
-        let bytes = match self.storage.read(&self.path(number)) {
+        self.look_in(&self.path(number), number)
+    }
+
+    /// The same of its copy.
+    pub(super) fn look_at_copy(&self, number: u64) -> Result<Option<(u64, Result<Decoded>)>> {
+        self.look_in(&self.copy_path(number), number)
+    }
+
+    fn look_in(&self, path: &Path, number: u64) -> Result<Option<(u64, Result<Decoded>)>> {
+        let bytes = match self.storage.read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.cannot("read a checkpoint in", error)),
@@ -319,27 +372,33 @@ impl Store {
         Ok(Some((len, decoded)))
     }
 
-    fn damaged(&self, number: u64, what: &str) -> Error {
+    pub(super) fn damaged(&self, number: u64, what: &str) -> Error {
         let path = self.path(number);
         Error::new(ErrorKind::Checkpoint, format!("checkpoint {}: {what}", path.display()))
     }
 
-    fn cannot(&self, what: &str, error: io::Error) -> Error {
+    pub(super) fn cannot(&self, what: &str, error: io::Error) -> Error {
         let message = format!("cannot {what} directory {}", self.directory.display());
         Error::caused(ErrorKind::Checkpoint, message, error)
     }
 
+    /// The numbers of all checkpoints that have a file, or a copy of it.
     pub(super) fn numbers(&self) -> Result<BTreeSet<u64>> {
-        Ok(self.list()?.iter().filter_map(|path| number_in(path, "")).collect())
+        let number = |path: &PathBuf| number_in(path, "").or_else(|| number_in(path, COPY));
+        Ok(self.list()?.iter().filter_map(number).collect())
     }
 
     fn list(&self) -> Result<Vec<PathBuf>> {
         self.storage.list(&self.directory).map_err(|error| self.cannot("read", error))
     }
 
-    fn path(&self, number: u64) -> PathBuf {
+    pub(super) fn path(&self, number: u64) -> PathBuf {
         // Names in the order of the numbers.
         self.directory.join(format!("{PREFIX}{number:0DIGITS$}"))
+    }
+
+    pub(super) fn copy_path(&self, number: u64) -> PathBuf {
+        self.path(number).with_extension(COPY)
     }
 }
 
@@ -351,10 +410,31 @@ const DIGITS: usize = 20;
 /// The extension of a file that is not whole yet.
 const BEGUN: &str = "tmp";
 
+/// The extension of a second file of the same.
+const COPY: &str = "copy";
+
+/// The file that says what the directory's files have in common.
+const LIFE: &str = "life";
+
 /// How often, and how long after each other, the lock is tried: a program that has been told to end
 /// may still be there for a moment.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+fn life_file(life: u64) -> Vec<u8> {
+    format!("{life:016x} {:08x}\n", crc32fast::hash(&life.to_le_bytes())).into_bytes()
+}
+
+/// What the file says, unless it is damaged.
+fn life_in(bytes: &[u8]) -> Option<u64> {
+    let life = u64::from_str_radix(std::str::from_utf8(bytes.get(..16)?).ok()?, 16).ok()?;
+    (bytes == life_file(life)).then_some(life)
+}
+
+/// Whether there is no such file, or not even its directory.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
 
 /// The number in the name of a file of ours with this extension.
 fn number_in(path: &Path, extension: &str) -> Option<u64> {
@@ -362,40 +442,4 @@ fn number_in(path: &Path, extension: &str) -> Option<u64> {
     let digits = path.file_stem()?.to_str()?.strip_prefix(PREFIX)?;
     let is_number = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
     (is_of_it && is_number).then(|| digits.parse().ok())?
-}
-
-fn link(header: &Header) -> Link {
-    let bytes = HEADER_BYTES as u64 + header.body_len;
-    Link { number: header.number, id: header.stamp.id, bytes }
-}
-
-/// Checkpoints that come with the newest first, as one: those of as many are put together, so that
-/// a change is copied once for each time that the number of them doubles.
-fn together(newest_first: Receiver<Checkpoint>) -> Option<Checkpoint> {
-    let mut runs: Vec<(usize, Checkpoint)> = Vec::new();
-    for checkpoint in newest_first {
-        let mut run = (1, checkpoint);
-        while let Some((count, later)) = runs.pop_if(|(count, _)| *count == run.0) {
-            run = (count + run.0, then(run.1, later));
-        }
-        runs.push(run);
-    }
-    runs.into_iter().map(|(_, run)| run).rev().reduce(then)
-}
-
-/// A checkpoint and the next one as one.
-fn then(earlier: Checkpoint, mut later: Checkpoint) -> Checkpoint {
-    let mut before: BTreeMap<String, Section> =
-        earlier.sections.into_iter().map(|section| (section.name.clone(), section)).collect();
-    for section in &mut later.sections {
-        if let Some(before) = before.remove(&section.name)
-            && before.form == section.form
-        {
-            section.changes = before.changes.then(&section.changes);
-        } else {
-            // What an older one may have of it was gone in between.
-            section.changes.be_whole();
-        }
-    }
-    later
 }

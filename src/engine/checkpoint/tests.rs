@@ -1,5 +1,5 @@
 //! Checkpoints held against a model: disks that fail, files that are damaged, and long courses of
-//! writes, merges and restarts. `TIDEMILL_SEEDS=n` runs more of each.
+//! writes and restarts. `TIDEMILL_SEEDS=n` runs more of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,22 @@ impl Course {
             interval: Duration::from_secs(1),
             sources: positions(self.number),
             sections,
+            is_whole: false,
         }
+    }
+
+    /// The same of all there is.
+    fn whole(&mut self) -> Checkpoint {
+        let checkpoint = self.next();
+        let all = |section: Section| {
+            let mut changes = Changes::whole();
+            for (&number, bytes) in &self.remembered[&section.name] {
+                changes.put(number, |out| out.extend_from_slice(bytes));
+            }
+            Section { changes, ..section }
+        };
+        let sections = checkpoint.sections.into_iter().map(all).collect();
+        Checkpoint { sections, is_whole: true, ..checkpoint }
     }
 
     fn change(&mut self, entries: &mut BTreeMap<u64, Vec<u8>>) -> Changes {
@@ -105,24 +120,28 @@ impl Course {
         (self.number, self.acknowledged) = (number, number);
     }
 
-    /// Batches, merges and restarts. Stops at the first error unless it is to try again.
+    /// Batches and restarts. Stops at the first error unless it is to try again.
     fn run(&mut self, disk: &FaultyDisk, steps: u64, is_tried_again: bool) -> Result<()> {
         let mut store = open(disk)?;
         let found = store.latest()?;
         self.go_on_from(found);
+        store.find_older()?;
         for _ in 0..steps {
-            let checkpoint = self.next();
+            let is_whole = store.wants_whole() || self.random(7) == 0;
+            let checkpoint = if is_whole { self.whole() } else { self.next() };
             match store.write(&checkpoint) {
                 Err(_) if is_tried_again => store.write(&checkpoint)?,
                 written => written?,
             }
             self.acknowledged = self.number;
-            if self.random(5) == 0 {
-                match store.merge() {
-                    // One that failed is tried again after the next checkpoint.
-                    Err(_) if is_tried_again => {}
-                    merged => merged?,
-                }
+            match store.tidy() {
+                // What failed is tried again after the next checkpoint.
+                Err(_) if is_tried_again => {}
+                tidied => tidied?,
+            }
+            if let Some(checked) = store.check_next() {
+                // Only what fails here seems damaged.
+                checked.or_else(|error| if is_tried_again { Ok(()) } else { Err(error) })?;
             }
             if self.random(9) == 0 {
                 drop(store);
@@ -130,6 +149,7 @@ impl Course {
                 let found = store.latest()?;
                 assert_eq!(found.as_ref().map(|found| found.number), Some(self.acknowledged));
                 self.go_on_from(found);
+                store.find_older()?;
             }
         }
         Ok(())
@@ -201,7 +221,8 @@ fn what_fails_time_and_again_is_given_up_by_a_stop() {
     let store = open(&disk).unwrap();
     disk.fail(1000);
     let writer = Writer::start(store, |_| {}).unwrap();
-    writer.submit(Course::new(1).next(), Vec::new());
+    assert!(writer.wait_idle(Duration::from_secs(24 * 3600)));
+    writer.submit(Course::new(1).next(), Vec::new(), Vec::new());
     writer.wake();
     // The test would not end.
     let for_ever = Duration::from_secs(24 * 3600);
@@ -221,23 +242,29 @@ fn long_courses_come_back() {
         let found = open(&disk).unwrap().latest().unwrap();
         assert_eq!(found.as_ref().map(|found| found.number), Some(300));
         course.go_on_from(found);
-        let files = disk.list(Path::new(DIRECTORY)).unwrap().len();
+        let files = paths_of(&disk).len();
         assert!(files < 100, "seed {seed}: {files} files are left");
     }
 }
 
-/// Six checkpoints in a chain, which may be merged on its way.
-fn chain(seed: u64, merged_at: &[u64]) -> (Course, FaultyDisk, Vec<PathBuf>) {
+fn paths_of(disk: &FaultyDisk) -> Vec<PathBuf> {
+    let mut paths = disk.list(Path::new(DIRECTORY)).unwrap();
+    paths.retain(|path| path.to_string_lossy().contains("checkpoint-"));
+    paths
+}
+
+/// Six checkpoints, of which the first and these stand by themselves. All of them are kept.
+fn chain(seed: u64, whole: &[u64]) -> (Course, FaultyDisk, Vec<PathBuf>) {
     let (mut course, disk) = (Course::new(seed), FaultyDisk::new(seed));
     let mut store = open(&disk).unwrap();
-    for _ in 0..6 {
-        let checkpoint = course.next();
+    store.keep(whole.len() + 1);
+    for number in 1..=6 {
+        let is_whole = whole.contains(&number);
+        let checkpoint = if is_whole { course.whole() } else { course.next() };
         store.write(&checkpoint).unwrap();
-        if merged_at.contains(&checkpoint.number) {
-            store.merge().unwrap();
-        }
+        store.tidy().unwrap();
     }
-    let paths = disk.list(Path::new(DIRECTORY)).unwrap();
+    let paths = paths_of(&disk);
     (course, disk, paths)
 }
 
@@ -246,14 +273,19 @@ fn reason(error: &Error) -> String {
     error.to_string().replace(|digit: char| digit.is_ascii_digit(), "")
 }
 
+/// Whatever becomes of one file, a start goes on from the newest point before it, and where there
+/// is another chain, there is one.
 #[test]
 fn what_is_damaged_is_never_taken_for_whole() {
     for seed in seeds(1) {
-        for merged_at in [&[][..], &[3], &[2, 5], &[6]] {
-            let (mut course, disk, paths) = chain(seed, merged_at);
+        for whole in [&[][..], &[3], &[2, 5], &[6]] {
+            let (mut course, disk, paths) = chain(seed, whole);
             for (index, path) in paths.iter().enumerate() {
                 let good = disk.read(path).unwrap();
-                let is_newest = index + 1 == paths.len();
+                let number = index as u64 + 1;
+                // Those that stand on it end where the next one stands by itself.
+                let is_in_newest = whole.iter().all(|&base| base <= number);
+                let expected = if is_in_newest { number - 1 } else { 6 };
                 let mut refusals = BTreeSet::new();
                 let mut check = |bytes: Vec<u8>| {
                     // All that is refused for one reason is passed over alike, so the rest of the
@@ -267,13 +299,13 @@ fn what_is_damaged_is_never_taken_for_whole() {
                     match open(&disk).unwrap().latest() {
                         Ok(found) => {
                             let number = found.as_ref().expect("a checkpoint").number;
-                            assert!(!is_newest || number < 6, "damaged {}", path.display());
+                            assert_eq!(number, expected, "damaged {}", path.display());
                             course.go_on_from(found);
                         }
                         Err(error) => {
                             assert_eq!(error.kind(), ErrorKind::Checkpoint);
-                            // Another one is whole unless all stand on this one.
-                            assert_eq!(index, 0, "{error}");
+                            assert_eq!((index, whole), (0, &[][..]), "{error}");
+                            assert!(error.to_string().contains(DIRECTORY), "{error}");
                         }
                     }
                 };
@@ -296,6 +328,100 @@ fn what_is_damaged_is_never_taken_for_whole() {
             assert_eq!(course.number, 6);
         }
     }
+}
+
+/// With nothing else to fall back to there are two files of the first, and either is enough.
+#[test]
+fn the_first_checkpoint_has_a_copy_until_there_is_another_chain() {
+    for damaged in 0..2 {
+        let (mut course, disk) = (Course::new(1), FaultyDisk::new(1));
+        let mut store = open(&disk).unwrap();
+        let checkpoint = course.next();
+        store.write(&checkpoint).unwrap();
+        let paths = paths_of(&disk);
+        assert_eq!(paths.len(), 2, "{paths:?}");
+        disk.overwrite(&paths[damaged], b"tide".to_vec());
+        assert!(store.check_next().unwrap().is_err());
+        drop(store);
+        let mut store = open(&disk).unwrap();
+        course.go_on_from(store.latest().unwrap());
+        assert_eq!(course.number, 1);
+        // The next one is another chain.
+        assert!(store.wants_whole());
+        store.find_older().unwrap();
+        let checkpoint = course.whole();
+        store.write(&checkpoint).unwrap();
+        store.tidy().unwrap();
+        assert_eq!(paths_of(&disk).len(), 2, "no copies any more");
+        course.go_on_from(open(&disk).unwrap().latest().unwrap());
+    }
+}
+
+/// What is found damaged while it runs is not stood on, and is gone once so many are whole again.
+#[test]
+fn damage_while_it_runs_begins_another_chain() {
+    for seed in seeds(3) {
+        // The base and a change of the older chain, and of the newer one.
+        for damaged in 0..5 {
+            let (mut course, disk, paths) = chain(seed, &[3]);
+            let mut store = open(&disk).unwrap();
+            course.go_on_from(store.latest().unwrap());
+            store.find_older().unwrap();
+            assert!(!store.wants_whole());
+            disk.overwrite(&paths[damaged], b"tide".to_vec());
+            let found = (0..6).find(|_| store.check_next().is_some_and(|it| it.is_err()));
+            assert!(found.is_some() && store.wants_whole(), "{damaged}");
+            for _ in 0..3 {
+                let checkpoint = if store.wants_whole() { course.whole() } else { course.next() };
+                store.write(&checkpoint).unwrap();
+                store.tidy().unwrap();
+            }
+            assert!(!store.wants_whole());
+            drop(store);
+            for path in paths_of(&disk) {
+                let good = disk.read(&path).unwrap();
+                format::decode(good.clone()).expect("what is damaged is gone");
+                // Another one, later, leaves a whole one, too.
+                disk.overwrite(&path, b"tide".to_vec());
+                let found = open(&disk).unwrap().latest().unwrap();
+                assert!(found.is_some(), "{}", path.display());
+                disk.overwrite(&path, good);
+            }
+            course.go_on_from(open(&disk).unwrap().latest().unwrap());
+            assert_eq!(course.number, 9);
+        }
+    }
+}
+
+/// Chains are short, by files and by bytes.
+#[test]
+fn chains_end() {
+    let (mut course, disk) = (Course::new(1), FaultyDisk::new(1));
+    let mut store = open(&disk).unwrap();
+    let (mut bases, mut most) = (0, 0);
+    for _ in 0..400 {
+        let is_whole = store.wants_whole();
+        bases += u32::from(is_whole);
+        let checkpoint = if is_whole { course.whole() } else { course.next() };
+        store.write(&checkpoint).unwrap();
+        store.tidy().unwrap();
+        most = most.max(paths_of(&disk).len());
+    }
+    assert!(bases > 6 && most <= 2 * 65 + 1, "{bases} chains, {most} files");
+    let large = |number: u64, is_whole| {
+        let mut changes = Changes::default();
+        changes.put(number % 5, |out| out.resize(600 << 10, 1));
+        let section = Section { name: "a".to_owned(), form: "bytes".to_owned(), changes };
+        (vec![section], is_whole)
+    };
+    let mut wholes = 0;
+    for _ in 0..30 {
+        let (sections, is_whole) = large(course.number, store.wants_whole());
+        wholes += u32::from(is_whole);
+        let checkpoint = Checkpoint { sections, is_whole, ..course.next() };
+        store.write(&checkpoint).unwrap();
+    }
+    assert!(wholes >= 10, "{wholes}");
 }
 
 /// The header of a file with another field, and its checksum right.
@@ -339,10 +465,10 @@ fn impossible_headers_are_errors() {
 #[test]
 fn what_follows_damage_is_one_history() {
     for seed in seeds(10) {
-        for merged_at in [&[][..], &[3], &[2, 5], &[6]] {
-            let (_, _, paths) = chain(seed, merged_at);
+        for whole in [&[][..], &[3], &[2, 5], &[6]] {
+            let (_, _, paths) = chain(seed, whole);
             for path in &paths[1..] {
-                let (mut course, disk, _) = chain(seed, merged_at);
+                let (mut course, disk, _) = chain(seed, whole);
                 let mut bytes = disk.read(path).unwrap();
                 bytes[HEADER_BYTES - 1] ^= 1;
                 disk.overwrite(path, bytes);
@@ -364,11 +490,11 @@ fn what_follows_damage_is_one_history() {
 /// A file that came from elsewhere is none of these, though it is whole and has the number.
 #[test]
 fn a_checkpoint_of_another_life_is_none_of_these() {
-    // One that stands by itself: the first, and one that was merged.
-    for (merged_at, number) in [(&[][..], 1), (&[4], 4)] {
-        let (_, elsewhere, paths) = chain(2, merged_at);
+    // One that stands by itself: the first, and a later one. Also the newest.
+    for (whole, number) in [(&[][..], 1), (&[4], 4), (&[6], 6)] {
+        let (_, elsewhere, paths) = chain(2, whole);
         let alien = elsewhere.read(&paths[number - 1]).unwrap();
-        let (mut course, disk, paths) = chain(1, merged_at);
+        let (mut course, disk, paths) = chain(1, whole);
         disk.overwrite(&paths[number - 1], alien);
         match open(&disk).unwrap().latest() {
             // What stood on it is gone, and what came before it is not.
@@ -414,9 +540,9 @@ fn a_large_position_is_written_once_and_then_what_has_changed() {
         let number = course.number + 1;
         let checkpoint = Checkpoint { sources, sections: Vec::new(), ..course.next() };
         store.write(&checkpoint).unwrap();
-        assert!(!store.is_long() || number == 1, "all is written again");
         assert_eq!(store.latest().unwrap().unwrap().sources, checkpoint.sources);
-        disk.read(disk.list(Path::new(DIRECTORY)).unwrap().last().unwrap()).unwrap().len()
+        let path = format!("{DIRECTORY}/checkpoint-{number:020}");
+        disk.read(Path::new(&path)).unwrap().len()
     };
     let all = files(0..20_000, 1);
     assert!(write(all.clone()) > all.len());

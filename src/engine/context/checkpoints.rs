@@ -13,6 +13,9 @@ use crate::plan::{Graph, Kind, NodeId, Physical, Run, TEN_SECONDS_MILLIS};
 use crate::source::IntakeLog;
 use crate::storage::{Disk, Storage};
 
+/// The most checkpoints that stand by themselves and are kept: each is as large as all state.
+const KEPT_MAX: u32 = 16;
+
 /// Where and how often checkpoints are made.
 pub(super) struct Checkpoints {
     pub(super) directory: PathBuf,
@@ -60,6 +63,41 @@ impl StreamingContext {
         self.building().checkpoints = Some(Checkpoints { directory, every, opened: None });
     }
 
+    /// Keeps so many checkpoints that stand by themselves (default 2, from 1 to 16), each with
+    /// those that stand on it. No file is a part of two, so with two the damage of any one of them
+    /// loses nothing: a start goes on from the newest point that is whole, and what came after that
+    /// is read or given again. With one, damage of a file may be the loss of all.
+    ///
+    /// Sources and their [logs](Self::intake_log) have to go back as far as the oldest of them, so
+    /// more of them take more disk. Files are read back and checked while the program runs, one
+    /// after each checkpoint; once one is damaged, all that is remembered is written anew from
+    /// memory. [`CheckpointMetrics`](crate::CheckpointMetrics) counts both.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let ssc = StreamingContext::builder("safe").build()?;
+    /// ssc.checkpoint(directory, 10);
+    /// ssc.keep_checkpoints(3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `start` fails with [`ErrorKind::Config`] for other numbers.
+    pub fn keep_checkpoints(&self, whole: u32) {
+        self.check_misuse("say how many checkpoints are kept");
+        if !(1..=KEPT_MAX).contains(&whole) {
+            let message = format!(
+                "{whole} checkpoints are to be kept, but it must be between 1 and {KEPT_MAX}"
+            );
+            return self.misused(Error::new(ErrorKind::Config, message));
+        }
+        self.building().checkpoints_kept = whole as usize;
+    }
+
     /// Writes what sources that cannot go back receive to a log in the checkpoint directory, and
     /// tells those who sent it only then: sockets are then at-least-once.
     ///
@@ -70,7 +108,7 @@ impl StreamingContext {
     /// back by themselves, such as files, have no log.
     ///
     /// Each source has up to [`Limits::intake_log_bytes`](crate::Limits::intake_log_bytes) on disk;
-    /// what the last two checkpoints have is removed. A disk that fails holds the source up, and
+    /// what all checkpoints have that are [kept](Self::keep_checkpoints) is removed. A disk that fails holds the source up, and
     /// surfaces from [`await_termination`](Self::await_termination).
     ///
     /// ```

@@ -20,27 +20,35 @@ use crate::storage::{Disk, Storage};
 const DIRECTORY: &str = "TIDEMILL_KILL_DIRECTORY";
 const POINT: &str = "TIDEMILL_KILL_POINT";
 
-/// Batches of the course: its checkpoints are merged twice, and then old ones are removed.
+/// Batches of the course: several chains of checkpoints begin, and old ones are removed.
 const BATCHES: usize = 11;
 const LINES: u64 = 5;
 
 /// What has to be among the points, so that none is missed by a course that has become shorter.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 23] = [
     "create .rows-.pending",
     "create checkpoint-.tmp",
     "create directory state",
+    "create life.tmp",
     "list out",
     "list state",
     "read checkpoint-",
+    "read checkpoint-.copy",
+    "read life",
     "remove checkpoint-",
+    "remove checkpoint-.copy",
     "rename to checkpoint-",
+    "rename to checkpoint-.copy",
+    "rename to life",
     "rename to rows-",
     "sync .rows-.pending",
     "sync checkpoint-.tmp",
     "sync directory out",
     "sync directory state",
+    "sync life.tmp",
     "write .rows-.pending",
     "write checkpoint-.tmp",
+    "write life.tmp",
 ];
 
 /// The program up to its end, unless it is killed before.

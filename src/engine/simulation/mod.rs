@@ -25,6 +25,9 @@ use crate::storage::faulty::FaultyDisk;
 use model::Model;
 use program::{Life, PARTS, Panic, Part, Program};
 
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Seeds that have failed once, by what was wrong.
 const NAMED: [(&str, u64); 0] = [];
 

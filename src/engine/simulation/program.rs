@@ -10,7 +10,7 @@ use super::model::{Model, Seen};
 use super::source::{Feed, Numbers, Position, number_of};
 use crate::config::Limits;
 use crate::dstream::DStream;
-use crate::engine::{StreamingContext, TestContext};
+use crate::engine::{Metrics, StreamingContext, TestContext};
 use crate::error::Result;
 use crate::ops::Sum;
 use crate::record::Batch;
@@ -39,7 +39,7 @@ pub(super) enum Part {
     Counts,
     /// Counts of the last batches.
     Window,
-    /// One large state, so that checkpoints are soon merged.
+    /// One large state, so that chains of checkpoints are short.
     Bulk,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn initial(part: Part) -> Vec<(String, i64)> {
     states.iter().map(|&(key, state)| (key.to_owned(), state)).collect()
 }
 
-/// Bytes of the large state: two checkpoints with it are more than are kept unmerged.
+/// Bytes of the large state: two checkpoints with it are more than a chain has.
 const BULK_BYTES: usize = 600 << 10;
 
 /// A version of the program, and where it is run.
@@ -183,6 +183,10 @@ impl Life {
     /// From now on the user's code panics here.
     pub(super) fn panic(&self, panic: Option<Panic>) {
         *self.shared.panics.lock().unwrap() = panic;
+    }
+
+    pub(super) fn metrics(&self) -> Metrics {
+        self.context.context().metrics()
     }
 
     /// The clock jumps forward by so many intervals.

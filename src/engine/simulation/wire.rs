@@ -18,10 +18,10 @@ use crate::time::Time;
 
 /// The end of the wire that outlives the program.
 #[derive(Default)]
-struct Sender {
+pub(super) struct Sender {
     /// Lines that are not known to be safe, from the one with the number `first` on.
-    kept: VecDeque<u64>,
-    first: u64,
+    pub(super) kept: VecDeque<u64>,
+    pub(super) first: u64,
     /// How often each line was sent.
     sent: BTreeMap<u64, i64>,
 }
@@ -85,19 +85,23 @@ impl Receiver for Wire {
 }
 
 /// How often each line was counted, after each batch.
-type Counted = Arc<Mutex<BTreeMap<u64, i64>>>;
+pub(super) type Counted = Arc<Mutex<BTreeMap<u64, i64>>>;
 
-fn begin(
+/// Where checkpoints and the log are.
+pub(super) const STATE: &str = "/state";
+
+/// The program, with a checkpoint after every so many batches.
+pub(super) fn begin(
     disk: &FaultyDisk,
     sender: &Arc<Mutex<Sender>>,
     log: Option<IntakeLog>,
-    random: &mut Random,
+    (threads, every): (usize, u32),
 ) -> Result<(TestContext, Counted)> {
-    let builder = StreamingContext::builder("wired").threads(1 + random.below(2) as usize);
+    let builder = StreamingContext::builder("wired").threads(threads).warnings_to_stderr(false);
     let t = TestContext::with(builder)?;
     let (ssc, counted) = (t.context(), Counted::default());
     ssc.store_on(Arc::new(disk.clone()));
-    ssc.checkpoint(Path::new("/state"), 1 + random.below(4) as u32);
+    ssc.checkpoint(Path::new(STATE), every);
     if let Some(log) = log {
         ssc.intake_log(log);
     }
@@ -133,9 +137,10 @@ fn run(seed: u64) {
         next += lines;
         next
     };
+    let settings = |random: &mut Random| (1 + random.below(2) as usize, 1 + random.below(4) as u32);
     for _ in 0..1 + random.below(6) {
         disk.fail([0, 0, 2, 20, 100][random.below(5) as usize]);
-        match begin(&disk, &sender, log, &mut random) {
+        match begin(&disk, &sender, log, settings(&mut random)) {
             Err(error) => assert_disk_failed(&error, &disk),
             Ok((mut t, _)) => {
                 for _ in 0..random.below(8) {
@@ -159,7 +164,8 @@ fn run(seed: u64) {
             disk.crash();
         }
     }
-    let (mut t, counted) = begin(&disk, &sender, log, &mut random).expect("nothing fails now");
+    let last = begin(&disk, &sender, log, settings(&mut random));
+    let (mut t, counted) = last.expect("nothing fails now");
     let sent = send(5);
     t.tick().expect("nothing fails now");
     let (counted, sender) = (counted.lock().unwrap(), sender.lock().unwrap());

@@ -361,6 +361,10 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
         self.state.save_beside()
     }
 
+    fn scan(&self, _: &mut ()) -> Option<Gather> {
+        Some(self.state.scan())
+    }
+
     fn load(&self, _: &mut (), saved: &Changes) -> Result<()> {
         self.state.load(saved)
     }

@@ -26,6 +26,9 @@ const WORDS_MIN: usize = if cfg!(test) { 2 } else { 16 * WORDS };
 /// Slots whose memory is asked for before the first of them is saved.
 const SLOTS_AHEAD: usize = 64;
 
+/// Slots that are read while a commit waits: some 100 µs.
+const SCANNED_AT_ONCE: usize = if cfg!(test) { 8 } else { 1 << 10 };
+
 const HAS_INITIAL: u8 = 1;
 const HAS_STARTED: u8 = 2;
 
@@ -70,6 +73,27 @@ impl<K: Key, S: Record> SharedTable<K, S> {
             gathering.save(1, &mut changes);
             Ok(changes)
         }))
+    }
+
+    /// What reads all slots, some at a time, while batches go on and commit in between. Of what
+    /// changes meanwhile it may have either state: that is among the slots that have changed.
+    pub(super) fn scan(self: &Arc<Self>) -> Gather {
+        let header = self.lock().header();
+        let shared = self.clone();
+        Box::new(move || {
+            let mut all = Changes::whole();
+            all.put(HEADER, |out| out.push(header));
+            let mut next = 0;
+            loop {
+                // A commit waits for these few, and comes before those that follow.
+                let table = &*shared.read();
+                let Some(slots) = table.next_slots(next, SCANNED_AT_ONCE) else { break };
+                next = slots.end;
+                let held = slots.filter(|&slot| table.stamped(slot).is_some());
+                save_slots(table, held, &mut all);
+            }
+            Ok(all)
+        })
     }
 
     /// Begins to gather the slots that have changed, with those that were to be saved and were not.

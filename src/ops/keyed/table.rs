@@ -244,6 +244,20 @@ impl<K: Key, S> Table<K, S> {
         })
     }
 
+    /// The slots from this one on that were ever filled, holes among them: up to so many, and of
+    /// one segment. `None` after the last one.
+    pub(super) fn next_slots(&self, from: Slot, count_max: usize) -> Option<Range<Slot>> {
+        let (first, mut row) = place_of(from);
+        for (number, segment) in self.segments.iter().enumerate().skip(first) {
+            if row < segment.len {
+                let end = segment.len.min(row + count_max);
+                return Some(slot_of(number, row)..slot_of(number, 0) + end as Slot);
+            }
+            row = 0;
+        }
+        None
+    }
+
     /// Adds a key that is not there. Nothing of the user's runs.
     pub(super) fn insert(&mut self, hash: u64, key: K, state: S, stamp: u64) -> Slot {
         let slot = self.push(key, state, stamp);

@@ -161,7 +161,8 @@ fn mapped_states_against_a_map() {
         let mut states: BTreeMap<String, (i64, u64)> = BTreeMap::new();
         states.insert("k5".into(), (7, 10));
         states.insert("first".into(), (9, 10));
-        let mut saved = Changes::default();
+        let (mut saved, mut since) = (Changes::default(), Changes::default());
+        let mut scanning: Option<std::thread::JoinHandle<Result<Changes>>> = None;
         for now in 1..400 {
             // The keys move on, so that all go; in between hardly any come.
             let (first, many) = (now * 3, if now / 60 % 2 == 0 { 200 } else { 6 });
@@ -218,7 +219,22 @@ fn mapped_states_against_a_map() {
             let mut changes = Changes::default();
             operator.save(&mut (), &mut changes).unwrap();
             saved = saved.then(&changes);
+            // All may be read beside the batches: what changed meanwhile is put over it.
+            since = since.then(&changes);
+            scanning = match scanning.take() {
+                None if random.below(4) == 0 => {
+                    since = Changes::default();
+                    operator.scan(&mut ()).map(std::thread::spawn)
+                }
+                Some(thread) if random.below(3) == 0 => {
+                    saved = thread.join().unwrap().unwrap().then(&since);
+                    assert!(saved.is_whole());
+                    None
+                }
+                as_it_was => as_it_was,
+            };
             if random.below(20) == 0 {
+                drop(scanning.take().map(|thread| thread.join().unwrap()));
                 operator = loaded(make, &saved);
                 committed(&operator, &all);
             }

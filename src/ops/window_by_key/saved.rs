@@ -5,14 +5,16 @@
 //! entry before, each with all that the pane has of its key, so of two of one key the later one
 //! counts; once most of a pane's entries are of keys that later ones have, too, the pane is written
 //! anew. A pane that closes is written first, since moving a boundary overwrites it, and the
-//! entries of panes that have left go. Invariant: what was saved is never read again, so that a
-//! save costs what has changed.
+//! entries of panes that have left go. What was written is kept in memory, without the keys, until
+//! then, so that all of it can be written again. Invariant: it is never read by a save of what has
+//! changed, which costs no more than that.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::{NO_SLOT, PHASES, Panes, Phase, WindowByKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ops::{Aggregate, Changes};
+use crate::ops::{Aggregate, Changes, Gather};
 use crate::record::saved::{push_varint, take_varint, torn};
 use crate::record::{Columns, Groups, Key, Record};
 
@@ -57,7 +59,45 @@ pub(super) struct Log<K: Key> {
 
 struct Entry {
     batch: u64,
-    rows: usize,
+    rows: Arc<SavedRows>,
+}
+
+/// Rows of an entry as they were written, but for their keys.
+#[derive(Clone, Default)]
+struct SavedRows {
+    /// The ids of their keys; [`NO_SLOT`] of a key that is gone, as the entry soon is.
+    ids: Vec<u32>,
+    /// Where the bytes of each end.
+    ends: Vec<usize>,
+    partials: Vec<u8>,
+}
+
+impl SavedRows {
+    fn push(&mut self, id: u32, partial: &[u8]) {
+        self.ids.push(id);
+        self.partials.extend_from_slice(partial);
+        self.ends.push(self.partials.len());
+    }
+
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn byte_len(&self) -> usize {
+        self.ids.len() * (size_of::<u32>() + size_of::<usize>()) + self.partials.len()
+    }
+
+    /// Appends all rows as they are in an entry.
+    fn save<K: Key>(&self, keys: &K::Columns, out: &mut Vec<u8>) {
+        let mut start = 0;
+        for (&id, &end) in self.ids.iter().zip(&self.ends) {
+            if id != NO_SLOT {
+                K::save(keys.get(id as usize), out);
+                out.extend_from_slice(&self.partials[start..end]);
+            }
+            start = end;
+        }
+    }
 }
 
 impl<K: Key> Default for Log<K> {
@@ -122,6 +162,15 @@ impl<K: Key> Log<K> {
     pub(super) fn renumber(&mut self, new_ids: &[u32]) {
         self.emptied.iter_mut().for_each(|id| *id = new_ids[*id as usize]);
         self.emptied.retain(|&id| id != NO_SLOT);
+        for entry in &mut self.entries {
+            let ids = &mut Arc::make_mut(&mut entry.rows).ids;
+            ids.iter_mut().filter(|id| **id != NO_SLOT).for_each(|id| *id = new_ids[*id as usize]);
+        }
+    }
+
+    /// Bytes of what is kept as it was written.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.rows.byte_len()).sum()
     }
 
     fn drop_entry(&mut self, batch: u64) {
@@ -173,14 +222,18 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         }
         let is_open = |entry: &&Entry| self.pane_of(entry.batch) == panes.open_number;
         let entries = log.entries.iter().rev().take_while(is_open);
-        let (entries, rows) = entries.fold((0, 0), |(n, rows), entry| (n + 1, rows + entry.rows));
+        let (entries, rows) =
+            entries.fold((0, 0), |(n, rows), entry| (n + 1, rows + entry.rows.len()));
         let changed = log.touched.len();
         let is_anew = changed >= all || rows + changed > 2 * all + SUPERSEDED_MIN;
-        let mut bytes = Vec::new();
+        let (mut bytes, mut saved) = (Vec::new(), SavedRows::default());
         let mut save = |phase: u8, slot: u32| {
             let rows = &panes.open[usize::from(phase)];
-            K::save(panes.keys.get(rows.ids[slot as usize] as usize), &mut bytes);
+            let id = rows.ids[slot as usize];
+            K::save(panes.keys.get(id as usize), &mut bytes);
+            let start = bytes.len();
             self.aggregate.save_partial(&rows.partials[slot as usize], &mut bytes);
+            saved.push(id, &bytes[start..]);
         };
         if is_anew {
             for (phase, rows) in (0..).zip(&panes.open) {
@@ -190,14 +243,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             log.touched.iter().for_each(|&(phase, slot)| save(phase, slot));
         }
         // Nothing below fails.
-        let rows = if is_anew { all } else { log.touched.len() };
         for _ in 0..if is_anew { entries } else { 0 } {
             let entry = log.entries.pop_back();
             entry.into_iter().for_each(|entry| log.drop_entry(entry.batch));
         }
         log.begun = None;
         log.touched.clear();
-        log.entries.push_back(Entry { batch: log.touched_at, rows });
+        log.entries.push_back(Entry { batch: log.touched_at, rows: Arc::new(saved) });
         log.unsaved.insert(log.touched_at, Some(bytes));
     }
 
@@ -255,20 +307,11 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         panes: &mut Panes<K, A::Partial>,
         changes: &mut Changes,
     ) -> Result<()> {
-        self.drop_left(panes);
-        self.log_open(panes);
-        if panes.log.as_ref().is_some_and(|log| log.torn.is_some()) {
-            let message = "a checkpoint cannot hold something that is in a window of it";
-            return Err(Error::new(ErrorKind::Checkpoint, message));
-        }
+        self.log_panes(panes)?;
         self.log_kept(panes);
         let Some(log) = &mut panes.log else { return Ok(()) };
         if log.boundaries != panes.phases && !self.aggregate.is_invertible() {
-            let mut bytes = Vec::new();
-            for Phase { boundary, is_stale } in &panes.phases {
-                push_varint(boundary << 1 | u64::from(*is_stale), &mut bytes);
-            }
-            log.unsaved.insert(BOUNDARIES, Some(bytes));
+            log.unsaved.insert(BOUNDARIES, Some(boundaries(&panes.phases)));
             log.boundaries.clone_from(&panes.phases);
         }
         for (number, bytes) in std::mem::take(&mut log.unsaved) {
@@ -278,6 +321,65 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             }
         }
         log.saved_to = log.entries.back().map_or(log.saved_to, |entry| entry.batch);
+        Ok(())
+    }
+
+    /// What writes all panes again, as they were written.
+    pub(super) fn save_whole_log(&self, panes: &mut Panes<K, A::Partial>) -> Result<Gather> {
+        self.log_panes(panes)?;
+        let Some(log) = &mut panes.log else { return Ok(Box::new(|| Ok(Changes::whole()))) };
+        // As after a save: only what changes from now on is to be written.
+        log.unsaved.clear();
+        log.emptied.clear();
+        log.forgotten.clear();
+        log.is_kept_stale = false;
+        log.saved_to = log.entries.back().map_or(log.saved_to, |entry| entry.batch);
+        log.boundaries.clone_from(&panes.phases);
+        let mut keys = K::Columns::default();
+        keys.append(&panes.keys);
+        let entries = log.entries.iter().map(|entry| (entry.batch, entry.rows.clone()));
+        let entries: Vec<_> = entries.collect();
+        let is_invertible = self.aggregate.is_invertible();
+        let boundaries = (!is_invertible).then(|| boundaries(&panes.phases));
+        let kept = (0..).zip(&panes.states).filter(|(_, state)| state.live == 0 && state.is_kept);
+        let nothing = |id: usize| match is_invertible {
+            true => panes.newer[id].clone(),
+            false => self.aggregate.identity(),
+        };
+        let kept: Vec<_> = kept.map(|(id, _)| (id, nothing(id))).collect();
+        log.kept_rows = kept.len();
+        let kept_number = KEPT | log.now;
+        log.kept_entries = if kept.is_empty() { Vec::new() } else { vec![kept_number] };
+        let aggregate = self.aggregate.clone();
+        Ok(Box::new(move || {
+            let mut all = Changes::whole();
+            for (batch, rows) in entries {
+                all.put(batch, |out| rows.save::<K>(&keys, out));
+            }
+            if let Some(boundaries) = boundaries {
+                all.put(BOUNDARIES, |out| out.extend_from_slice(&boundaries));
+            }
+            if !kept.is_empty() {
+                all.put(kept_number, |out| {
+                    for (id, nothing) in &kept {
+                        K::save(keys.get(*id), out);
+                        bool::save(true, out);
+                        aggregate.save_partial(nothing, out);
+                    }
+                });
+            }
+            Ok(all)
+        }))
+    }
+
+    /// Writes down all that has changed of panes.
+    fn log_panes(&self, panes: &mut Panes<K, A::Partial>) -> Result<()> {
+        self.drop_left(panes);
+        self.log_open(panes);
+        if panes.log.as_ref().is_some_and(|log| log.torn.is_some()) {
+            let message = "a checkpoint cannot hold something that is in a window of it";
+            return Err(Error::new(ErrorKind::Checkpoint, message));
+        }
         Ok(())
     }
 
@@ -296,7 +398,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                 }
             } else {
                 let rows = self.load_rows(panes, number, bytes)?;
-                log.entries.push_back(Entry { batch: number, rows });
+                log.entries.push_back(Entry { batch: number, rows: Arc::new(rows) });
                 log.saved_to = number;
             }
         }
@@ -317,13 +419,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         Ok(())
     }
 
-    /// Takes in an entry of a pane, and says how many rows it has.
+    /// Takes in an entry of a pane, and gives its rows.
     fn load_rows(
         &self,
         panes: &mut Panes<K, A::Partial>,
         batch: u64,
         mut bytes: &[u8],
-    ) -> Result<usize> {
+    ) -> Result<SavedRows> {
         if batch == 0 || batch >= BOUNDARIES {
             return Err(torn());
         }
@@ -331,13 +433,16 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         let (mut keys, mut rows) = (K::Columns::default(), Vec::new());
         while !bytes.is_empty() {
             keys.push_owned(K::load(&mut bytes)?);
-            rows.push(self.aggregate.load_partial(&mut bytes)?);
+            let before = bytes;
+            let partial = self.aggregate.load_partial(&mut bytes)?;
+            rows.push((partial, &before[..before.len() - bytes.len()]));
         }
         self.find_loaded(panes, &keys)?;
         let are_empty_kept = self.are_empty_kept();
-        let count = rows.len();
-        for (row, partial) in rows.into_iter().enumerate() {
+        let mut saved = SavedRows::default();
+        for (row, (partial, bytes)) in rows.into_iter().enumerate() {
             let id = panes.ids[row];
+            saved.push(id, bytes);
             let state = &mut panes.states[id as usize];
             let open = &mut panes.open[usize::from(state.phase)];
             let added = self.row_bytes(&partial);
@@ -355,7 +460,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             panes.open_bytes = panes.open_bytes - before + added;
             panes.bytes = panes.bytes - before + added;
         }
-        Ok(count)
+        Ok(saved)
     }
 
     /// Takes in an entry of the keys that are kept without values.
@@ -433,4 +538,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         }
         Ok(())
     }
+}
+
+/// The entry with the phases' boundaries.
+fn boundaries(phases: &[Phase]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Phase { boundary, is_stale } in phases {
+        push_varint(boundary << 1 | u64::from(*is_stale), &mut bytes);
+    }
+    bytes
 }

@@ -46,6 +46,14 @@ impl Store {
         changes.bytes().len()
     }
 
+    /// Takes in all there is, whatever was saved before, and after batches that came meanwhile.
+    fn take_all<S: Stateful>(&mut self, operator: &S, state: &mut S::State) {
+        let all = operator.save_all(state).unwrap()().unwrap();
+        assert!(all.is_whole());
+        self.entries.clear();
+        self.put(&all);
+    }
+
     fn put(&mut self, changes: &Changes) {
         for (number, bytes) in changes.iter() {
             match bytes {
@@ -169,6 +177,9 @@ impl<V: Record, A: Aggregate<V>> Case<'_, V, A> {
             }
             if random.is_one_in(3) {
                 store.take(&operator, &mut actual);
+            }
+            if random.is_one_in(5) {
+                store.take_all(&operator, &mut actual);
             }
             if random.is_one_in(7) {
                 store.take(&operator, &mut actual);

@@ -1,5 +1,5 @@
-//! The files of one source's log: appended to, closed when they are large, and removed when two
-//! checkpoints have all that is in them.
+//! The files of one source's log: appended to, closed when they are large, and removed when all
+//! checkpoints that are kept have all that is in them.
 //!
 //! Invariant: after an error nothing more is appended to a file, and what was not acknowledged of
 //! it is written again to the next. So all that was acknowledged from the first block of a file on
@@ -33,6 +33,8 @@ pub(crate) struct LogFiles {
     directory: PathBuf,
     source: String,
     stem: String,
+    /// That of the directory: what another directory's log has is not this one's.
+    life: u64,
     // Changing.
     /// Files that nothing is appended to, oldest first.
     closed: Vec<Segment>,
@@ -67,6 +69,7 @@ impl LogFiles {
         storage: Arc<dyn Storage>,
         directory: &Path,
         source: &str,
+        life: u64,
     ) -> Result<LogFiles> {
         let failed = |error| {
             let message =
@@ -74,23 +77,27 @@ impl LogFiles {
             Error::caused(ErrorKind::Checkpoint, message, error)
         };
         let stem = stem_of(source);
-        let mut closed = Vec::new();
+        let (mut closed, mut next) = (Vec::new(), 0);
         let paths = match storage.list(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(failed)?,
         };
         for path in paths {
-            if let Some(Numbers { number, first, salt, .. }) =
-                numbers_in(&path).filter(|numbers| numbers.stem == stem)
-            {
+            if let Some(numbers) = numbers_in(&path).filter(|numbers| numbers.stem == stem) {
+                let Numbers { number, first, salt, .. } = numbers;
+                next = next.max(number + 1);
+                if !numbers.is_of(life) {
+                    let path = path.display();
+                    tracing::warn!(%path, "a file of another directory's intake log is not read");
+                    continue;
+                }
                 let bytes = storage.byte_len(&path).map_err(failed)?;
                 closed.push(Segment { path, number, first, salt, bytes });
             }
         }
         closed.sort_by_key(|segment| segment.number);
-        let next = closed.last().map_or(0, |last| last.number + 1);
         let (directory, source) = (directory.to_owned(), source.to_owned());
-        Ok(LogFiles { storage, directory, source, stem, closed, open: None, next })
+        Ok(LogFiles { storage, directory, source, stem, life, closed, open: None, next })
     }
 
     /// Makes the directory. To be called before anything is appended.
@@ -107,28 +114,18 @@ impl LogFiles {
         self.closed.iter().map(|segment| segment.bytes).sum::<u64>() + open
     }
 
+    /// Whether nothing is there that was written before this process. Once a block was, there is
+    /// always a file: what is needless is removed only up to the last one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.closed.is_empty()
+    }
+
     /// What was written before this process and comes after a block; to be asked before anything is
     /// appended.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Checkpoint`] if the blocks right after it are no longer there.
-    pub(crate) fn replay_after(&self, number: u64) -> Result<Replay> {
+    pub(crate) fn replay_after(&self, number: u64) -> Replay {
         let from = self.first_needed(number);
-        if from == 0
-            && let Some(Segment { first, path, .. }) = self.closed.first()
-            && *first > number + 1
-        {
-            let message = format!(
-                "the intake log of {:?} begins with block {first}, in {}, and the checkpoint has \
-                 those up to {number}: what is between them is gone",
-                self.source,
-                path.display()
-            );
-            return Err(Error::new(ErrorKind::Checkpoint, message));
-        }
         let paths = self.closed[from..].iter().map(|segment| segment.path.clone()).collect();
-        Ok(Replay::new(self.storage.clone(), self.source.clone(), paths, number))
+        Replay::new(self.storage.clone(), self.source.clone(), paths, number)
     }
 
     /// The first of the closed files that has something after a block: the last one that begins
@@ -217,7 +214,9 @@ impl LogFiles {
     }
 
     fn begin(&mut self, first: u64) -> io::Result<&mut Open> {
-        let (number, [own, of_first, of_salt], salt) = (self.next, DIGITS, made_up());
+        let (number, [own, of_first, of_salt]) = (self.next, DIGITS);
+        let salt = made_up() & !TAG_BITS;
+        let salt = salt | tag(self.life, &self.stem, number, first, salt);
         self.next += 1;
         let name = format!("{}-{number:0own$}-{first:0of_first$}-{salt:0of_salt$x}", self.stem);
         let path = self.directory.join(name);
@@ -259,6 +258,25 @@ pub(super) struct Numbers<'a> {
     /// That of its first block.
     pub(super) first: u64,
     pub(super) salt: u64,
+}
+
+impl Numbers<'_> {
+    /// Whether it is a file of the directory with this life.
+    pub(super) fn is_of(&self, life: u64) -> bool {
+        let salt = self.salt & !TAG_BITS;
+        self.salt == salt | tag(life, self.stem, self.number, self.first, salt)
+    }
+}
+
+/// The bits of a salt that say whose it is; the others are made up.
+const TAG_BITS: u64 = 0xFFFF_FFFF;
+
+/// What they say: so a file's name is enough to know it by.
+fn tag(life: u64, stem: &str, number: u64, first: u64, salt: u64) -> u64 {
+    let mut hasher = crc32fast::Hasher::new();
+    [life, number, first, salt].iter().for_each(|part| hasher.update(&part.to_le_bytes()));
+    hasher.update(stem.as_bytes());
+    hasher.finalize().into()
 }
 
 pub(super) fn numbers_in(path: &Path) -> Option<Numbers<'_>> {

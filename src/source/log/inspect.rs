@@ -27,10 +27,13 @@ pub struct IntakeLogInfo {
     pub last: u64,
     /// Blocks that should be between them or after them, and are damaged.
     pub lost: u64,
+    /// Files of another directory's log, which are not counted, and which no start reads.
+    pub foreign: u64,
 }
 
 /// The logs in this directory, by the names of their sources. All of each is read and checked.
-pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
+/// Those of another life are none of these, if the directory's is known.
+pub(crate) fn inspect(directory: &Path, life: Option<u64>) -> Result<Vec<IntakeLogInfo>> {
     let failed = |error| {
         let message = format!("cannot read the intake log in {}", directory.display());
         Error::caused(ErrorKind::Checkpoint, message, error)
@@ -39,16 +42,21 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         listed => listed.map_err(failed)?,
     };
-    let mut logs = BTreeMap::<String, Vec<_>>::new();
+    let mut logs = BTreeMap::<String, (Vec<_>, u64)>::new();
     for path in paths {
-        if let Some(Numbers { stem, number, first, .. }) = numbers_in(&path) {
-            logs.entry(stem.to_owned()).or_default().push((number, first, path.clone()));
+        if let Some(numbers) = numbers_in(&path) {
+            let Numbers { stem, number, first, .. } = numbers;
+            let (own, foreign) = logs.entry(stem.to_owned()).or_default();
+            match life.is_none_or(|life| numbers.is_of(life)) {
+                true => own.push((number, first, path.clone())),
+                false => *foreign += 1,
+            }
         }
     }
     let mut infos = Vec::new();
-    for (stem, mut files) in logs {
+    for (stem, (mut files, foreign)) in logs {
         files.sort();
-        let mut info = IntakeLogInfo { source: stem, ..IntakeLogInfo::default() };
+        let mut info = IntakeLogInfo { source: stem, foreign, ..IntakeLogInfo::default() };
         for (_, _, path) in &files {
             let bytes = Disk::Private.read(path).map_err(failed)?;
             if let (Header::Source(source), _) = read_header(&bytes) {
@@ -57,10 +65,10 @@ pub(crate) fn inspect(directory: &Path) -> Result<Vec<IntakeLogInfo>> {
             info.files += 1;
             info.bytes += bytes.len() as u64;
         }
-        let before = files[0].1.saturating_sub(1);
+        let before = files.first().map_or(0, |(_, first, _)| first.saturating_sub(1));
         let paths = files.into_iter().map(|(_, _, path)| path).collect();
         let mut replay = Replay::new(Arc::new(Disk::Private), info.source.clone(), paths, before);
-        Counted { blocks: info.blocks, lost: info.lost } = replay.count()?;
+        Counted { blocks: info.blocks, lost: info.lost, .. } = replay.count()?;
         info.last = if info.blocks > 0 { replay.last() } else { 0 };
         infos.push(info);
     }

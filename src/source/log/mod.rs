@@ -114,9 +114,8 @@ struct State {
     files: Option<LogFiles>,
     /// Sealed and not written; the pool of blocks is their bound.
     queue: VecDeque<Entry>,
-    /// The last block that the newest checkpoint has.
-    saved: u64,
-    /// The last block that the one before has, too: nobody asks for it again.
+    /// The last block that each checkpoint has from which a start may go on: nobody asks for it
+    /// again.
     needless: u64,
     counts: LogCounts,
     /// What is to be said of blocks that are gone.
@@ -138,6 +137,15 @@ struct Entry {
     position: Option<Vec<u8>>,
 }
 
+/// How much of what it may have a log has.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// So much that the next checkpoint is to make some of it needless.
+    Half,
+    /// All: its source is not read until then.
+    Full,
+}
+
 /// How it stands with a log.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogCounts {
@@ -153,7 +161,6 @@ impl Log {
         let state = State {
             files: Some(files),
             queue: VecDeque::new(),
-            saved: 0,
             needless: 0,
             counts,
             loss: None,
@@ -180,18 +187,26 @@ impl Log {
         }
     }
 
-    /// A checkpoint that has the blocks up to this one is on disk. They are kept until the next one
-    /// is, in case this one is damaged.
+    /// Every checkpoint from which a start may go on has the blocks up to this one.
     pub(super) fn saved(&self, number: u64) {
         let mut state = self.lock();
-        state.needless = std::mem::replace(&mut state.saved, number);
+        state.needless = state.needless.max(number);
         self.work.notify_all();
     }
 
     /// Whether it has all the bytes that it may have. What is sealed already still comes in.
     pub(super) fn is_full(&self) -> bool {
+        self.is_at(Fill::Full)
+    }
+
+    /// Whether it has so much of the bytes that it may have.
+    pub(super) fn is_at(&self, fill: Fill) -> bool {
         let state = self.lock();
-        state.counts.bytes >= self.bytes_max && !state.has_ended
+        let part = match fill {
+            Fill::Half => self.bytes_max / 2,
+            Fill::Full => self.bytes_max,
+        };
+        state.counts.bytes >= part && !state.has_ended
     }
 
     /// Waits until it has room, for a while.

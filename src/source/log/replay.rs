@@ -32,11 +32,13 @@ pub(crate) struct Replay {
 }
 
 /// What a log has after a checkpoint.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) blocks: u64,
     /// Blocks that should be there.
     pub(crate) lost: u64,
+    /// The first and last of the first of these.
+    pub(crate) first_lost: Option<(u64, u64)>,
 }
 
 /// A block of a log.
@@ -45,6 +47,16 @@ pub(crate) struct Replayed<'a> {
     pub(crate) bytes: &'a [u8],
     /// Blocks before it that should be there.
     pub(crate) lost: u64,
+}
+
+impl Counted {
+    /// So many blocks after this one are not there.
+    fn lose(&mut self, after: u64, lost: u64) {
+        self.lost += lost;
+        if lost > 0 {
+            self.first_lost.get_or_insert((after + 1, after + lost));
+        }
+    }
 }
 
 impl Replay {
@@ -64,12 +76,14 @@ impl Replay {
     ///
     /// As of [`next`](Self::next).
     pub(crate) fn count(&mut self) -> Result<Counted> {
-        let mut counted = Counted { blocks: 0, lost: 0 };
+        let mut counted = Counted::default();
+        let mut last = self.last;
         while let Some(block) = self.next()? {
             counted.blocks += 1;
-            counted.lost += block.lost;
+            counted.lose(last, block.lost);
+            last = block.number;
         }
-        counted.lost += self.lost_at_end();
+        counted.lose(last, self.lost_at_end());
         Ok(counted)
     }
 

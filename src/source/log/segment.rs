@@ -10,8 +10,9 @@
 //! Numbers are little-endian. They may leave some out: blocks that came into a checkpoint and never
 //! into the log; the number of the block before tells those from blocks that were lost. A block
 //! that is damaged or torn is passed over: the search for the next marker finds what comes after
-//! it, and its checksum says whether it is one. The salt is in the file's name and made up for it,
-//! so that no data that comes can hold what is taken for a block. The mark after the last block
+//! it, and its checksum says whether it is one. The salt is in the file's name: one half is made up
+//! for it, so that no data that comes can hold what is taken for a block, and the other one tells
+//! the directory whose log it is. The mark after the last block
 //! tells one that was damaged later from one that was never written to its end.
 
 use std::ops::Range;
@@ -23,7 +24,7 @@ use crate::config::LOGGED_BYTES_MAX;
 const MAGIC: &[u8; 8] = b"tidelog\n";
 
 /// Changes with what is in the files.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Begins a block. No text has these bytes, so they are seldom found where no block begins.
 const MARKER: [u8; 4] = [0xFF, 0xFE, 0xB1, 0x0C];

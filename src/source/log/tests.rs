@@ -12,13 +12,14 @@ use tidemill_kernels::TextBuffer;
 use super::files::{SEGMENT_BYTES, numbers_in};
 use super::segment::{Header, header, next_block, prefix, read_header};
 use super::{Counted, IntakeLog, Log, LogFiles, number_at, position_of};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::record::block::SharedText;
 use crate::storage::Storage;
 use crate::storage::faulty::{Fault, FaultyDisk};
 
 const DIRECTORY: &str = "/state/intake";
 const SOURCE: &str = "listen :9999";
+const LIFE: u64 = 7;
 
 /// The lines of the block with this number; lengths differ.
 fn text_of(number: u64) -> String {
@@ -35,7 +36,7 @@ fn block(number: u64) -> SharedText {
 }
 
 fn open(disk: &FaultyDisk) -> Result<LogFiles, Error> {
-    LogFiles::open(Arc::new(disk.clone()), Path::new(DIRECTORY), SOURCE)
+    LogFiles::open(Arc::new(disk.clone()), Path::new(DIRECTORY), SOURCE, LIFE)
 }
 
 /// What a log and those who use it know.
@@ -81,8 +82,8 @@ impl Course {
                 sealed.insert(self.last);
                 if count % 5 == 4 {
                     let number = self.last - 2;
-                    log.saved(number);
                     self.saved = [self.saved[1], number];
+                    log.saved(self.saved[0]);
                 }
                 if count % 3 == 0 {
                     std::thread::sleep(Duration::from_millis(1));
@@ -98,7 +99,7 @@ impl Course {
     /// What comes again after the newest checkpoint, or the one before: all that was acknowledged.
     fn replay(&mut self, files: &LogFiles) -> Result<(), Error> {
         for saved in self.saved {
-            let mut replay = files.replay_after(saved)?;
+            let mut replay = files.replay_after(saved);
             let mut last = saved;
             while let Some(found) = replay.next()? {
                 assert_eq!(found.lost, 0, "before {}", found.number);
@@ -197,9 +198,9 @@ fn old_files_are_removed() {
     let bytes: usize = (course.saved[0]..=course.last).map(|n| text_of(n).len() + 28).sum();
     assert!(files.bytes() < bytes as u64 + 2 * SEGMENT_BYTES, "{} bytes", files.bytes());
     // What is gone is asked for in vain.
-    let error = files.replay_after(1).map(drop).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Checkpoint);
-    assert!(error.to_string().contains("those up to 1: what is between them is gone"), "{error}");
+    let counted = files.replay_after(1).count().unwrap();
+    assert!(counted.lost > 0, "{counted:?}");
+    assert_eq!(counted.first_lost, Some((2, 1 + counted.lost)));
 }
 
 /// Whatever is done to a file, each block that comes is one that was written, all that are whole
@@ -228,7 +229,7 @@ fn damage() {
     // What is whole of it is what a part of the file says.
     let check = |bytes: Vec<u8>, is_whole: &dyn Fn(&Range<usize>) -> bool| {
         disk.overwrite(path, bytes);
-        let replay = || open(&disk).unwrap().replay_after(0).unwrap();
+        let replay = || open(&disk).unwrap().replay_after(0);
         let (mut replayed, mut found, mut lost) = (replay(), Vec::new(), 0);
         while let Some(block) = replayed.next().unwrap() {
             assert_eq!(block.bytes, text_of(block.number).as_bytes());
@@ -243,7 +244,10 @@ fn damage() {
         let synced = marks.iter().filter(|(range, _)| is_whole(range)).map(|(_, number)| *number);
         let last = synced.max().max(found.last().copied()).unwrap_or(0);
         assert_eq!(lost + found.len() as u64, last);
-        assert_eq!(replay().count().unwrap(), Counted { blocks: found.len() as u64, lost });
+        let Counted { blocks, lost: counted, first_lost } = replay().count().unwrap();
+        assert_eq!((blocks, counted), (found.len() as u64, lost));
+        let first = (1..=last).find(|number| !found.contains(number));
+        assert_eq!(first_lost.map(|(first, _)| first), first);
     };
     for len in 0..whole.len() {
         check(whole[..len].to_vec(), &|range| range.end <= len);
@@ -278,7 +282,7 @@ fn data_forges_no_block() {
     let at = read_header(&bytes).1;
     bytes[at + 4] ^= 1;
     disk.overwrite(path, bytes);
-    let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
+    let mut replay = open(&disk).unwrap().replay_after(0);
     let found = replay.next().unwrap().unwrap();
     assert_eq!((found.number, found.bytes, found.lost), (2, &b"honest\n"[..], 1));
     assert!(replay.next().unwrap().is_none());
@@ -306,10 +310,38 @@ fn what_is_gone_is_known_also_of_an_empty_log() {
         files.prune(number).unwrap();
         // What a restart finds, whatever was removed.
         let found = open(&disk).unwrap();
-        assert!(found.replay_after(number).unwrap().next().unwrap().is_none());
-        let before = found.replay_after(number.saturating_sub(3)).map(drop);
-        assert_eq!(before.is_err(), number > 1, "{number}");
+        assert!(found.replay_after(number).next().unwrap().is_none());
+        let before = found.replay_after(number.saturating_sub(3)).count().unwrap();
+        let first = number.saturating_sub(3) + 1;
+        let gone = (number > 1).then_some((first, number - 1));
+        assert_eq!(before.first_lost, gone, "{number}");
     }
+}
+
+/// A log with the same numbers, of the same source and from elsewhere, is none of this one's.
+#[test]
+fn the_log_of_another_life_is_not_replayed() {
+    let disk = FaultyDisk::new(12);
+    let open_as = |life| LogFiles::open(Arc::new(disk.clone()), Path::new(DIRECTORY), SOURCE, life);
+    for (life, line) in [(LIFE, "own\n"), (LIFE + 1, "alien\n")] {
+        let mut files = open_as(life).unwrap();
+        assert!(files.is_empty());
+        files.append(1, 0, &[], line.as_bytes()).unwrap();
+        files.sync().unwrap();
+    }
+    for (life, line) in [(LIFE, "own\n"), (LIFE + 1, "alien\n")] {
+        let mut replay = open_as(life).unwrap().replay_after(0);
+        let found = replay.next().unwrap().unwrap();
+        assert_eq!((found.number, found.bytes), (1, line.as_bytes()));
+        assert!(replay.next().unwrap().is_none());
+    }
+    let third = open_as(LIFE + 2).unwrap();
+    assert!(third.is_empty() && third.bytes() == 0);
+    // A name with other numbers is none of ours either.
+    let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
+    let numbers = numbers_in(path).unwrap();
+    assert!(numbers.is_of(LIFE) && !numbers.is_of(LIFE + 1));
+    assert!(!super::files::Numbers { first: 2, ..numbers }.is_of(LIFE));
 }
 
 #[test]
@@ -322,7 +354,7 @@ fn another_log() {
     bytes.extend(prefix(numbers_in(path).unwrap().salt, 1, 0, b"", b"x\n"));
     bytes.extend(b"x\n");
     disk.overwrite(path, bytes);
-    let mut replay = open(&disk).unwrap().replay_after(0).unwrap();
+    let mut replay = open(&disk).unwrap().replay_after(0);
     let error = replay.next().map(drop).unwrap_err();
     assert!(error.to_string().contains("it is that of source \"listen :8888\""), "{error}");
 
@@ -351,14 +383,14 @@ fn names_of_files() {
         .map(str::to_owned);
     for (number, name) in (1..).zip(&names) {
         let storage = Arc::new(disk.clone());
-        let mut files = LogFiles::open(storage, Path::new(DIRECTORY), name).unwrap();
+        let mut files = LogFiles::open(storage, Path::new(DIRECTORY), name, LIFE).unwrap();
         files.append(number, number - 1, &[], b"x\n").unwrap();
         files.sync().unwrap();
     }
     for (number, name) in (1..).zip(&names) {
         let storage = Arc::new(disk.clone());
-        let files = LogFiles::open(storage, Path::new(DIRECTORY), name).unwrap();
-        let mut replay = files.replay_after(number - 1).unwrap();
+        let files = LogFiles::open(storage, Path::new(DIRECTORY), name, LIFE).unwrap();
+        let mut replay = files.replay_after(number - 1);
         assert_eq!(replay.next().unwrap().map(|block| block.number), Some(number), "{name}");
         assert!(replay.next().unwrap().is_none());
     }
