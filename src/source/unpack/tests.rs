@@ -30,7 +30,7 @@ fn text(bytes: usize) -> Vec<u8> {
 fn read(file: &[u8]) -> (Vec<u8>, Option<io::Error>) {
     let mut named = tempfile::NamedTempFile::new().unwrap();
     named.write_all(file).unwrap();
-    let mut input = Input::open(named.path()).unwrap();
+    let mut input = Input::open(&crate::source::links::Links::Followed, named.path()).unwrap();
     let (mut content, mut buffer) = (Vec::new(), vec![0; 7_001]);
     loop {
         match input.read(&mut buffer) {
@@ -117,7 +117,7 @@ fn the_content_can_be_read_again_and_left_in_the_middle() {
     for archive in [text.clone(), gzip(&text), zstd(&text)] {
         let mut named = tempfile::NamedTempFile::new().unwrap();
         named.write_all(&archive).unwrap();
-        let mut input = Input::open(named.path()).unwrap();
+        let mut input = Input::open(&crate::source::links::Links::Followed, named.path()).unwrap();
         for _ in 0..2 {
             let mut some = vec![0; 400_000];
             input.read_exact(&mut some).unwrap();
