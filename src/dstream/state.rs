@@ -38,7 +38,8 @@ impl<K: Key, V: Record> DStream<(K, V)> {
     ///
     /// It is called for every key that has a state or values, at every batch, also where nothing
     /// came and where this stream has no batch; `None` removes the key. All keys and their states
-    /// come out. Where that is too much, see [`KeyedState::touched_only`].
+    /// come out, and a checkpoint has all that it was called for. Where that is too much, see
+    /// [`KeyedState::touched_only`].
     ///
     /// The name is the one under which the state is in [checkpoints], and under which
     /// [`state_by_key`](crate::StreamingContext::state_by_key) finds it; another version of it

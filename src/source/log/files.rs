@@ -39,6 +39,8 @@ pub(crate) struct LogFiles {
     /// Files that nothing is appended to, oldest first.
     closed: Vec<Segment>,
     open: Option<Open>,
+    /// The files beside them, which say what was synced.
+    marks: Vec<PathBuf>,
     /// The number of the next file.
     next: u64,
 }
@@ -57,6 +59,9 @@ struct Segment {
 struct Open {
     segment: Segment,
     file: Box<dyn StorageFile>,
+    /// What is said of syncs a second time, beside the file: where that is cut short, nothing in it
+    /// tells. `None` where that could not be written, and only the file itself says so.
+    marks: Option<Box<dyn StorageFile>>,
     /// Its last block.
     last: u64,
     /// Its name may not outlive a crash yet.
@@ -77,12 +82,19 @@ impl LogFiles {
             Error::caused(ErrorKind::Checkpoint, message, error)
         };
         let stem = stem_of(source);
-        let (mut closed, mut next) = (Vec::new(), 0);
+        let (mut closed, mut marks, mut next) = (Vec::new(), Vec::new(), 0);
         let paths = match storage.list(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             listed => listed.map_err(failed)?,
         };
         for path in paths {
+            if let Some(of) = marked_by(&path) {
+                let numbers = numbers_in(&of);
+                if numbers.is_some_and(|numbers| numbers.stem == stem && numbers.is_of(life)) {
+                    marks.push(path);
+                }
+                continue;
+            }
             if let Some(numbers) = numbers_in(&path).filter(|numbers| numbers.stem == stem) {
                 let Numbers { number, first, salt, .. } = numbers;
                 next = next.max(number + 1);
@@ -96,8 +108,9 @@ impl LogFiles {
             }
         }
         closed.sort_by_key(|segment| segment.number);
+        retain_marks(&mut marks, closed.first().map(|first: &Segment| first.number));
         let (directory, source) = (directory.to_owned(), source.to_owned());
-        Ok(LogFiles { storage, directory, source, stem, life, closed, open: None, next })
+        Ok(LogFiles { storage, directory, source, stem, life, closed, open: None, marks, next })
     }
 
     /// Makes the directory. To be called before anything is appended.
@@ -125,13 +138,17 @@ impl LogFiles {
     pub(crate) fn replay_after(&self, number: u64) -> Replay {
         let from = self.first_needed(number);
         let paths = self.closed[from..].iter().map(|segment| segment.path.clone()).collect();
-        Replay::new(self.storage.clone(), self.source.clone(), paths, number)
+        let marks = self.marks.clone();
+        Replay::new(self.storage.clone(), self.source.clone(), (paths, marks), number)
     }
 
     /// The first of the closed files that has something after a block: the last one that begins
     /// with it, or before.
     fn first_needed(&self, number: u64) -> usize {
-        self.closed.iter().rposition(|segment| segment.first <= number + 1).unwrap_or(0)
+        self.closed
+            .iter()
+            .rposition(|segment| segment.first <= number.saturating_add(1))
+            .unwrap_or(0)
     }
 
     /// Appends a block, its head and its rows. After an error, [`abandon`](Self::abandon).
@@ -174,6 +191,13 @@ impl LogFiles {
         let Some(open) = &mut self.open else { return Ok(()) };
         write_all(&mut *open.file, &mark(open.segment.salt, open.last))?;
         open.segment.bytes += PREFIX_BYTES as u64;
+        // After one that failed nobody knows what is there: the file itself has them all.
+        let mark = mark(open.segment.salt, open.last);
+        if let Some(marks) = &mut open.marks
+            && write_all(&mut **marks, &mark).is_err()
+        {
+            open.marks = None;
+        }
         Ok(())
     }
 
@@ -208,7 +232,9 @@ impl LogFiles {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
-            self.closed.remove(0);
+            let removed = self.closed.remove(0);
+            // One that is left says nothing of what is needed.
+            let _ = self.storage.remove(&marks_beside(&removed.path));
         }
         Ok(())
     }
@@ -228,8 +254,38 @@ impl LogFiles {
             self.closed.push(segment);
             return Err(error);
         }
-        Ok(self.open.insert(Open { segment, file, last: first, is_new: true }))
+        let marks = self.storage.create(&marks_beside(&segment.path));
+        let marks = marks.and_then(|mut marks| {
+            write_all(&mut *marks, &header)?;
+            Ok(marks)
+        });
+        let marks = marks.ok();
+        Ok(self.open.insert(Open { segment, file, marks, last: first, is_new: true }))
     }
+}
+
+/// What is appended to a file's name for the one beside it.
+const MARKS: &str = ".marks";
+
+/// The file beside this one, with the marks of its syncs and no blocks.
+pub(super) fn marks_beside(path: &Path) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(MARKS);
+    PathBuf::from(beside)
+}
+
+/// The file that this one has marks of, if it has.
+pub(super) fn marked_by(path: &Path) -> Option<PathBuf> {
+    Some(PathBuf::from(path.to_str()?.strip_suffix(MARKS)?))
+}
+
+/// Keeps those of files from this one on: of older ones nothing is needed.
+pub(super) fn retain_marks(marks: &mut Vec<PathBuf>, first: Option<u64>) {
+    marks.retain(|path| {
+        let of = marked_by(path);
+        let number = of.as_deref().and_then(numbers_in).map(|numbers| numbers.number);
+        first.is_some_and(|first| number >= Some(first))
+    });
 }
 
 /// What the names of a source's files begin with: its name, as far as every system takes it.

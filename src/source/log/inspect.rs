@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{Numbers, numbers_in};
+use super::files::{Numbers, marked_by, numbers_in, retain_marks};
 use super::replay::{Counted, Replay};
 use super::segment::{Header, read_header};
 use crate::error::{Error, ErrorKind, Result};
@@ -43,7 +43,15 @@ pub(crate) fn inspect(directory: &Path, life: Option<u64>) -> Result<Vec<IntakeL
         listed => listed.map_err(failed)?,
     };
     let mut logs = BTreeMap::<String, (Vec<_>, u64)>::new();
+    let mut marks = BTreeMap::<String, Vec<PathBuf>>::new();
     for path in paths {
+        if let Some(of) = marked_by(&path) {
+            let numbers = numbers_in(&of);
+            if let Some(numbers) = numbers.filter(|it| life.is_none_or(|life| it.is_of(life))) {
+                marks.entry(numbers.stem.to_owned()).or_default().push(path);
+            }
+            continue;
+        }
         if let Some(numbers) = numbers_in(&path) {
             let Numbers { stem, number, first, .. } = numbers;
             let (own, foreign) = logs.entry(stem.to_owned()).or_default();
@@ -56,6 +64,8 @@ pub(crate) fn inspect(directory: &Path, life: Option<u64>) -> Result<Vec<IntakeL
     let mut infos = Vec::new();
     for (stem, (mut files, foreign)) in logs {
         files.sort();
+        let mut marks = marks.remove(&stem).unwrap_or_default();
+        retain_marks(&mut marks, files.first().map(|(number, ..)| *number));
         let mut info = IntakeLogInfo { source: stem, foreign, ..IntakeLogInfo::default() };
         for (_, _, path) in &files {
             let bytes = Disk::Private.read(path).map_err(failed)?;
@@ -67,7 +77,8 @@ pub(crate) fn inspect(directory: &Path, life: Option<u64>) -> Result<Vec<IntakeL
         }
         let before = files.first().map_or(0, |(_, first, _)| first.saturating_sub(1));
         let paths = files.into_iter().map(|(_, _, path)| path).collect();
-        let mut replay = Replay::new(Arc::new(Disk::Private), info.source.clone(), paths, before);
+        let (disk, source) = (Arc::new(Disk::Private), info.source.clone());
+        let mut replay = Replay::new(disk, source, (paths, marks), before);
         Counted { blocks: info.blocks, lost: info.lost, .. } = replay.count()?;
         info.last = if info.blocks > 0 { replay.last() } else { 0 };
         infos.push(info);

@@ -4,10 +4,11 @@
 //! over and counted; those after it come all the same.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::files::numbers_in;
+use super::files::{marked_by, numbers_in};
 use super::segment::{Block, Header, next_block, read_header};
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Storage;
@@ -20,6 +21,8 @@ pub(crate) struct Replay {
     // Changing.
     /// Files that were not read yet.
     paths: VecDeque<PathBuf>,
+    /// Files beside them, which say what was synced.
+    marks: Vec<PathBuf>,
     bytes: Vec<u8>,
     salt: u64,
     at: usize,
@@ -63,11 +66,11 @@ impl Replay {
     pub(super) fn new(
         storage: Arc<dyn Storage>,
         source: String,
-        paths: VecDeque<PathBuf>,
+        (paths, marks): (VecDeque<PathBuf>, Vec<PathBuf>),
         last: u64,
     ) -> Replay {
         let (bytes, salt, at, greatest, synced) = Default::default();
-        Replay { storage, source, paths, bytes, salt, at, last, greatest, synced }
+        Replay { storage, source, paths, marks, bytes, salt, at, last, greatest, synced }
     }
 
     /// Reads the rest, and says how many blocks there are and how many are lost.
@@ -101,7 +104,10 @@ impl Replay {
     pub(crate) fn next(&mut self) -> Result<Option<Replayed<'_>>> {
         loop {
             let Some(found) = next_block(self.salt, &self.bytes, self.at) else {
-                let Some(path) = self.paths.pop_front() else { return Ok(None) };
+                let Some(path) = self.paths.pop_front() else {
+                    self.read_marks()?;
+                    return Ok(None);
+                };
                 self.open(path)?;
                 continue;
             };
@@ -131,6 +137,32 @@ impl Replay {
     pub(crate) fn greatest(&self) -> u64 {
         // Numbers of blocks that are gone are not given again.
         self.greatest.max(self.synced)
+    }
+
+    /// Takes in what the files beside the log say of syncs.
+    fn read_marks(&mut self) -> Result<()> {
+        for path in std::mem::take(&mut self.marks) {
+            let Some(salt) =
+                marked_by(&path).and_then(|of| numbers_in(&of).map(|numbers| numbers.salt))
+            else {
+                continue;
+            };
+            let bytes = match self.storage.read(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                read => read.map_err(|error| {
+                    let message = format!("cannot read {}", path.display());
+                    Error::caused(ErrorKind::Checkpoint, message, error)
+                })?,
+            };
+            let mut at = 0;
+            while let Some(found) = next_block(salt, &bytes, at) {
+                at = found.range.end;
+                if found.is_mark() {
+                    self.synced = self.synced.max(found.number);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn open(&mut self, path: PathBuf) -> Result<()> {

@@ -13,7 +13,8 @@
 //! it, and its checksum says whether it is one. The salt is in the file's name: one half is made up
 //! for it, so that no data that comes can hold what is taken for a block, and the other one tells
 //! the directory whose log it is. The mark after the last block
-//! tells one that was damaged later from one that was never written to its end.
+//! tells one that was damaged later from one that was never written to its end. Beside each file is
+//! one with the same header and marks only, so that a file that is cut short is known by that.
 
 use std::ops::Range;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,6 +33,13 @@ fn block(number: u64) -> SharedText {
     buffer.spare()[..text.len()].copy_from_slice(text.as_bytes());
     buffer.advance(text.len());
     SharedText::from(Arc::new(buffer))
+}
+
+/// The files with blocks.
+fn paths_of(disk: &FaultyDisk) -> Vec<PathBuf> {
+    let mut paths = disk.list(Path::new(DIRECTORY)).unwrap();
+    paths.retain(|path| numbers_in(path).is_some());
+    paths
 }
 
 fn open(disk: &FaultyDisk) -> Result<LogFiles, Error> {
@@ -210,9 +217,11 @@ fn damage() {
     let disk = FaultyDisk::new(3);
     let mut course = Course { saved: [0, 0], ..Course::default() };
     assert!(course.live(&disk, IntakeLog::synced(), 4));
-    let paths = disk.list(Path::new(DIRECTORY)).unwrap();
+    let paths = paths_of(&disk);
     let [path] = paths.as_slice() else { panic!("the log is in one file: {paths:?}") };
     let whole = disk.read(path).unwrap();
+    // What the file itself tells.
+    disk.remove(&super::files::marks_beside(path)).unwrap();
     let salt = numbers_in(path).unwrap().salt;
     let (_, mut at) = read_header(&whole);
     let header = 0..at;
@@ -276,7 +285,7 @@ fn data_forges_no_block() {
     files.append(1, 0, &[], &forged).unwrap();
     files.append(2, 1, &[], b"honest\n").unwrap();
     files.sync().unwrap();
-    let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
+    let path = &paths_of(&disk)[0];
     // Its length is wrong, so that what comes next is looked for within it.
     let mut bytes = disk.read(path).unwrap();
     let at = read_header(&bytes).1;
@@ -318,6 +327,34 @@ fn what_is_gone_is_known_also_of_an_empty_log() {
     }
 }
 
+/// What says so beside a file is enough, and where that is damaged, too, nothing else is.
+#[test]
+fn a_file_that_is_cut_short_is_known_by_the_one_beside_it() {
+    let disk = FaultyDisk::new(13);
+    let mut course = Course::default();
+    assert!(course.live(&disk, IntakeLog::synced(), 4));
+    let path = &paths_of(&disk)[0];
+    let whole = disk.read(path).unwrap();
+    let lost = || open(&disk).unwrap().replay_after(0).count().unwrap();
+    assert_eq!(lost(), Counted { blocks: 4, ..Counted::default() });
+    for len in 0..whole.len() {
+        disk.overwrite(path, whole[..len].to_vec());
+        let counted = lost();
+        assert_eq!(counted.blocks + counted.lost, 4, "{len} bytes");
+    }
+    disk.overwrite(path, whole);
+    let beside = super::files::marks_beside(path);
+    let marks = disk.read(&beside).unwrap();
+    for at in 0..marks.len() {
+        let mut bytes = marks.clone();
+        bytes[at] ^= 1;
+        disk.overwrite(&beside, bytes);
+        assert_eq!((lost().blocks, lost().lost), (4, 0), "byte {at}");
+        disk.overwrite(&beside, marks[..at].to_vec());
+        assert_eq!((lost().blocks, lost().lost), (4, 0), "{at} bytes");
+    }
+}
+
 /// A log with the same numbers, of the same source and from elsewhere, is none of this one's.
 #[test]
 fn the_log_of_another_life_is_not_replayed() {
@@ -338,7 +375,7 @@ fn the_log_of_another_life_is_not_replayed() {
     let third = open_as(LIFE + 2).unwrap();
     assert!(third.is_empty() && third.bytes() == 0);
     // A name with other numbers is none of ours either.
-    let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
+    let path = &paths_of(&disk)[0];
     let numbers = numbers_in(path).unwrap();
     assert!(numbers.is_of(LIFE) && !numbers.is_of(LIFE + 1));
     assert!(!super::files::Numbers { first: 2, ..numbers }.is_of(LIFE));
@@ -349,7 +386,7 @@ fn another_log() {
     let disk = FaultyDisk::new(5);
     let mut course = Course::default();
     assert!(course.live(&disk, IntakeLog::synced(), 3));
-    let path = &disk.list(Path::new(DIRECTORY)).unwrap()[0];
+    let path = &paths_of(&disk)[0];
     let mut bytes = header("listen :8888");
     bytes.extend(prefix(numbers_in(path).unwrap().salt, 1, 0, b"", b"x\n"));
     bytes.extend(b"x\n");
@@ -394,7 +431,7 @@ fn names_of_files() {
         assert_eq!(replay.next().unwrap().map(|block| block.number), Some(number), "{name}");
         assert!(replay.next().unwrap().is_none());
     }
-    for path in disk.list(Path::new(DIRECTORY)).unwrap() {
+    for path in paths_of(&disk) {
         assert!(path.file_name().unwrap().len() < 255);
     }
 }
