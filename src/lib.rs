@@ -85,7 +85,7 @@ pub use record::{
     Record, Row, RowColumn, Saved, SavedColumn, ScalarColumn, Show, TextColumn, TextGroups,
     Timestamp, TupleColumns, arrow2, shown,
 };
-pub use sink::{OnFailure, TextFiles, TransactionalFiles, TransactionalSink};
+pub use sink::{OnFailure, Sink, TextFiles, TransactionalFiles, TransactionalSink};
 pub use source::{
     BadUtf8, BlockWriter, Carry, Directory, Encoding, Files, FirstLine, Follow, IntakeLog,
     LineOptions, Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts,

@@ -10,7 +10,9 @@ use crate::config::COLLECTED_BATCHES_MAX;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::plan::{self, CheckFn, OutputRun};
 use crate::record::{Batch, Record, Show};
-use crate::sink::{Delivered, TextFiles, Transaction, TransactionalSink, deliver, print_batch};
+use crate::sink::{
+    Delivered, Sink, TextFiles, Transaction, TransactionalSink, any_sink, deliver, print_batch,
+};
 use crate::time::Time;
 
 impl<T: Record> DStream<T> {
@@ -108,6 +110,10 @@ impl<T: Record> DStream<T> {
     /// same directory, synced and renamed. The same batch written again replaces it, or removes it
     /// if it has no rows any more. Rows are not escaped: text with line ends takes several lines.
     ///
+    /// A start that goes on from a [checkpoint](crate::StreamingContext::checkpoint) removes the
+    /// files of later batches, whose rows come again, perhaps under other times. Without checkpoints
+    /// all files stay.
+    ///
     /// `start` fails with [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the directory is not
     /// there; what goes wrong later is a failure of the [`Output`].
     #[doc(alias = "saveAsTextFiles")]
@@ -116,14 +122,16 @@ impl<T: Record> DStream<T> {
         T: Show,
     {
         let name = format!("save_as_text_files({})", files.prefix().display());
-        let checked = files.clone();
-        let run = move |chunks: &mut Vec<_>, time: Time| {
-            let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
-            let saved = files.save(&batch, time);
-            *chunks = batch.into_chunks();
-            saved
-        };
-        self.add_output(&name, Box::new(move || checked.check()), run)
+        let (checked, run) = (files.clone(), OutputRun::Sink(any_sink::<T>(files)));
+        self.add(plan::Output::new(name, self.node, Box::new(move || checked.check()), run))
+    }
+
+    /// Writes batches to a [`Sink`], which is told at the start after which batch everything comes
+    /// again: with the batch's time as a key it has each row once, also after a crash.
+    #[doc(alias = "ForeachWriter")]
+    pub fn write_to(&self, sink: impl Sink<T>) -> Output {
+        let run = OutputRun::Sink(any_sink(sink));
+        self.add(plan::Output::new("write_to", self.node, no_check(), run))
     }
 
     /// Sends each batch, its time and its rows, also empty ones, into a channel that holds up to

@@ -48,7 +48,8 @@ impl Output {
     ///
     /// The next batches wait in the meantime, and with full queues and pools the sources are not
     /// read. Other outputs have the batch before. A graceful stop ends the wait after one more
-    /// try, and a stop at once without one.
+    /// try, and a stop at once without one. The wait is real time, also in a
+    /// [`TestContext`](crate::TestContext).
     ///
     /// # Errors
     ///

@@ -14,11 +14,13 @@ use super::checkpointer::{CheckpointPlan, Checkpointer};
 use super::clock::Clock;
 use super::control::{Control, Stop};
 use super::executor::Executor;
+use super::first_start::{began_before, forget_beginning};
 use super::listener::{ListenerId, StreamingListener};
 use super::metrics::Metrics;
 use super::monitor::{Meter, Monitor, source_metrics};
+use super::outputs;
 use super::rate::{BackPressure, RateSettings, Rates};
-use super::recovery::{Beginning, LogPlan, SavedParts, check_names};
+use super::recovery::{Beginning, ComesAgain, LogPlan, SavedParts, check_names};
 use super::scheduler::{self, Schedule, Work};
 use super::warnings::Warnings;
 use crate::config::{KEPT_MAX, Limits, check_duration};
@@ -74,9 +76,8 @@ struct Building {
     zero: Option<Time>,
     /// The time of the first batch: once it has started.
     first: Option<Time>,
-    /// The time of the checkpoint that it has gone on from.
-    #[cfg(test)]
-    last: Option<Time>,
+    /// The batch after which everything comes again: once it is starting.
+    recovered_from: Option<Time>,
     checkpoints: Option<Checkpoints>,
     /// How what is received is logged, if it is.
     intake_log: Option<IntakeLog>,
@@ -100,8 +101,7 @@ impl Building {
             histories: Vec::new(),
             zero: None,
             first: None,
-            #[cfg(test)]
-            last: None,
+            recovered_from: None,
             checkpoints: None,
             intake_log: None,
             storage: Arc::new(Disk::Private),
@@ -439,7 +439,7 @@ impl StreamingContext {
             histories.map(|node| node.history.as_ref().map(|(kept, _)| kept.clone())).collect();
         let own = building.checkpoints.as_ref().and_then(|checkpoints| checkpoints.every);
         let every = checkpoint_every(&building.graph, &physical, self.shared.interval, own)?;
-        let outputs = std::mem::take(&mut building.graph.outputs);
+        let mut outputs = std::mem::take(&mut building.graph.outputs);
         let (checkpoints, forgotten) =
             (building.checkpoints.take(), std::mem::take(&mut building.forgotten));
         let (storage, intake_log) = (building.storage.clone(), building.intake_log);
@@ -473,7 +473,17 @@ impl StreamingContext {
                 passed_over: store.passed_over(),
             };
             parts.open_logs(checkpoint, &logs, limits)?;
-            parts.restore(checkpoint, &forgotten, &mut executor)?;
+            let comes_again = match checkpoint {
+                Some(checkpoint) => {
+                    forget_beginning(&*storage, &directory);
+                    let damaged = store.newer_than(checkpoint.number)?;
+                    Some(ComesAgain { after: checkpoint.time, damaged })
+                }
+                None => began_before(&*storage, &directory, began.zero)?
+                    .map(|after| ComesAgain { after, damaged: Vec::new() }),
+            };
+            self.building().recovered_from = comes_again.as_ref().map(|again| again.after);
+            parts.restore(checkpoint, &forgotten, comes_again.as_ref(), &mut executor)?;
             let last = began.number_before(*interval);
             executor.go_on_after(last);
             let plan = CheckpointPlan {
@@ -505,6 +515,7 @@ impl StreamingContext {
             Some(beginning) => beginning,
             None => Beginning::of(None, clock, *interval, 0)?,
         };
+        outputs::recover(&mut outputs, self.recovered_from())?;
         let schedule = Schedule {
             control: control.clone(),
             clock: clock.clone(),
@@ -517,10 +528,6 @@ impl StreamingContext {
         // Before anything runs: a test's clock may move as soon as this returns.
         let mut building = self.building();
         (building.zero, building.first) = (Some(beginning.zero), Some(beginning.first));
-        #[cfg(test)]
-        {
-            building.last = beginning.last;
-        }
         drop(building);
         let intakes = self.building().intakes.clone();
         let Shared { bus, meter, rates, .. } = &*self.shared;
@@ -645,12 +652,6 @@ impl StreamingContext {
         clock.now().floor_from(zero.unwrap_or(Time::from_millis(0)), *interval)
     }
 
-    /// The time of the checkpoint that it has gone on from, if there was one.
-    #[cfg(test)]
-    pub(super) fn went_on_from(&self) -> Option<Time> {
-        self.building().last
-    }
-
     pub(super) fn clock(&self) -> (Clock, Arc<Control>) {
         (self.shared.clock.clone(), self.shared.control.clone())
     }
@@ -748,14 +749,13 @@ impl StreamingContext {
     /// Adds an output operation, as [`add_node`](Self::add_node) adds a stream, and says which it
     /// is.
     pub(crate) fn add_output(&self, output: Output) -> usize {
-        let building = self.check_building("add an output operation");
-        let outputs = &mut self.building().graph.outputs;
-        let number = outputs.len();
-        match building {
-            Ok(()) => outputs.push(output),
-            Err(error) => self.misused(error),
+        if let Err(error) = self.check_building("add an output operation") {
+            self.misused(error);
+            return usize::MAX;
         }
-        number
+        let outputs = &mut self.building().graph.outputs;
+        outputs.push(output);
+        outputs.len() - 1
     }
 
     /// Changes the failure policy of an output.

@@ -692,6 +692,7 @@ impl Executor {
         let chunks = &mut self.chunks;
         let ran = guard(&output.name, || match &mut output.run {
             OutputRun::Closure(run) => run(chunks, time),
+            OutputRun::Sink(sink) => sink.write(chunks, time),
             OutputRun::Transaction(transaction) => lock(transaction).write(chunks, time),
         });
         self.chunks.clear();
@@ -849,7 +850,7 @@ fn run_chain(
 }
 
 /// Runs what may run a user's closure: a panic becomes an error that names the operator.
-fn guard<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn guard<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(error.within(&format!("operator {name}"))),

@@ -192,7 +192,7 @@ pub struct OutputOperationInfo {
     pub ended: Option<Time>,
     /// How long it took, once it has ended.
     pub duration: Option<Duration>,
-    /// Why it failed, if it did.
+    /// Why it failed, if it did, with its last retry.
     #[doc(alias = "failureReason")]
     pub failure: Option<String>,
 }

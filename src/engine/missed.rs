@@ -13,7 +13,7 @@ pub enum MissedBatches {
     /// the program runs, of which the first has what was received.
     #[default]
     Each,
-    /// They have none: the next batch has all that came. An output that replaces what an earlier
-    /// process wrote under the time of a batch does not come to the times that are left out.
+    /// They have none: the next batch has all that came. After a restart an output does not come to
+    /// the times that are left out: a [`Sink`](crate::Sink) is told what to forget.
     One,
 }

@@ -11,6 +11,7 @@ mod context;
 mod control;
 mod executor;
 mod fan_out;
+mod first_start;
 mod listener;
 mod metrics;
 mod missed;

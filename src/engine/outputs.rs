@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use super::control::{Control, Stop};
-use super::executor::Executor;
+use super::executor::{Executor, guard};
 use super::monitor::Monitor;
 use crate::config::OUTPUT_BACKOFF_MAX;
-use crate::error::Error;
-use crate::plan::Output;
+use crate::error::{Error, Result};
+use crate::plan::{Output, OutputRun};
 use crate::sink::OnFailure;
 use crate::time::Time;
 
@@ -33,6 +33,20 @@ impl Waiting {
             tracing::warn!(error = %self.error, name, "an output failed and is tried again");
         }
     }
+}
+
+/// Tells the sinks among the outputs after which batch everything comes again.
+///
+/// # Errors
+///
+/// That of a sink, with the output's name.
+pub(super) fn recover(outputs: &mut [Output], after: Option<Time>) -> Result<()> {
+    for output in outputs {
+        if let OutputRun::Sink(sink) = &mut output.run {
+            guard(&output.name, || sink.recover(after))?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs all outputs of a batch, and hands the errors of those that fail it to `record`.

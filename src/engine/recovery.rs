@@ -72,14 +72,19 @@ pub(super) struct SavedState {
     pub(super) form: String,
 }
 
+/// What earlier processes had, and this one has again.
+pub(super) struct ComesAgain {
+    /// All that came after the batch of this time.
+    pub(super) after: Time,
+    /// The numbers of newer checkpoints that are damaged.
+    pub(super) damaged: Vec<u64>,
+}
+
 /// Where the batches go on.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Beginning {
     /// The time before the first batch of all, in this process or another one.
     pub(super) zero: Time,
-    /// The time of the checkpoint's batch, if there is one.
-    #[cfg(test)]
-    pub(super) last: Option<Time>,
     /// The time of the first batch of this process.
     pub(super) first: Time,
     /// The time of the first batch that has what this process reads. Those before it were missed,
@@ -234,11 +239,13 @@ impl SavedParts {
     }
 
     /// Makes the program's states, sources and sinks what the checkpoint says, or as new without
-    /// one. `forgotten` are the names of states that the program gives up.
+    /// one. `forgotten` are the names of states that the program gives up. Sinks are told what of
+    /// theirs `comes_again`, if this is not the first start.
     pub(super) fn restore(
         &self,
         checkpoint: Option<&Checkpoint>,
         forgotten: &[String],
+        comes_again: Option<&ComesAgain>,
         executor: &mut Executor,
     ) -> Result<()> {
         let none = Vec::new();
@@ -266,6 +273,9 @@ impl SavedParts {
             let prepared: Vec<Vec<u8>> = section.map_or_else(Vec::new, |changes| {
                 changes.iter().filter_map(|(_, bytes)| bytes.map(<[u8]>::to_vec)).collect()
             });
+            if let Some(ComesAgain { after, damaged }) = comes_again {
+                sink.take_back(*after, damaged)?;
+            }
             sink.recover(&prepared)?;
         }
         executor.track_changes()
@@ -360,13 +370,7 @@ impl Beginning {
         let Some(checkpoint) = checkpoint else {
             let zero = clock.now().floor(interval);
             let first = zero + interval;
-            return Ok(Beginning {
-                zero,
-                #[cfg(test)]
-                last: None,
-                first,
-                reads_from: first,
-            });
+            return Ok(Beginning { zero, first, reads_from: first });
         };
         if checkpoint.interval != interval {
             let message = format!(
@@ -384,13 +388,7 @@ impl Beginning {
         }
         let millis = interval.as_millis() as u64 * (skipped + 1);
         let first = checkpoint.time + Duration::from_millis(millis);
-        Ok(Beginning {
-            zero: checkpoint.zero,
-            #[cfg(test)]
-            last: Some(checkpoint.time),
-            first,
-            reads_from: due + interval,
-        })
+        Ok(Beginning { zero: checkpoint.zero, first, reads_from: due + interval })
     }
 
     /// The number of the batch at this time, from 1.

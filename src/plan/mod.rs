@@ -18,7 +18,7 @@ pub(crate) use physical::{ChainStep, Physical, PhysicalNode, Run, Wide, plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{AnyOperator, AnyStateful, Narrow};
 use crate::record::batch::AnyChunk;
-use crate::sink::{OutputPolicy, Transaction};
+use crate::sink::{AnySink, OutputPolicy, Transaction};
 use crate::source::intake::Intake;
 use crate::source::queue::Queue;
 use crate::time::Time;
@@ -89,6 +89,7 @@ pub(crate) struct Output {
 /// How an output takes a batch.
 pub(crate) enum OutputRun {
     Closure(OutputFn),
+    Sink(Box<dyn AnySink>),
     /// Together with the checkpoint: whoever writes that commits it, on a thread of its own.
     Transaction(Arc<Mutex<Transaction>>),
 }
@@ -112,7 +113,7 @@ impl Output {
     pub(crate) fn transaction(&self) -> Option<Arc<Mutex<Transaction>>> {
         match &self.run {
             OutputRun::Transaction(transaction) => Some(transaction.clone()),
-            OutputRun::Closure(_) => None,
+            OutputRun::Closure(_) | OutputRun::Sink(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Output operations that write somewhere, one file each.
 
+mod at_least_once;
 mod collect;
 mod escape;
 mod policy;
@@ -9,6 +10,8 @@ mod text_files;
 mod transaction;
 mod transactional_files;
 
+pub use at_least_once::Sink;
+pub(crate) use at_least_once::{AnySink, any_sink};
 pub(crate) use collect::{Delivered, deliver};
 pub use escape::{escaped, escaped_lines, steers};
 pub use policy::OnFailure;

@@ -1,7 +1,8 @@
 //! Batches as text files: one for each, which is there as a whole or not at all.
 //!
 //! A file is written under a name that begins with a dot, synced, and then renamed, so whoever
-//! looks for the final name never finds half of it; writing it again replaces it.
+//! looks for the final name never finds half of it; writing it again replaces it. A start removes
+//! the files of batches that come again.
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -9,7 +10,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, ErrorKind, Result};
+use super::Sink;
+use crate::error::{BoxError, Error, ErrorKind, Result};
 use crate::record::{Batch, Show, shown};
 use crate::storage::{Disk, Storage, write_all};
 use crate::time::Time;
@@ -65,10 +67,39 @@ impl TextFiles {
         PathBuf::from(path)
     }
 
+    /// The time of a batch by the name of its file, if it is a name of these files.
+    pub(super) fn time_of(&self, name: &[u8]) -> Option<Time> {
+        // The time, and the suffix of these files and no others.
+        let (path, zero) = (self.path(Time::from_millis(0)), b"0");
+        let first = path.file_name()?.as_encoded_bytes();
+        let suffix_len = if self.suffix.is_empty() { 0 } else { 1 + self.suffix.len() };
+        let prefix = &first[..first.len().checked_sub(suffix_len + zero.len())?];
+        let rest = name.strip_prefix(prefix)?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let millis = std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()?;
+        let time = Time::from_millis(millis);
+        (self.path(time).file_name()?.as_encoded_bytes() == name).then_some(time)
+    }
+
+    /// The directory of the files.
+    pub(super) fn directory(&self) -> PathBuf {
+        directory_of(&self.path(Time::from_millis(0))).to_owned()
+    }
+
+    /// The files of batches later than this one.
+    pub(super) fn later_than(
+        &self,
+        storage: &dyn Storage,
+        after: Time,
+    ) -> io::Result<Vec<PathBuf>> {
+        let mut paths = storage.list(&self.directory())?;
+        paths.retain(|path| self.time_of(name_of(path)) > Some(after));
+        Ok(paths)
+    }
+
     /// Fails if there is no directory to write to.
     pub(crate) fn check(&self) -> Result<()> {
-        let path = self.path(Time::from_millis(0));
-        let directory = directory_of(&path);
+        let directory = &*self.directory();
         let metadata = fs::metadata(directory);
         let is_directory = metadata.and_then(|metadata| match metadata.is_dir() {
             true => Ok(()),
@@ -78,11 +109,6 @@ impl TextFiles {
             let message = format!("cannot save text files in directory {directory:?}");
             Error::caused(ErrorKind::Sink, message, error)
         })
-    }
-
-    /// Writes the batch, or removes its file if it is empty and empty ones are not kept.
-    pub(crate) fn save<T: Show>(&self, batch: &Batch<T>, time: Time) -> Result<()> {
-        self.save_on(&Disk::Shared, batch, time)
     }
 
     fn save_on<T: Show>(&self, storage: &dyn Storage, batch: &Batch<T>, time: Time) -> Result<()> {
@@ -97,11 +123,8 @@ impl TextFiles {
                 Error::caused(ErrorKind::Sink, format!("cannot remove text file {path:?}"), error)
             });
         }
-        let mut hidden = OsString::from(".");
-        hidden.push(path.file_name().unwrap_or_default());
-        hidden.push(".tmp");
         // Always the same name, so that what a crash left behind is written over.
-        let hidden = path.with_file_name(hidden);
+        let hidden = hidden(&path, UNFINISHED);
         let written = write_rows(storage, &hidden, batch).and_then(|()| {
             storage.rename(&hidden, &path).inspect_err(|_| {
                 // Where it cannot be removed, the error is known.
@@ -113,6 +136,61 @@ impl TextFiles {
             Error::caused(ErrorKind::Sink, format!("cannot save text file {path:?}"), error)
         })
     }
+}
+
+impl<T: Show> Sink<T> for TextFiles {
+    /// Saves the batch, or removes its file if it is empty and empty ones are not kept.
+    fn write(&mut self, batch: &Batch<T>, time: Time) -> Result<(), BoxError> {
+        Ok(self.save_on(&Disk::Shared, batch, time)?)
+    }
+
+    /// Removes the files of later batches, and what a crash has left unfinished. Without a batch to
+    /// go on after, all files stay, as nobody knows whose they are.
+    fn recover(&mut self, after: Option<Time>) -> Result<(), BoxError> {
+        Ok(self.recover_on(&Disk::Shared, after)?)
+    }
+}
+
+impl TextFiles {
+    fn recover_on(&self, storage: &dyn Storage, after: Option<Time>) -> Result<()> {
+        let Some(after) = after else { return Ok(()) };
+        let directory = self.directory();
+        let is_unfinished = |path: &PathBuf| {
+            shown_name(path, UNFINISHED).is_some_and(|name| self.time_of(name).is_some())
+        };
+        let removed = self.later_than(storage, after).and_then(|later| {
+            let unfinished = storage.list(&directory)?.into_iter().filter(is_unfinished);
+            for path in later.into_iter().chain(unfinished) {
+                storage.remove(&path)?;
+            }
+            storage.sync_directory(&directory)
+        });
+        removed.map_err(|error| {
+            let message =
+                format!("cannot remove text files of batches after {after} from {directory:?}");
+            Error::caused(ErrorKind::Sink, message, error)
+        })
+    }
+}
+
+/// The extension of a file that is not whole yet.
+const UNFINISHED: &str = ".tmp";
+
+/// A name in the same directory that begins with a dot, for what is not to be read.
+pub(super) fn hidden(path: &Path, extension: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(extension);
+    path.with_file_name(name)
+}
+
+/// The name that such a file is to get.
+pub(super) fn shown_name<'a>(path: &'a Path, extension: &str) -> Option<&'a [u8]> {
+    name_of(path).strip_prefix(b".")?.strip_suffix(extension.as_bytes())
+}
+
+fn name_of(path: &Path) -> &[u8] {
+    path.file_name().unwrap_or_default().as_encoded_bytes()
 }
 
 /// The directory that a file is in; a name alone is in the working directory.

@@ -5,7 +5,8 @@
 //! checkpoint it is made last and named in the checkpoint; and once the checkpoint is on disk, it
 //! becomes visible. A crash anywhere between leaves either a checkpoint that names it, and then it
 //! becomes visible after the restart, or none, and then it is thrown away and its batches come
-//! again.
+//! again. Where a restart goes on from an older checkpoint, since the newest one is damaged, the
+//! transactions that were committed after it are taken back, or the start is refused.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -35,8 +36,23 @@ pub trait TransactionalSink<T: Record>: Send + 'static {
 
     /// Commits the transactions that the checkpoint names, mostly one, and throws away all else
     /// that was written and is not visible. Called once, at the start; without a checkpoint there
-    /// are none.
+    /// are none. What is visible of later transactions is [taken back](Self::take_back) before.
     fn recover(&mut self, prepared: &[Vec<u8>]) -> Result<(), BoxError>;
+
+    /// Takes back what was committed of batches later than `after`, and says whether the sink can
+    /// do that.
+    ///
+    /// Called at the start, before [`recover`](Self::recover), with the time of the batch after
+    /// which everything comes again. Something later was committed only if the newest checkpoint is
+    /// damaged or gone, and an older one is gone on from: rows that are visible would come a second
+    /// time. A sink knows them by the batch times that it wrote beside the rows; what it takes back
+    /// is best kept aside, as readers may have had it.
+    ///
+    /// A sink that cannot take back gives `false`, as it does by default. Then `start` fails if the
+    /// newest checkpoint is damaged, and names it.
+    fn take_back(&mut self, _after: Time) -> Result<bool, BoxError> {
+        Ok(false)
+    }
 }
 
 /// A [`TransactionalSink`] with its type forgotten, and what it is doing.
@@ -54,6 +70,7 @@ trait Erased: Send {
     fn prepare(&mut self) -> Result<Vec<u8>, BoxError>;
     fn commit(&mut self, prepared: &[u8]) -> Result<(), BoxError>;
     fn recover(&mut self, prepared: &[Vec<u8>]) -> Result<(), BoxError>;
+    fn take_back(&mut self, after: Time) -> Result<bool, BoxError>;
 }
 
 struct Typed<T, S> {
@@ -79,6 +96,10 @@ impl<T: Record, S: TransactionalSink<T>> Erased for Typed<T, S> {
 
     fn recover(&mut self, prepared: &[Vec<u8>]) -> Result<(), BoxError> {
         self.sink.recover(prepared)
+    }
+
+    fn take_back(&mut self, after: Time) -> Result<bool, BoxError> {
+        self.sink.take_back(after)
     }
 }
 
@@ -127,6 +148,26 @@ impl Transaction {
 
     pub(crate) fn recover(&mut self, prepared: &[Vec<u8>]) -> Result<()> {
         self.guarded("recover", |sink| sink.recover(prepared))
+    }
+
+    /// What was committed of later batches is not seen any more; `damaged` are the numbers of newer
+    /// checkpoints that cannot be gone on from.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Sink`] if it cannot be taken back, and may be there.
+    pub(crate) fn take_back(&mut self, after: Time, damaged: &[u64]) -> Result<()> {
+        if self.guarded("take back from", |sink| sink.take_back(after))? || damaged.is_empty() {
+            return Ok(());
+        }
+        let (name, numbers) = (&self.name, damaged.iter().map(u64::to_string));
+        let numbers = numbers.collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "sink {name:?} cannot take back what it has committed of batches after {after}, which \
+             come again as the checkpoints of the batches with these numbers are damaged: \
+             {numbers}. Take it back by hand, and remove these checkpoints"
+        );
+        Err(Error::new(ErrorKind::Sink, message))
     }
 
     fn guarded<T>(

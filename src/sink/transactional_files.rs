@@ -1,12 +1,11 @@
 //! Text files that are seen exactly once: those of the batches between two checkpoints get their
 //! names together with the later one.
 
-use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::text_files::{directory_of, write_rows};
+use super::text_files::{hidden, shown_name, write_rows};
 use super::{TextFiles, TransactionalSink};
 use crate::error::BoxError;
 use crate::record::saved::{push_varint, take_varint};
@@ -17,12 +16,25 @@ use crate::time::Time;
 /// What a name ends in until the file is committed; it begins with a dot.
 const PENDING: &str = ".pending";
 
+/// What it ends in once a committed file was taken back.
+const TAKEN_BACK: &str = ".taken-back";
+
+/// Names of files that an error or a warning tells; of the others it tells how many there are.
+const NAMES_TOLD: usize = 10;
+
 /// A [`TransactionalSink`] of text files, called as [`TextFiles`] are.
 ///
 /// A batch is written and synced under a hidden name when it comes, and gets its name once a
 /// checkpoint that has the batch is on disk. After a crash, files that no checkpoint names are
 /// removed, and their batches come again: whoever reads the directory finds each row in one file,
 /// as often as it came.
+///
+/// Where the newest checkpoint is damaged and an older one is gone on from, the batches after that
+/// one come again. Files that were committed of them are taken back, with a warning that has their
+/// names: a file gets a hidden name, `.NAME.taken-back`, and is kept. So the directory has each row
+/// once again without anybody's help, and nothing is destroyed. Whoever had read such a file before
+/// has its rows a second time, under the same name or another one. If a file cannot be taken back,
+/// `start` fails with the names of those that are left.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -64,13 +76,9 @@ impl TransactionalFiles {
         TransactionalFiles { files, storage, open: Vec::new() }
     }
 
-    fn directory(&self) -> PathBuf {
-        directory_of(self.files.prefix()).to_owned()
-    }
-
     fn commit_batch(&self, time: Time) -> io::Result<()> {
         let path = self.files.path(time);
-        match self.storage.rename(&pending(&path), &path) {
+        match self.storage.rename(&hidden(&path, PENDING), &path) {
             // It was committed before.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             renamed => renamed,
@@ -81,22 +89,34 @@ impl TransactionalFiles {
         for time in times_of(prepared)? {
             self.commit_batch(time)?;
         }
-        Ok(self.storage.sync_directory(&self.directory())?)
+        Ok(self.storage.sync_directory(&self.files.directory())?)
     }
 
-    /// Whether a name in the directory is that of a file that was never committed.
-    fn is_pending(&self, name: &OsStr) -> bool {
-        let prefix = self.files.prefix().file_name().unwrap_or_default();
-        let name = name.as_encoded_bytes();
-        let inner = name.strip_prefix(b".").and_then(|n| n.strip_suffix(PENDING.as_bytes()));
-        let rest = inner.and_then(|inner| inner.strip_prefix(prefix.as_encoded_bytes()));
-        // The time, and the suffix of these files and no others.
-        let Some(rest) = rest.and_then(|rest| rest.strip_prefix(b"-")) else { return false };
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let time = std::str::from_utf8(&rest[..digits]).ok().and_then(|text| text.parse().ok());
-        let path = time.map(|millis| pending(&self.files.path(Time::from_millis(millis))));
-        path.is_some_and(|path| path.file_name().map(OsStr::as_encoded_bytes) == Some(name))
+    /// Hides the committed files of batches later than this one.
+    fn hide_later(&self, after: Time) -> Result<(), BoxError> {
+        let later = self.files.later_than(&*self.storage, after)?;
+        if later.is_empty() {
+            return Ok(());
+        }
+        for (index, path) in later.iter().enumerate() {
+            self.storage.rename(path, &hidden(path, TAKEN_BACK)).map_err(|error| {
+                let names = names(&later[index..]);
+                format!("these were committed after batch {after} and are left: {names}: {error}")
+            })?;
+        }
+        self.storage.sync_directory(&self.files.directory())?;
+        let files = names(&later);
+        tracing::warn!(%after, files, "committed files were taken back: their batches come again");
+        Ok(())
     }
+}
+
+/// Names of files, to tell them.
+fn names(paths: &[PathBuf]) -> String {
+    let told: Vec<String> =
+        paths.iter().take(NAMES_TOLD).map(|path| path.display().to_string()).collect();
+    let (told, more) = (told.join(", "), paths.len().saturating_sub(NAMES_TOLD));
+    if more > 0 { format!("{told} and {more} more") } else { told }
 }
 
 impl<T: Show> TransactionalSink<T> for TransactionalFiles {
@@ -104,7 +124,7 @@ impl<T: Show> TransactionalSink<T> for TransactionalFiles {
         if batch.is_empty() && !self.files.keeps_empty() {
             return Ok(());
         }
-        let path = pending(&self.files.path(time));
+        let path = hidden(&self.files.path(time), PENDING);
         write_rows(&*self.storage, &path, batch)
             .map_err(|error| format!("cannot write {path:?}: {error}"))?;
         self.open.push(time);
@@ -112,7 +132,7 @@ impl<T: Show> TransactionalSink<T> for TransactionalFiles {
     }
 
     fn prepare(&mut self) -> Result<Vec<u8>, BoxError> {
-        self.storage.sync_directory(&self.directory())?;
+        self.storage.sync_directory(&self.files.directory())?;
         let mut prepared = Vec::new();
         for time in self.open.drain(..) {
             push_varint(time.millis(), &mut prepared);
@@ -128,22 +148,19 @@ impl<T: Show> TransactionalSink<T> for TransactionalFiles {
         for prepared in prepared {
             self.commit_all(prepared)?;
         }
-        let directory = self.directory();
-        for path in self.storage.list(&directory)? {
-            if path.file_name().is_some_and(|name| self.is_pending(name)) {
+        for path in self.storage.list(&self.files.directory())? {
+            let name = shown_name(&path, PENDING);
+            if name.is_some_and(|name| self.files.time_of(name).is_some()) {
                 self.storage.remove(&path)?;
             }
         }
         Ok(())
     }
-}
 
-/// The name until the file is committed.
-fn pending(path: &Path) -> PathBuf {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(PENDING);
-    path.with_file_name(name)
+    fn take_back(&mut self, after: Time) -> Result<bool, BoxError> {
+        self.hide_later(after)?;
+        Ok(true)
+    }
 }
 
 fn times_of(mut prepared: &[u8]) -> Result<Vec<Time>, BoxError> {

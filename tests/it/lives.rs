@@ -43,6 +43,7 @@ pub(crate) fn live() {
     let lines = ssc.receiver_stream(follow.poll_every(Duration::from_millis(2))).unwrap();
     let files = TransactionalFiles::new(TextFiles::new(directory.join("out").join("rows")));
     lines.save_with("rows.v1", files);
+    lines.save_as_text_files(directory.join("plain").join("rows"), "");
 
     let pairs = lines.map(|line| {
         let id: u64 = line.parse().expect("a line is an id");
@@ -83,6 +84,9 @@ pub(crate) fn live() {
     ssc.await_termination().unwrap();
 }
 
+/// Where the lines are saved: committed with checkpoints, and replaced.
+const OUTPUTS: [&str; 2] = ["out", "plain"];
+
 /// What a child says once it runs.
 const STARTED: &str = "it has started";
 
@@ -100,7 +104,9 @@ pub(crate) struct Lives {
 impl Lives {
     pub(crate) fn new(test: &'static str) -> Lives {
         let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("out")).unwrap();
+        for name in OUTPUTS {
+            fs::create_dir(directory.path().join(name)).unwrap();
+        }
         let lives = Lives { test, directory, text: String::new(), written: 0, ids: 0 };
         lives.write(b"");
         lives
@@ -163,7 +169,10 @@ impl Lives {
         let mut expected: Vec<String> = expected.collect();
         expected.sort();
         assert_eq!(totals, expected);
-        assert_eq!(ids_in(&self.directory.path().join("out")), (0..self.ids).collect::<Vec<_>>());
+        for name in OUTPUTS {
+            let ids = ids_in(&self.directory.path().join(name));
+            assert_eq!(ids, (0..self.ids).collect::<Vec<_>>(), "{name}");
+        }
     }
 }
 

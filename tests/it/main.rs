@@ -79,6 +79,7 @@ mod properties;
 mod random;
 mod rate;
 mod records;
+mod recovered_sinks;
 mod recovery;
 mod refusals;
 mod replay;

@@ -372,6 +372,11 @@ impl Store {
         Ok(Some((len, decoded)))
     }
 
+    /// The checkpoints that are newer than this one, and damaged if it is the latest that is whole.
+    pub(in crate::engine) fn newer_than(&self, number: u64) -> Result<Vec<u64>> {
+        Ok(self.numbers()?.split_off(&(number + 1)).into_iter().collect())
+    }
+
     pub(super) fn damaged(&self, number: u64, what: &str) -> Error {
         let path = self.path(number);
         Error::new(ErrorKind::Checkpoint, format!("checkpoint {}: {what}", path.display()))

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Graph, Kind, NodeId, Physical, Run, TEN_SECONDS_MILLIS};
 use crate::source::IntakeLog;
 use crate::storage::{Disk, Storage};
+use crate::time::Time;
 
 /// The most checkpoints that stand by themselves and are kept: each is as large as all state.
 const KEPT_MAX: u32 = 16;
@@ -45,7 +46,7 @@ impl StreamingContext {
     ///
     /// After a batch has failed there are no checkpoints until the program awaits again, once it
     /// was told: a program that ends instead finds the batch again after its restart, and one that
-    /// goes on goes on without it.
+    /// goes on goes on without it in the operator or output that failed.
     ///
     /// # Errors
     ///
@@ -140,6 +141,23 @@ impl StreamingContext {
             Ok(()) => self.building().intake_log = Some(settings),
             Err(error) => self.misused(error),
         }
+    }
+
+    /// The time of the batch after which everything comes again, as the sources can give it: that of
+    /// the checkpoint that is gone on from. `None` before the start, and where the program runs for
+    /// the first time or has no checkpoints.
+    ///
+    /// What an earlier process wrote of later batches comes again, perhaps in batches of other
+    /// times: a program that writes in closures forgets it before its first batch, which a
+    /// [`Sink`](crate::Sink) is told by itself. If an earlier process has left no checkpoint, this
+    /// is the time before its first batch.
+    ///
+    /// With [`get_or_create`](Self::get_or_create) a checkpoint's time is known before the start.
+    pub fn recovered_from(&self) -> Option<Time> {
+        let building = self.building();
+        let opened = building.checkpoints.as_ref().and_then(|own| own.opened.as_ref());
+        let checkpoint = opened.and_then(|(_, checkpoint)| checkpoint.as_ref());
+        building.recovered_from.or(checkpoint.map(|checkpoint| checkpoint.time))
     }
 
     /// Gives up a state that is in the checkpoint and no longer in the program, so that a new one

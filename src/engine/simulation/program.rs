@@ -174,7 +174,7 @@ impl Life {
         }
         ssc.start()?;
         // Batches of times that were missed are not the source's.
-        let time = ssc.went_on_from().map_or(0, Time::millis);
+        let time = ssc.recovered_from().map_or(0, Time::millis);
         let next = feed.resumed.lock().unwrap().next;
         model.begin(&program.parts, Position { time, next });
         Ok(Life { context, feed, shared })
