@@ -73,10 +73,15 @@ impl Carry {
 
     /// Goes on from there in an input that begins so.
     pub(super) fn resume(&mut self, standing: Standing, head: &[u8]) {
+        self.resume_in_order(standing, Some(Order::of(head)));
+    }
+
+    /// Goes on from there in an input whose bytes are in this order, if that is known.
+    pub(super) fn resume_in_order(&mut self, standing: Standing, order: Option<Order>) {
         self.clear();
         self.skipping = standing.is_skipping;
         self.has_begun = standing.offset > 0;
-        self.order = self.has_begun.then(|| Order::of(head));
+        self.order = order.filter(|_| self.has_begun);
     }
 
     /// Holds this unfinished line in the place of the one before.

@@ -138,7 +138,7 @@ impl Connection {
         self.producer = Some(producer);
         self.receipt.go_on(start.safe, start.whole);
         self.skip = start.given.offset - start.safe;
-        self.carry.resume(start.given, &[]);
+        self.carry.resume_in_order(start.given, start.order);
         self.carry.unended = start.given.offset - start.whole;
     }
 
@@ -197,10 +197,9 @@ impl Connection {
 
     /// Whether a client that has ended its side has broken the connection since.
     pub(super) fn has_broken(&mut self) -> bool {
-        match self.stream.read(&mut [0; 64]) {
-            Ok(_) => false,
-            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-        }
+        let read = self.stream.read(&mut [0; 64]);
+        let passes = [ErrorKind::WouldBlock, ErrorKind::Interrupted];
+        read.is_err_and(|error| !passes.contains(&error.kind()))
     }
 
     pub(super) fn idle_for(&self, now: Instant) -> Duration {

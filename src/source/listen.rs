@@ -147,9 +147,9 @@ impl Listen {
     /// one is never acknowledged.
     ///
     /// Safe is what is in the [intake log](crate::StreamingContext::intake_log) or, without one, in
-    /// a checkpoint, of which damage is then damage of that; without either there are no such lines.
-    /// A client that has ended its own side
-    /// hears the rest before it is disconnected. It is waited for until it has heard all, for the
+    /// a checkpoint, of which damage is then damage of that; without either there are no such
+    /// lines. A client that has ended its own side hears the rest before it is disconnected. It is
+    /// waited for until it has heard all, for the
     /// [idle timeout](Listen::idle_timeout) and 10 minutes at most, and not where another client
     /// needs its place. One that breaks the connection is disconnected at once.
     ///
@@ -185,7 +185,8 @@ impl Listen {
     /// server remembers [`producers_max`](Listen::producers_max) of them. A greeting that it does
     /// not take is answered with `refused`, a space, and the reason, and counted as a refused
     /// connection. A client whose data begins with `TIDEMILL/` cannot do without a greeting;
-    /// `TIDEMILL/1⏎` is one that says nothing. `examples/producer.rs` is a producer.
+    /// `TIDEMILL/1⏎` is one that says nothing. To a server that does not acknowledge, the greeting
+    /// of a producer is data. `examples/producer.rs` is a producer.
     pub fn acknowledging(mut self) -> Listen {
         self.acknowledges = true;
         self
@@ -233,7 +234,8 @@ impl Listen {
         self.local
     }
 
-    /// How many were refused for being too many: to be kept and looked at while the stream runs.
+    /// How many were refused, for being too many or for their greeting: to be kept and looked at
+    /// while the stream runs.
     pub fn connections_refused(&self) -> Arc<AtomicU64> {
         self.refused.clone()
     }

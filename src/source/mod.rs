@@ -142,7 +142,8 @@ pub trait Receiver: Send + 'static {
     }
 
     /// What was received up to this position is safe, so that whoever sent it need not keep it: it
-    /// is in the [intake log](crate::IntakeLog), or in all checkpoints from which a start may go on.
+    /// is in the [intake log](crate::IntakeLog), or in all checkpoints that a start may go on
+    /// from.
     /// Of a receiver that cannot [resume](Self::can_resume) and has no log it is in the newest
     /// checkpoint; where that is damaged later, a start fails. Called between two calls of
     /// `receive`, from any thread.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::carry::Standing;
+use super::encoding::Order;
 use super::greeting::OFFSET_MAX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_bytes, take_varint};
@@ -31,6 +32,8 @@ struct Producer {
     given: Standing,
     /// Bytes of its stream that are whole lines.
     whole: u64,
+    /// The order of its bytes, once that is known.
+    order: Option<Order>,
     safe: u64,
     /// The number of its last greeting or goodbye.
     used: u64,
@@ -47,6 +50,8 @@ pub(super) struct Start {
     pub(super) given: Standing,
     /// Bytes of its stream that are whole lines.
     pub(super) whole: u64,
+    /// The order of its bytes, once that is known.
+    pub(super) order: Option<Order>,
     /// The place of the connection that it had.
     pub(super) replaced: Option<usize>,
     /// Bytes that it no longer has, and that were not received.
@@ -82,8 +87,8 @@ impl Producers {
         }
         (producer.place, producer.used) = (Some(place), self.uses);
         let safe = producer.safe.max(from);
-        let (given, whole) = (producer.given, producer.whole);
-        Some(Start { safe, given, whole, replaced, missing })
+        let Producer { given, whole, order, .. } = *producer;
+        Some(Start { safe, given, whole, order, replaced, missing })
     }
 
     /// The connection of a producer at this place has ended.
@@ -97,10 +102,10 @@ impl Producers {
     }
 
     /// A producer's stream has come so far.
-    pub(super) fn took(&mut self, id: &str, given: Standing, whole: u64) {
+    pub(super) fn took(&mut self, id: &str, given: Standing, whole: u64, order: Option<Order>) {
         let Some(producer) = self.known.get_mut(id) else { return };
-        if (producer.given, producer.whole) != (given, whole) {
-            (producer.given, producer.whole) = (given, whole);
+        if (producer.given, producer.whole, producer.order) != (given, whole, order) {
+            (producer.given, producer.whole, producer.order) = (given, whole, order);
             if !self.changed.contains(id) {
                 self.changed.insert(id.to_owned());
             }
@@ -178,6 +183,9 @@ impl Producer {
         push_bytes(id.as_bytes(), out);
         self.given.save(out);
         push_varint(self.given.offset - self.whole, out);
+        let orders = [None, Some(Order::Little), Some(Order::Big)];
+        let order = orders.iter().position(|&order| order == self.order);
+        push_varint(order.unwrap_or(0) as u64, out);
         push_varint(self.used, out);
     }
 
@@ -188,8 +196,14 @@ impl Producer {
             return Err(damaged());
         }
         let whole = given.offset.checked_sub(take_varint(from)?).ok_or_else(damaged)?;
+        let order = match take_varint(from)? {
+            0 => None,
+            1 => Some(Order::Little),
+            2 => Some(Order::Big),
+            _ => return Err(damaged()),
+        };
         let used = take_varint(from)?.min(u64::MAX >> 1);
-        Ok((id, Producer { given, whole, safe: whole, used, place: None }))
+        Ok((id, Producer { given, whole, order, safe: whole, used, place: None }))
     }
 }
 
@@ -234,22 +248,31 @@ mod tests {
     fn a_stream_goes_on_where_it_was() {
         let mut producers = Producers::new(3);
         let start = producers.greet("a", 0, 5).expect("there is room");
-        let none = Start { safe: 0, given: standing(0), whole: 0, replaced: None, missing: 0 };
+        let none = Start {
+            safe: 0,
+            given: standing(0),
+            whole: 0,
+            order: None,
+            replaced: None,
+            missing: 0,
+        };
         assert_eq!(start, none);
-        producers.took("a", Standing { offset: 25, is_skipping: true }, 20);
+        producers.took("a", Standing { offset: 25, is_skipping: true }, 20, Some(Order::Big));
         assert_eq!(producers.note_safe("a", 21), None, "no whole line");
         assert_eq!(producers.note_safe("a", 10), Some(5));
         assert_eq!(producers.note_safe("a", 10), None, "it is known");
         assert_eq!(producers.unsafe_yet().collect::<Vec<_>>(), [("a", 20)]);
         let given = Standing { offset: 25, is_skipping: true };
         let again = producers.greet("a", 4, 6).expect("it is known");
-        assert_eq!(again, Start { safe: 10, given, whole: 20, replaced: Some(5), missing: 0 });
+        let order = Some(Order::Big);
+        let start = Start { safe: 10, given, whole: 20, order, replaced: Some(5), missing: 0 };
+        assert_eq!(again, start);
         let changes = producers.save(false);
         assert!(producers.save(false).is_empty());
         let mut after = Producers::new(3);
         after.load(&changes).expect("it is whole");
         let again = after.greet("a", 0, 0).expect("it is known");
-        assert_eq!(again, Start { safe: 20, given, whole: 20, replaced: None, missing: 0 });
+        assert_eq!(again, Start { safe: 20, replaced: None, ..start });
         let ahead = after.greet("a", 100, 0).expect("it is known");
         assert_eq!((ahead.safe, ahead.given, ahead.missing), (100, standing(100), 75));
     }

@@ -99,7 +99,7 @@ impl Receipt {
 
     /// Whether the client has not been told something that it could be.
     pub(super) fn has_news(&self) -> bool {
-        !self.is_deaf && !(self.told == self.safe && self.rest.is_empty())
+        !self.is_deaf && (self.told != self.safe || !self.rest.is_empty())
     }
 
     /// Writes what the client has not been told; whether it has been told all by then.

@@ -136,7 +136,8 @@ pub struct SourceCounts {
     /// Symbolic links in a directory that are there now and are not
     /// [followed](crate::Directory::follow_links).
     pub links_skipped: u64,
-    /// Connections beyond the maximum of a server, which were ended at once.
+    /// Connections that a server ended at once: beyond its maximum or the process's descriptors, or
+    /// with a greeting that it does not take.
     pub connections_refused: u64,
     /// Connections that broke, of a server's clients or a client's own: an unfinished line is lost.
     pub connections_broken: u64,

@@ -121,6 +121,42 @@ fn idle_connections_never_stop_checkpoints() {
     }
 }
 
+/// A program with the library is left its descriptors, too.
+#[test]
+#[cfg(target_os = "linux")]
+fn connections_of_a_program_leave_descriptors_to_files() {
+    use std::sync::atomic::Ordering;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    if !child::is_child() {
+        child::run("connections::connections_of_a_program_leave_descriptors_to_files", &[]);
+        return;
+    }
+    let limits = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(120), ..limits }).expect("it is lowered");
+    let listen = Listen::bind(":0").expect("a port");
+    let (address, refused) = (listen.local_addr(), listen.connections_refused());
+    let (ssc, _directory) = server(listen, LineOptions::default(), 1 << 10);
+    let mut clients = Vec::new();
+    wait_until("one is refused", || {
+        // Each has a descriptor at this end, too.
+        clients.push(TcpStream::connect(address).expect("there is a descriptor"));
+        refused.load(Ordering::Relaxed) > 0
+    });
+    let files = std::iter::repeat_with(|| std::fs::File::open("/dev/null"));
+    let files: Vec<_> = files.map_while(Result::ok).collect();
+    // A quarter of them, but for those of the last clients.
+    assert!(files.len() >= 20, "{} of 30 are left", files.len());
+    drop(files);
+    assert!(clients.len() > 20, "{} have come", clients.len());
+    // Those that have a place are heard.
+    clients[0].write_all(b"line\n").expect("it reads");
+    wait_until("a line", || ssc.metrics().bytes_received() == 5);
+    assert!(ssc.metrics().sources[0].counts.connections_refused > 0);
+    ssc.stop();
+}
+
 /// The command raises its soft limit to the hard one.
 #[test]
 #[cfg(all(target_os = "linux", feature = "cli"))]
@@ -153,7 +189,8 @@ fn connections_that_broke_or_ended_give_their_descriptors_back() {
     held.write_all(b"begin\n").expect("it reads");
     command.wait_for(|line| line.contains(",begin,"));
     let before = descriptors(command.id());
-    for round in 0..10 {
+    let rounds = if std::env::var_os("TIDEMILL_LONG").is_some() { 120 } else { 10 };
+    for round in 0..rounds {
         for kind in 0..50 {
             let mut client = TcpStream::connect(&address).expect("it listens");
             let sent: &[u8] = if kind % 2 == 0 { b"line\n" } else { b"line\nunfinished" };
@@ -301,7 +338,6 @@ fn whole_lines_only_are_acknowledged() {
 }
 
 fn whole_lines_only(options: LineOptions, is_wide: bool) {
-    println!("{options:?}, {is_wide}");
     let listen = Listen::bind(":0").expect("a port").acknowledging();
     let address = listen.local_addr();
     let (ssc, _directory) = server(listen, options, 1 << 10);
@@ -330,7 +366,6 @@ fn whole_lines_only(options: LineOptions, is_wide: bool) {
         let (mut other, line) = (connect(), bytes("x\n"));
         other.get_mut().write_all(&line).expect("it reads");
         received += line.len();
-        println!("{sent} bytes sent");
         assert_eq!(receipt(&mut other), line.len().to_string());
         client.get_ref().set_nonblocking(true).expect("a socket");
         let told = client.read(&mut [0; 8]).expect_err("nothing is told");

@@ -78,7 +78,7 @@ const WALKED: [(&str, &[&str]); 23] = [
     ("ops/aggregate/count.rs", &["values_max"]),
     ("source/directory.rs", &["files_max", "remember"]),
     ("source/follow.rs", &["poll_every", "rotated_quiet"]),
-    ("source/listen.rs", &["connections_max"]),
+    ("source/listen.rs", &["connections_max", "idle_timeout", "producers_max"]),
     ("source/log/mod.rs", &["group_commit"]),
     ("source/socket.rs", &["reconnect_after"]),
     ("table/aggregate.rs", &["quantile"]),
@@ -637,6 +637,9 @@ fn settings_of_sources() {
     let path = folder.path().join("log");
     std::fs::write(&path, "a\nb\n").unwrap();
     for value in DURATIONS {
+        fine("idle_timeout", value, || {
+            read_some(|ssc| ssc.receiver_stream(Listen::bind(":0")?.idle_timeout(value)))
+        });
         let run = || {
             read_some(|ssc| {
                 // Nobody listens there.
@@ -688,6 +691,10 @@ fn settings_of_sources() {
     for value in NUMBERS {
         fine("connections_max", value, || {
             read_some(|ssc| ssc.receiver_stream(Listen::bind(":0")?.connections_max(value)))
+        });
+        fine("producers_max", value, || {
+            let listen = Listen::bind(":0")?.acknowledging().producers_max(value);
+            read_some(|ssc| ssc.receiver_stream(listen))
         });
         let files = || Directory::new(folder.path()).map(|source| source.files_max(value));
         let read = calm("files_max", value, || read_some(|ssc| ssc.receiver_stream(files()?)));

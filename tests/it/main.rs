@@ -73,7 +73,7 @@ mod panics;
 mod pipes;
 mod plan;
 mod pressure;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "cli"))]
 mod producers;
 mod properties;
 mod random;

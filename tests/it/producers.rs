@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use tidemill::prelude::*;
 use tidemill::{IntakeLog, LineOptions, Listen, LongLine, TestOutput};
 
+use crate::child;
 use crate::feed::DEADLINE;
+use crate::random::Random;
 use producer::Producer;
 
 #[path = "../../examples/producer.rs"]
@@ -20,8 +22,10 @@ mod producer;
 /// Tests look at these.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Kept {
-    /// What is acknowledged is in the log.
+    /// What is acknowledged is in the log, and then in a checkpoint.
     Log,
+    /// There is nothing but the log, and checkpoints of stops.
+    LogAlone,
     /// What is acknowledged is in a checkpoint.
     Checkpoints,
 }
@@ -66,8 +70,8 @@ impl Life {
             .update_state_by_key("counts.v1", |counts, total: Option<i64>| {
                 Some(total.unwrap_or(0) + counts.iter().sum::<i64>())
             });
-        ssc.checkpoint(directory, 2);
-        if kept == Kept::Log {
+        ssc.checkpoint(directory, if kept == Kept::LogAlone { 10_000 } else { 2 });
+        if kept != Kept::Checkpoints {
             ssc.intake_log(IntakeLog::synced());
         }
         let counted = t.output(&counts);
@@ -113,7 +117,7 @@ fn once(lines: &[&str]) -> BTreeMap<String, i64> {
 /// log and without.
 #[test]
 fn a_stream_goes_on_after_a_restart() {
-    for kept in [Kept::Log, Kept::Checkpoints] {
+    for kept in [Kept::Log, Kept::LogAlone, Kept::Checkpoints] {
         let directory = tempfile::tempdir().expect("a folder");
         let mut life = Life::begin(":0", directory.path(), kept, 10);
         let mut client = life.connect("TIDEMILL/1 producer=web-1\n");
@@ -123,7 +127,7 @@ fn a_stream_goes_on_after_a_restart() {
         for _ in 0..4 {
             life.tick();
         }
-        if kept == Kept::Log {
+        if kept != Kept::Checkpoints {
             assert_eq!(heard(&mut client), "4");
         }
         // The end of the connection ends no line, and is no end of the stream.
@@ -137,7 +141,7 @@ fn a_stream_goes_on_after_a_restart() {
         life.t.context().stop();
         drop(life);
         let mut life = Life::begin(":0", directory.path(), kept, 10);
-        life.tick();
+        life.tick_until(4);
         let mut client = life.connect("TIDEMILL/1 producer=web-1\n");
         assert_eq!(heard(&mut client), "11", "{kept:?}");
         client.get_mut().write_all(b"d\n").expect("it reads");
@@ -188,6 +192,32 @@ fn bytes_that_were_received_are_passed_over() {
         assert_eq!(counted, once(&words.split(' ').collect::<Vec<_>>()));
         life.t.context().stop();
     }
+}
+
+/// The order of the bytes is that of the beginning of the stream, also in later connections.
+#[test]
+#[cfg(feature = "encoding")]
+fn a_stream_in_utf_16_goes_on_in_its_order() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let encoding = tidemill::Encoding::named("utf-16").expect("a name");
+    let options = LineOptions { encoding, ..LineOptions::default() };
+    let begin = || Life::with(":0", directory.path(), Kept::LogAlone, 10, options, 1 << 10);
+    let bytes = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
+    let mut life = begin();
+    for (round, text) in ["\u{FEFF}first\n", "second\n", "third\n"].into_iter().enumerate() {
+        let mut client = life.connect("TIDEMILL/1 producer=p\n");
+        heard(&mut client);
+        client.get_mut().write_all(&bytes(text)).expect("it reads");
+        life.tick_until(round as i64 + 1);
+        heard(&mut client);
+        if round == 1 {
+            life.t.context().stop();
+            drop((life, client));
+            life = begin();
+        }
+    }
+    assert_eq!(life.totals, once(&["first", "second", "third"]));
+    life.t.context().stop();
 }
 
 /// Of two connections of a producer the newer one counts.
@@ -313,22 +343,118 @@ fn lines_that_grow_past_a_block_are_logged_as_one() {
     life.t.context().stop();
 }
 
+/// How often a server is killed; `TIDEMILL_KILLS` says another number.
+fn kills() -> u64 {
+    match std::env::var("TIDEMILL_KILLS").map(|kills| kills.parse().expect("a number")) {
+        Ok(kills) => kills,
+        Err(_) if std::env::var_os("TIDEMILL_LONG").is_some() => 20,
+        Err(_) => 6,
+    }
+}
+
+const DIRECTORY: &str = "TIDEMILL_TEST_DIRECTORY";
+const ADDRESS: &str = "TIDEMILL_TEST_ADDRESS";
+const WITHOUT_LOG: &str = "TIDEMILL_TEST_WITHOUT_LOG";
+
+/// A program that counts what producers send, until it is killed or asked to stop.
+fn serve(directory: &Path, address: &str, has_log: bool) {
+    let builder = StreamingContext::builder("server").warnings_to_stderr(false);
+    let builder = builder.batch_interval(Duration::from_millis(10));
+    let ssc = builder.build().expect("a context");
+    let listen = Listen::bind(address).expect("it is free").acknowledging();
+    let lines = ssc.receiver_stream(listen).expect("a stream");
+    let counts =
+        lines.count_by_value().update_state_by_key("counts.v1", |counts, total: Option<i64>| {
+            Some(total.unwrap_or(0) + counts.iter().sum::<i64>())
+        });
+    let totals = directory.join("totals");
+    counts.foreach_batch(move |batch, _| {
+        let lines: String = batch.iter().map(|(line, count)| format!("{line} {count}\n")).collect();
+        std::fs::write(&totals, lines)?;
+        Ok(())
+    });
+    ssc.checkpoint(directory.join("state"), 3);
+    if has_log {
+        ssc.intake_log(IntakeLog::synced());
+    }
+    ssc.stop_gracefully_on_signals().expect("signals");
+    ssc.start().expect("it starts");
+    ssc.await_termination().expect("it ends well");
+}
+
+/// A program with the library is killed at random moments: with the log and without, nothing is
+/// lost and nothing doubled.
+#[test]
+fn kills_of_a_program_double_and_lose_nothing() {
+    use std::process::{Child, Stdio};
+
+    if child::is_child() {
+        let variable = |name| std::env::var(name).expect("it is set");
+        let has_log = std::env::var_os(WITHOUT_LOG).is_none();
+        return serve(Path::new(&variable(DIRECTORY)), &variable(ADDRESS), has_log);
+    }
+    let kills = kills();
+    for has_log in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder of ours");
+        let address = free_address();
+        let start = || -> Child {
+            let mut server = child::command("producers::kills_of_a_program");
+            server.env(DIRECTORY, folder.path()).env(ADDRESS, &address);
+            if !has_log {
+                server.env(WITHOUT_LOG, "");
+            }
+            let server = server.stdout(Stdio::null()).stderr(Stdio::null());
+            server.spawn().expect("it starts")
+        };
+        let mut random = Random::new(11);
+        let mut producer = Producer::new(&address, "producer");
+        let mut sent = 0;
+        for _ in 0..kills {
+            let mut server = start();
+            let (started, lasts) = (Instant::now(), 100 + random.below(500) as u64);
+            while started.elapsed() < Duration::from_millis(lasts) {
+                // As many as are counted one by one in a short time.
+                if producer.kept() < 1 << 13 {
+                    producer.send(&format!("line {sent}")).expect("nothing is refused");
+                    sent += 1;
+                }
+                producer.wait().expect("nothing is refused");
+            }
+            server.kill().expect("it is ours");
+            server.wait().expect("it is ours");
+        }
+        let mut server = start();
+        producer.send("last").expect("nothing is refused");
+        producer.finish().expect("nothing is refused");
+        // What is safe is in the totals once there is a batch with what comes from the log.
+        crate::shell::send_signal(&server, "TERM");
+        assert!(server.wait().expect("it ends").success());
+        let totals = std::fs::read_to_string(folder.path().join("totals")).expect("there are some");
+        let totals: BTreeMap<&str, i64> = totals
+            .lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(line, count)| (line, count.parse().expect("a number")))
+            .collect();
+        let doubled: i64 = totals.values().map(|count| count - 1).sum();
+        let lost = sent + 1 - totals.len();
+        eprintln!("{kills} kills: {doubled} doubled and {lost} lost of {sent} lines");
+        assert!((0..sent).all(|number| totals.contains_key(&*format!("line {number}"))));
+        assert_eq!((doubled, lost), (0, 0), "of {sent}");
+    }
+}
+
 /// Lines of a stream: each with words that are counted, and one that all have.
-#[cfg(all(unix, feature = "cli"))]
 fn line(number: u64) -> String {
     format!("w{} x{} all", number % 997, number % 101)
 }
 
-/// The command is killed at random moments, hundreds of times in the long run, while producers
-/// send on, connect again and send again what was not acknowledged: none of it is lost, none
-/// doubled.
+/// The command is killed at random moments while producers send on, connect again and send again
+/// what was not acknowledged: none of it is lost, none doubled.
 #[test]
-#[cfg(all(unix, feature = "cli"))]
 fn kills_of_the_command_double_and_lose_nothing() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use crate::random::Random;
     use crate::shell::Running;
 
     let folder = tempfile::tempdir().expect("a folder of ours");
@@ -361,7 +487,7 @@ fn kills_of_the_command_double_and_lose_nothing() {
         })
         .collect();
     let mut random = Random::new(7);
-    let kills = if std::env::var_os("TIDEMILL_LONG").is_some() { 300 } else { 8 };
+    let kills = kills();
     for _ in 0..kills {
         let command = Running::start(&args);
         command.address();
@@ -377,8 +503,13 @@ fn kills_of_the_command_double_and_lose_nothing() {
     let (status, rows) = command.end();
     assert!(status.success());
     let mut expected = BTreeMap::<String, u64>::new();
-    for word in sent.iter().flat_map(|&sent| 0..sent).map(line).collect::<Vec<_>>() {
-        word.split(' ').for_each(|word| *expected.entry(word.to_owned()).or_default() += 1);
+    for line in sent.iter().flat_map(|&sent| 0..sent).map(line) {
+        for word in line.split(' ') {
+            match expected.get_mut(word) {
+                Some(count) => *count += 1,
+                None => drop(expected.insert(word.to_owned(), 1)),
+            }
+        }
     }
     // The last totals are of all words.
     let mut counted = BTreeMap::new();
@@ -393,7 +524,7 @@ fn kills_of_the_command_double_and_lose_nothing() {
     let total: u64 = sent.iter().sum();
     let doubled = counted["all"].saturating_sub(total);
     let lost = total.saturating_sub(counted["all"]);
-    println!("{kills} kills: {doubled} doubled and {lost} lost of {total} lines");
+    eprintln!("{kills} kills: {doubled} doubled and {lost} lost of {total} lines");
     assert_eq!((doubled, lost), (0, 0), "of {total}");
     assert_eq!(counted, expected);
 }

@@ -132,7 +132,7 @@ fn what_the_last_checkpoint_of_a_stop_stands_on_is_read_back() {
 /// What a wire has sent, and was told that all of it is safe: a program that was stopped at once.
 fn safe(batches: u64, lines: u64, every: u32) -> (FaultyDisk, u64) {
     let (disk, sender) = (FaultyDisk::new(5), Arc::<Mutex<Sender>>::default());
-    let (mut t, _) = begin(&disk, &sender, Some(IntakeLog::synced()), (1, every)).unwrap();
+    let (mut t, _) = begin(&disk, &sender, Some(IntakeLog::synced()), false, (1, every)).unwrap();
     for batch in 0..batches {
         sender.lock().unwrap().kept.extend(batch * lines..(batch + 1) * lines);
         t.tick().unwrap();
@@ -147,7 +147,7 @@ fn safe(batches: u64, lines: u64, every: u32) -> (FaultyDisk, u64) {
 /// of which it says the number.
 fn lines_of(disk: &FaultyDisk) -> Result<u64, Error> {
     let sender = Arc::<Mutex<Sender>>::default();
-    let (mut t, counted) = begin(disk, &sender, Some(IntakeLog::synced()), (1, 2))?;
+    let (mut t, counted) = begin(disk, &sender, Some(IntakeLog::synced()), false, (1, 2))?;
     t.tick()?;
     let counted = counted.lock().unwrap();
     let expected = (0..counted.len() as u64).map(|line| (line, 1));
@@ -250,7 +250,7 @@ fn a_start_that_needs_what_is_gone_says_what_that_is() {
     // Those who accept that hear of it.
     let sender = Arc::<Mutex<Sender>>::default();
     let log = IntakeLog::synced().accept_loss();
-    let (mut t, _) = begin(&disk.copy(), &sender, Some(log), (1, 2)).unwrap();
+    let (mut t, _) = begin(&disk.copy(), &sender, Some(log), false, (1, 2)).unwrap();
     let told = t.tick().and_then(|()| t.context().await_termination_timeout(super::PATIENCE));
     assert!(told.unwrap_err().to_string().contains("blocks lost before"));
     drop(t);

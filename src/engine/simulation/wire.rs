@@ -1,7 +1,7 @@
 //! A source that cannot go back, from a seed: its sender keeps what it was not told is safe and
 //! sends that again, the disk fails and forgets, and the program crashes between any two batches.
 //! With the intake log, or with checkpoints alone, every line is counted, and none more often than
-//! it was sent.
+//! it was sent: once, where the program remembers how far its sender was.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -32,12 +32,14 @@ struct Wire {
     next: u64,
     /// Lines before this one belong to the batch.
     end: u64,
+    /// Lines before this one were given by this process or an earlier one, if that is remembered.
+    given: Option<u64>,
 }
 
 impl Wire {
-    fn new(sender: &Arc<Mutex<Sender>>) -> Wire {
+    fn new(sender: &Arc<Mutex<Sender>>, remembers: bool) -> Wire {
         let first = sender.lock().unwrap().first;
-        Wire { sender: sender.clone(), next: first, end: first }
+        Wire { sender: sender.clone(), next: first, end: first, given: remembers.then_some(0) }
     }
 }
 
@@ -45,9 +47,12 @@ impl Receiver for Wire {
     fn receive(&mut self, into: &mut BlockWriter) -> io::Result<Received> {
         let mut sender = self.sender.lock().unwrap();
         while self.next < self.end {
-            into.push_line(self.next.to_string().as_bytes());
+            if self.given.is_none_or(|given| given <= self.next) {
+                into.push_line(self.next.to_string().as_bytes());
+            }
             *sender.sent.entry(self.next).or_default() += 1;
             self.next += 1;
+            self.given = self.given.map(|given| given.max(self.next));
             // So that a batch has several blocks.
             if self.next.is_multiple_of(3) {
                 return Ok(Received::More);
@@ -79,6 +84,15 @@ impl Receiver for Wire {
         }
     }
 
+    fn save_senders(&mut self, _: bool) -> Option<Vec<u8>> {
+        self.given.map(|given| given.to_le_bytes().to_vec())
+    }
+
+    fn load_senders(&mut self, saved: &[u8]) -> io::Result<()> {
+        self.given = Some(u64::from_le_bytes(saved.try_into().expect("it is ours")));
+        Ok(())
+    }
+
     fn name(&self) -> String {
         "wire".to_owned()
     }
@@ -95,6 +109,7 @@ pub(super) fn begin(
     disk: &FaultyDisk,
     sender: &Arc<Mutex<Sender>>,
     log: Option<IntakeLog>,
+    remembers: bool,
     (threads, every): (usize, u32),
 ) -> Result<(TestContext, Counted)> {
     let builder = StreamingContext::builder("wired").threads(threads).warnings_to_stderr(false);
@@ -105,7 +120,7 @@ pub(super) fn begin(
     if let Some(log) = log {
         ssc.intake_log(log);
     }
-    let lines = ssc.receiver_stream(Wire::new(sender))?;
+    let lines = ssc.receiver_stream(Wire::new(sender, remembers))?;
     let numbers = lines.map(|line| (line.parse().unwrap_or(u64::MAX), 1i64));
     let counts = numbers.update_state_by_key("counts.v1", |counts, total: Option<i64>| {
         Some(total.unwrap_or(0) + counts.iter().sum::<i64>())
@@ -131,6 +146,7 @@ fn run(seed: u64) {
         1 => (Some(window), false),
         _ => (Some(IntakeLog::synced()), true),
     };
+    let remembers = random.below(2) == 0;
     let mut next = 0;
     let mut send = |lines: u64| {
         sender.lock().unwrap().kept.extend(next..next + lines);
@@ -140,7 +156,7 @@ fn run(seed: u64) {
     let settings = |random: &mut Random| (1 + random.below(2) as usize, 1 + random.below(4) as u32);
     for _ in 0..1 + random.below(6) {
         disk.fail([0, 0, 2, 20, 100][random.below(5) as usize]);
-        match begin(&disk, &sender, log, settings(&mut random)) {
+        match begin(&disk, &sender, log, remembers, settings(&mut random)) {
             Err(error) => assert_disk_failed(&error, &disk),
             Ok((mut t, _)) => {
                 for _ in 0..random.below(8) {
@@ -164,14 +180,14 @@ fn run(seed: u64) {
             disk.crash();
         }
     }
-    let last = begin(&disk, &sender, log, settings(&mut random));
+    let last = begin(&disk, &sender, log, remembers, settings(&mut random));
     let (mut t, counted) = last.expect("nothing fails now");
     let sent = send(5);
     t.tick().expect("nothing fails now");
     let (counted, sender) = (counted.lock().unwrap(), sender.lock().unwrap());
     assert!(counted.keys().copied().eq(0..sent), "{:?} of {sent}", counted.keys());
     for (line, count) in &*counted {
-        let sent = sender.sent[line];
+        let sent = if remembers { 1 } else { sender.sent[line] };
         assert!((1..=sent).contains(count), "{line} is there {count} times, and was sent {sent}");
     }
 }

@@ -158,7 +158,7 @@ impl Listen {
                 if let Some(producer) = &connection.producer {
                     let receipt = &connection.receipt;
                     let given = connection.carry.standing(receipt.read());
-                    self.producers.took(producer, given, receipt.whole());
+                    self.producers.took(producer, given, receipt.whole(), connection.carry.order);
                 }
                 self.ready.push_back(place);
             }
