@@ -228,6 +228,10 @@ impl Limits {
     }
 }
 
+/// How long a client or a server may take to show who it is, by its part of a TLS handshake and by
+/// the secret: a slow line needs less, and it has a place meanwhile.
+pub(crate) const ADMISSION_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// The shortest pause that a setting may ask for between two attempts or looks: below it a thread
 /// would do nothing else.
 pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(1);

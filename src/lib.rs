@@ -86,6 +86,8 @@ pub use record::{
     Timestamp, TupleColumns, arrow2, shown,
 };
 pub use sink::{OnFailure, Sink, TextFiles, TransactionalFiles, TransactionalSink};
+#[cfg(feature = "tls")]
+pub use source::Tls;
 pub use source::{
     BadUtf8, BlockWriter, Carry, Directory, Encoding, Files, FirstLine, Follow, IntakeLog,
     LineOptions, Listen, LongLine, QueueHandle, Received, Receiver, Socket, SourceCounts,

@@ -5,12 +5,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
-
 use super::greeting::{GREETING_BYTES_MAX, Greeting, Heard, hear};
 use super::producers::Start;
 use super::read::Taken;
 use super::receipt::Receipt;
+use super::transport::Transport;
 use super::{BlockWriter, Carry};
 
 /// Bytes that are read at once of what was received before.
@@ -18,7 +17,7 @@ const SKIPPED_BYTES: usize = 64 << 10;
 
 /// The bytes of a client: the one place that knows which kind of stream they come by.
 pub(super) struct Stream {
-    tcp: TcpStream,
+    transport: Transport,
     /// Bytes that were read to find a greeting and are data.
     head: Vec<u8>,
 }
@@ -38,6 +37,19 @@ pub(super) struct Connection {
     skip: u64,
     /// When something was last read from it or told to it.
     moved_at: Instant,
+    connected_at: Instant,
+    /// Whether it has to say the secret in its greeting.
+    needs_secret: bool,
+}
+
+/// What the first bytes of a client are.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Expects {
+    Data,
+    /// A greeting, or data.
+    Greeting,
+    /// A greeting with the secret.
+    Secret,
 }
 
 /// What a read of a client that may greet came to.
@@ -51,15 +63,20 @@ pub(super) enum Greeted {
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream) -> Stream {
-        Stream { tcp, head: Vec::new() }
+    pub(super) fn new(transport: Transport) -> Stream {
+        Stream { transport, head: Vec::new() }
+    }
+
+    /// Whether the client has not shown yet who it is.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.transport.is_handshaking()
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.head.is_empty() {
-            return self.tcp.read(into);
+            return self.transport.read(into);
         }
         let count = self.head.len().min(into.len());
         into[..count].copy_from_slice(&self.head[..count]);
@@ -70,11 +87,11 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp.write(bytes)
+        self.transport.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.tcp.flush()
+        self.transport.flush()
     }
 }
 
@@ -84,7 +101,7 @@ impl Connection {
         stream: Stream,
         peer: SocketAddr,
         number: u64,
-        may_greet: bool,
+        expects: Expects,
         now: Instant,
     ) -> Connection {
         Connection {
@@ -93,10 +110,25 @@ impl Connection {
             carry: Carry::default(),
             is_ready: true,
             receipt: Receipt::new(number),
-            greeting: may_greet.then(Vec::new),
+            greeting: (expects != Expects::Data).then(Vec::new),
             producer: None,
             skip: 0,
             moved_at: now,
+            connected_at: now,
+            needs_secret: expects == Expects::Secret,
+        }
+    }
+
+    /// Whether the client has taken longer than `max` to show who it is; what it owes.
+    pub(super) fn owes_after(&self, max: Duration, now: Instant) -> Option<&'static str> {
+        if now.saturating_duration_since(self.connected_at) < max || self.receipt.has_ended() {
+            None
+        } else if self.stream.is_handshaking() {
+            Some("its TLS handshake was not done")
+        } else if self.needs_secret && self.greeting.is_some() {
+            Some("it did not say the secret")
+        } else {
+            None
         }
     }
 
@@ -120,6 +152,10 @@ impl Connection {
         first.extend_from_slice(&bytes[from..from + count]);
         match hear(first) {
             Heard::Unfinished if count > 0 => return Ok(Greeted::More),
+            Heard::Unfinished | Heard::Data if self.needs_secret && !first.is_empty() => {
+                let reason = "its first line is not TIDEMILL/1 secret=… with the secret";
+                return Ok(Greeted::Wrong(reason.to_owned()));
+            }
             // An input that ends so early is data.
             Heard::Unfinished | Heard::Data => {}
             Heard::Wrong(reason) => return Ok(Greeted::Wrong(reason)),
@@ -197,7 +233,7 @@ impl Connection {
 
     /// Whether a client that has ended its side has broken the connection since.
     pub(super) fn has_broken(&mut self) -> bool {
-        let read = self.stream.read(&mut [0; 64]);
+        let read = self.stream.transport.read_raw(&mut [0; 64]);
         let passes = [ErrorKind::WouldBlock, ErrorKind::Interrupted];
         read.is_err_and(|error| !passes.contains(&error.kind()))
     }

@@ -1,11 +1,13 @@
 //! The greeting of a client that says who it is: a first line of fields, before its data.
 //!
 //! ```text
-//! TIDEMILL/1 producer=ID from=OFFSET⏎
+//! TIDEMILL/1 secret=SECRET producer=ID from=OFFSET⏎
 //! ```
 //!
 //! Fields are `key=value`, in any order, with one space before each. What does not begin so is
 //! data.
+
+use super::secret::Secret;
 
 /// How a greeting begins. No greeting is of another version yet.
 const BEGIN: &[u8] = b"TIDEMILL/";
@@ -23,6 +25,8 @@ const ID_BYTES_MAX: usize = 64;
 /// What a client says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Greeting {
+    /// The secret that it shares with the server, if it says one.
+    pub(super) secret: Option<Secret>,
     /// The id of the producer, if it is one.
     pub(super) producer: Option<String>,
     /// The offset in the producer's stream from which on it still has its data.
@@ -63,20 +67,29 @@ fn parse(line: &[u8]) -> Result<Greeting, String> {
     let mut fields = line.split(' ');
     let version = fields.next().unwrap_or_default();
     if version != VERSION {
-        return Err(format!("a greeting begins with {VERSION}, and not with {version:?}"));
+        // It may be a secret by mistake.
+        let is_other = version[BEGIN.len()..].bytes().all(|byte| byte.is_ascii_digit());
+        let other = if is_other { format!(", and not with {version:?}") } else { String::new() };
+        return Err(format!("a greeting begins with {VERSION} and a space{other}"));
     }
-    let (mut producer, mut from) = (None, None);
+    let (mut secret, mut producer, mut from) = (None, None, None);
     for field in fields {
+        let name = field.split('=').next().unwrap_or_default();
         let known = match field.split_once('=') {
+            Some(("secret", said)) => {
+                let said = Secret::new(said).map_err(|error| error.to_string())?;
+                secret.replace(said).is_none()
+            }
             Some(("producer", id)) => producer.replace(id_of(id)?).is_none(),
             Some(("from", offset)) => from.replace(offset_of(offset)?).is_none(),
-            _ => return Err(format!("a greeting has no field {field:?}")),
+            // Its value may be a secret.
+            _ => return Err(format!("a greeting has no field {name:?}")),
         };
         if !known {
-            return Err(format!("a greeting has {field:?} once"));
+            return Err(format!("a greeting has {name} once"));
         }
     }
-    Ok(Greeting { producer, from: from.unwrap_or(0) })
+    Ok(Greeting { secret, producer, from: from.unwrap_or(0) })
 }
 
 fn id_of(id: &str) -> Result<String, String> {
@@ -109,11 +122,35 @@ mod tests {
         for len in 0..line.len() {
             assert_eq!(hear(&line.as_bytes()[..len]), Heard::Unfinished, "{len}");
         }
-        let greeting = Greeting { producer: Some("web-1:a".to_owned()), from: 17 };
+        let producer = Some("web-1:a".to_owned());
+        let greeting = Greeting { secret: None, producer, from: 17 };
         let data = format!("{line}data\n");
         assert_eq!(hear(data.as_bytes()), Heard::Greeting(greeting, line.len()));
         let nobody = Heard::Greeting(Greeting::default(), 11);
         assert_eq!(hear(b"TIDEMILL/1\n"), nobody);
+    }
+
+    /// Whatever is wrong with the line that it is in.
+    #[test]
+    fn no_message_has_the_secret() {
+        let greeting = match hear(b"TIDEMILL/1 secret=hush from=1\n") {
+            Heard::Greeting(greeting, _) => greeting,
+            heard => panic!("{heard:?}"),
+        };
+        assert!(greeting.secret == Secret::new("hush").ok() && greeting.from == 1);
+        assert!(!format!("{greeting:?}").contains("hush"));
+        for line in [
+            "TIDEMILL/secret=hush\n",
+            "TIDEMILL/1 Secret=hush\n",
+            "TIDEMILL/1 secret=hush secret=hush\n",
+            "TIDEMILL/1 secret=hush from=x\n",
+            "TIDEMILL/1 secret=hush\u{1}\n",
+        ] {
+            match hear(line.as_bytes()) {
+                Heard::Wrong(reason) => assert!(!reason.contains("hush"), "{line:?}: {reason}"),
+                heard => panic!("{line:?}: {heard:?}"),
+            }
+        }
     }
 
     #[test]
@@ -128,7 +165,9 @@ mod tests {
         wrong(&format!("TIDEMILL/1 producer={}\n", "x".repeat(65)), "1 to 64");
         wrong("TIDEMILL/1 producer=a producer=b\n", "once");
         wrong("TIDEMILL/1 producer=a  from=1\n", "no field \"\"");
-        wrong("TIDEMILL/1 colour=a\n", "no field \"colour=a\"");
+        wrong("TIDEMILL/1 colour=a\n", "no field \"colour\"");
+        wrong("TIDEMILL/1 secret=a secret=b\n", "secret once");
+        wrong("TIDEMILL/1 secret=\n", "1 to 256 ASCII characters");
         for from in ["", "-1", "+1", "x", "18446744073709551615", "99999999999999999999"] {
             wrong(&format!("TIDEMILL/1 from={from}\n"), "up to 2^62");
         }

@@ -20,6 +20,9 @@ use super::connection::Connection;
 use super::producers::Producers;
 use super::readiness::Readiness;
 use super::receipt::{Receipts, Whose};
+use super::secret::Secret;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
 use super::{BlockWriter, Received, Receiver, Waiter};
 use crate::config::{IDLE_TIMEOUT, PRODUCERS_MAX};
 use crate::error::{Error, ErrorKind, Result};
@@ -60,6 +63,10 @@ pub struct Listen {
     idle_timeout: Duration,
     ends_with_last: bool,
     acknowledges: bool,
+    /// What each client has to say first.
+    secret: Option<Secret>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ServerConfig>>,
     refused: Arc<AtomicU64>,
     readiness: Readiness,
     /// Made up, so that positions tell which server they are of.
@@ -90,7 +97,9 @@ impl Listen {
     /// A server at `HOST:PORT`; without a host, as in `:9999` or `9999`, for this machine only.
     /// Port 0 lets the system choose; [`local_addr`](Listen::local_addr) says what it chose.
     ///
-    /// From here on clients may connect; they are heard when the stream runs.
+    /// From here on clients may connect; they are heard when the stream runs. At an address that
+    /// other machines reach, such as `0.0.0.0:9999`, anybody there may send, unless there is a
+    /// [`secret`](Listen::secret) or clients need [certificates](Listen::tls).
     ///
     /// # Errors
     ///
@@ -118,6 +127,9 @@ impl Listen {
             idle_timeout: IDLE_TIMEOUT,
             ends_with_last: false,
             acknowledges: false,
+            secret: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             refused: Arc::default(),
             readiness,
             server: made_up(),
@@ -223,6 +235,52 @@ impl Listen {
         self
     }
 
+    /// Takes nothing of a client but what comes after the secret, which its first line has to say:
+    ///
+    /// ```text
+    /// client: TIDEMILL/1 secret=SECRET⏎
+    /// ```
+    ///
+    /// The line may have the fields of a [producer](Listen::acknowledging), too, and is not among
+    /// the bytes that are acknowledged. A client that says
+    /// anything else, or does not say it within 10 s, is answered with `refused` and a reason,
+    /// disconnected, told and counted as refused. No message has the secret, and comparing it takes
+    /// as long whatever of it is right.
+    ///
+    /// Who is on the way can read it, and what is sent: with [`tls`](Listen::tls) they cannot.
+    ///
+    /// ```
+    /// use tidemill::Listen;
+    ///
+    /// let listen = Listen::bind(":0")?.secret("pohjoistuuli-ja-aurinko-2041")?;
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] unless it is of 1 to 256 ASCII characters without white space.
+    pub fn secret(mut self, secret: impl Into<String>) -> Result<Listen> {
+        self.secret = Some(Secret::new(secret)?);
+        Ok(self)
+    }
+
+    /// Takes clients by TLS only, as these settings say: with an
+    /// [identity](Tls::identity), which clients check, and where they have an
+    /// [authority](Tls::authority), from clients with a certificate of it only.
+    ///
+    /// A client that cannot do that, or does not within 10 s, is disconnected, told and counted as
+    /// refused. One whose connection ends without a `close_notify` has broken it, since somebody
+    /// may have cut off the rest: its unfinished line is dropped, and it is counted as broken.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if there is no identity, or its key is not that of its certificate.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, settings: &Tls) -> Result<Listen> {
+        self.tls = Some(settings.server()?);
+        Ok(self)
+    }
+
     /// Ends the source when somebody has connected and then the last one has gone.
     pub fn ends_with_last(mut self) -> Listen {
         self.ends_with_last = true;
@@ -246,7 +304,7 @@ impl Receiver for Listen {
         self.take_events()?;
         self.accept(into);
         let now = Instant::now();
-        self.look_for_idle(now);
+        self.look_for_idle(now, into);
         if self.unsaid.is_some() {
             self.say();
         }

@@ -33,12 +33,16 @@ mod read;
 mod readiness;
 mod receipt;
 mod rotation;
+mod secret;
 mod socket;
 pub(crate) mod status;
 mod stdin;
 mod tail;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
+mod transport;
 mod unpack;
 mod whole_file;
 mod word_ends;
@@ -59,6 +63,8 @@ pub use queue::QueueHandle;
 pub use socket::Socket;
 pub use status::SourceState;
 pub use stdin::Stdin;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use writer::{BadUtf8, BlockWriter, LineOptions, LongLine, SourceCounts};
 
 use crate::time::Time;

@@ -22,13 +22,15 @@ pub(super) struct Receipt {
     rest: Vec<u8>,
     has_ended: bool,
     is_deaf: bool,
+    /// All that was written has gone out.
+    is_flushed: bool,
 }
 
 impl Receipt {
     pub(super) fn new(connection: u64) -> Receipt {
         let (read, whole, safe, told) = (0, 0, 0, 0);
-        let (rest, has_ended, is_deaf) = (Vec::new(), false, false);
-        Receipt { connection, read, whole, safe, told, rest, has_ended, is_deaf }
+        let (rest, has_ended, is_deaf, is_flushed) = (Vec::new(), false, false, true);
+        Receipt { connection, read, whole, safe, told, rest, has_ended, is_deaf, is_flushed }
     }
 
     /// Goes on with a producer's stream, of which the client is told that so much is safe, and of
@@ -80,7 +82,8 @@ impl Receipt {
 
     /// Whether the client has ended and nothing is left to tell it.
     pub(super) fn is_done(&self) -> bool {
-        self.has_ended && (self.is_deaf || self.told == self.whole && self.rest.is_empty())
+        self.has_ended
+            && (self.is_deaf || self.told == self.whole && self.rest.is_empty() && self.is_flushed)
     }
 
     /// Notes that bytes of a connection are safe; whether that is news of this one.
@@ -117,7 +120,13 @@ impl Receipt {
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        // What was taken by TLS may not have gone out.
+        self.is_flushed = match to.flush() {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => return Err(error),
+        };
+        Ok(self.is_flushed)
     }
 }
 

@@ -5,16 +5,23 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Answer, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Token};
+#[cfg(feature = "tls")]
+use rustls::{ClientConfig, pki_types::ServerName};
 
 use super::read::{Taken, read_once};
 use super::readiness::{Readiness, UNTIL_EVENT, keep_alive};
+#[cfg(feature = "tls")]
+use super::tls::{Tls, TlsStream, server_name};
+use super::transport::Transport;
 use super::{BlockWriter, Carry, Received, Receiver, Waiter};
-use crate::config::{PAUSE_MAX, PAUSE_MIN, check_duration};
+use crate::config::{ADMISSION_TIME_MAX, PAUSE_MAX, PAUSE_MIN, check_duration};
 use crate::error::{Error, ErrorKind, Result};
 
 /// As Spark's `receiverRestartDelay`.
@@ -50,8 +57,12 @@ pub struct Socket {
     port: u16,
     reconnect_after: Duration,
     readiness: Readiness,
+    #[cfg(feature = "tls")]
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     // Changing.
     state: State,
+    /// Until when the server of the open connection has to have shown who it is.
+    handshake_until: Option<Instant>,
     carry: Carry,
     /// Addresses of the running attempt that were not tried yet, the next one last.
     untried: Vec<SocketAddr>,
@@ -66,7 +77,7 @@ enum State {
     LookingUp(Answer<io::Result<Vec<SocketAddr>>>),
     Connecting(TcpStream, Instant),
     /// Connected; the flag says that there may be something to read.
-    Open(TcpStream, bool),
+    Open(Transport, bool),
 }
 
 impl Socket {
@@ -94,6 +105,9 @@ impl Socket {
             address,
             reconnect_after: RECONNECT_AFTER,
             readiness,
+            #[cfg(feature = "tls")]
+            tls: None,
+            handshake_until: None,
             state: State::Down(Instant::now()),
             carry: Carry::default(),
             untried: Vec::new(),
@@ -102,11 +116,28 @@ impl Socket {
         })
     }
 
-    /// Waits this long (default 2 s, from 1 ms to 24 h) between the end of a connection and the next
-    /// attempt. The stream is not made with another one.
+    /// Waits this long (default 2 s, from 1 ms to 24 h) between the end of a connection and the
+    /// next attempt. The stream is not made with another one.
     pub fn reconnect_after(mut self, delay: Duration) -> Socket {
         self.reconnect_after = delay;
         self
+    }
+
+    /// Connects by TLS to a server whose certificate is for the host of the address and comes from
+    /// an authority that these settings trust. Without it whoever is on the way can read the lines,
+    /// and change them.
+    ///
+    /// A server that does not prove who it is within 10 s is disconnected, as is one whose
+    /// certificate is not that; then comes the next attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the settings trust no authority, or the host is no name that a
+    /// certificate can have.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, settings: &Tls) -> Result<Socket> {
+        self.tls = Some((settings.client()?, server_name(&self.host)?));
+        Ok(self)
     }
 
     #[cfg(test)]
@@ -150,7 +181,7 @@ impl Socket {
             },
             State::Open(stream, is_readable) => {
                 let is_readable = is_readable || !self.events.is_empty();
-                Some(if is_readable { self.read(stream, into) } else { self.wait(stream) })
+                Some(if is_readable { self.read(stream, into) } else { self.wait(stream, into) })
             }
         }
     }
@@ -204,19 +235,46 @@ impl Socket {
         if let Err(error) = registry.reregister(&mut stream, CONNECTION, Interest::READABLE) {
             return self.fail(&error, into);
         }
-        into.status().recovered();
-        tracing::info!(address = self.address, "connected");
+        let stream = match self.transport(stream) {
+            Ok(stream) => stream,
+            Err(error) => return self.fail(&error, into),
+        };
+        self.handshake_until = Some(Instant::now() + ADMISSION_TIME_MAX);
         self.untried.clear();
-        self.failures = 0;
+        self.note_handshake(&stream, into);
         self.state = State::Open(stream, true);
         None
     }
 
-    fn read(&mut self, mut stream: TcpStream, into: &mut BlockWriter) -> Received {
+    #[cfg(feature = "tls")]
+    fn transport(&self, stream: TcpStream) -> io::Result<Transport> {
+        let Some((config, server)) = &self.tls else { return Ok(Transport::Plain(stream)) };
+        let stream = TlsStream::client(stream, config.clone(), server.clone())?;
+        Ok(Transport::Tls(Box::new(stream)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn transport(&self, stream: TcpStream) -> io::Result<Transport> {
+        Ok(Transport::Plain(stream))
+    }
+
+    /// Says that there is a connection, once the server has shown who it is.
+    fn note_handshake(&mut self, stream: &Transport, into: &mut BlockWriter) {
+        if self.handshake_until.is_some() && !stream.is_handshaking() {
+            self.handshake_until = None;
+            self.failures = 0;
+            into.status().recovered();
+            tracing::info!(address = self.address, "connected");
+        }
+    }
+
+    fn read(&mut self, mut stream: Transport, into: &mut BlockWriter) -> Received {
         let error = loop {
-            match read_once(&mut stream, &mut self.carry, into) {
+            let taken = read_once(&mut stream, &mut self.carry, into);
+            self.note_handshake(&stream, into);
+            match taken {
                 Ok(Taken::Bytes(_)) => {}
-                Ok(Taken::Nothing) => return self.wait(stream),
+                Ok(Taken::Nothing) => return self.wait(stream, into),
                 Ok(Taken::NoRoom) => {
                     // No new event will come for what is there already.
                     self.state = State::Open(stream, true);
@@ -238,7 +296,14 @@ impl Socket {
         self.retry(&error, into)
     }
 
-    fn wait(&mut self, stream: TcpStream) -> Received {
+    fn wait(&mut self, stream: Transport, into: &mut BlockWriter) -> Received {
+        if self.handshake_until.is_some_and(|until| Instant::now() >= until) {
+            drop(stream);
+            let message = format!("TLS: the server said nothing for {ADMISSION_TIME_MAX:?}");
+            into.count_broken();
+            self.failures += 1;
+            return self.retry(&io::Error::new(io::ErrorKind::TimedOut, message), into);
+        }
         self.state = State::Open(stream, false);
         Received::Later(UNTIL_EVENT)
     }

@@ -70,7 +70,7 @@ const WALKED: [(&str, &[&str]); 23] = [
         "engine/context.rs",
         &["await_termination_timeout", "batch_interval", "max_rate", "remember", "threads"],
     ),
-    ("engine/context/checkpoints.rs", &["checkpoint"]),
+    ("engine/context/checkpoints.rs", &["checkpoint", "keep_checkpoints"]),
     ("engine/context/sources.rs", &["binary_records_stream", "record_stream"]),
     ("engine/pid.rs", &["compute", "new"]),
     ("engine/stats_report.rs", &["every"]),
@@ -517,6 +517,17 @@ fn numbers_of_streams() {
                     states.print(0);
                 })
             };
+            let kept = every;
+            let keep = || {
+                three_batches(|t, pairs| {
+                    t.context().keep_checkpoints(kept);
+                    pairs.print(0);
+                })
+            };
+            match kept {
+                1..=2 => fine("keep_checkpoints", kept, keep),
+                _ => refused("keep_checkpoints", kept, "must be between 1 and", keep),
+            }
             match every {
                 0 => refused("checkpoint", every, "at least 1", run),
                 _ => fine("checkpoint", every, run),
@@ -656,6 +667,9 @@ fn settings_of_sources() {
             true => fine("poll_every", value, run),
             false => refused("poll_every", value, "between 1ms and 86400s", run),
         }
+        fine("idle_timeout", value, || {
+            read_some(|ssc| ssc.receiver_stream(Listen::bind(":0")?.idle_timeout(value)))
+        });
         fine("rotated_quiet", value, || {
             read_some(|ssc| ssc.receiver_stream(Follow::new([&path])?.rotated_quiet(value)))
         });
@@ -689,6 +703,11 @@ fn settings_of_sources() {
         stopper.join().unwrap();
     }
     for value in NUMBERS {
+        fine("producers_max", value, || {
+            read_some(|ssc| {
+                ssc.receiver_stream(Listen::bind(":0")?.acknowledging().producers_max(value))
+            })
+        });
         fine("connections_max", value, || {
             read_some(|ssc| ssc.receiver_stream(Listen::bind(":0")?.connections_max(value)))
         });
@@ -789,7 +808,8 @@ fn options_of_the_command() {
             let option = args[args.len().saturating_sub(2)..].iter().find(|a| a.starts_with("--"));
             let name = option.and_then(|option| option.split('=').next()).unwrap_or_default();
             let is_named = message.contains(value.trim()) && message.contains(name);
-            assert!(is_named || message.contains("--follow"), "{args:?}: {message}");
+            let is_missing = ["--follow", "--window <TIME>"].iter().any(|a| message.contains(a));
+            assert!(is_named || is_missing, "{args:?}: {message}");
         }
     };
     for value in values {

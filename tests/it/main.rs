@@ -1,5 +1,7 @@
 //! The integration tests: one binary, a file for each feature, through the public API only.
 
+#[cfg(all(unix, feature = "cli", feature = "tls"))]
+mod access;
 mod aggregates;
 #[cfg(feature = "arrow")]
 mod arrow;

@@ -246,3 +246,91 @@ fn messages_stand_in_lines_of_their_own() {
     let said = shown.iter().find(|line| line.contains("bad UTF-8")).expect("it is said");
     assert!(said.starts_with("tidemill: 1 line with bad UTF-8"), "{said}");
 }
+
+/// Escapes that clear the screen and set its title, in 7 and in 8 bits, and what turns text around.
+const HOSTILE: &str = "a\u{1b}[2Jb\u{1b}]0;title\u{7}c\u{9b}31md\u{7f}e\u{8}f\u{202e}g\u{2066}h";
+
+/// Fails if something in a text would steer a terminal, other than line ends of the terminal's.
+#[track_caller]
+fn assert_calm(written: &str) {
+    let is_wrong = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\r'))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    assert!(!written.contains(is_wrong), "{written:?}");
+}
+
+#[test]
+fn words_and_names_steer_no_terminal_in_any_format() {
+    let folder = TempDir::new().expect("a folder");
+    let words = file(&folder, "words", format!("{HOSTILE}\n{HOSTILE}\n").as_bytes());
+    let numbers = file(&folder, "numbers", format!("{HOSTILE};1\n").as_bytes());
+    let named = file(&folder, &format!("{HOSTILE}.gz"), b"\x1f\x8b\x08 no archive");
+    let missing = folder.path().join(format!("missing-{HOSTILE}"));
+    let missing = missing.to_str().expect("a path of ours");
+    let option = format!("--{HOSTILE}");
+    let mut calls: Vec<Vec<&str>> = vec![
+        vec!["wordcount", missing],
+        vec!["wordcount", &named],
+        vec!["wordcount", &option],
+        vec!["wordcount", "--top", HOSTILE, &words],
+        vec!["checkpoint", "inspect", missing],
+        vec!["average", "--key", HOSTILE, "--header", &numbers],
+    ];
+    for format in ["table", "csv", "json"] {
+        calls.push(vec!["wordcount", "--all", "--format", format, &words]);
+        calls.push(vec!["average", "--all", "--format", format, &numbers]);
+    }
+    for call in calls {
+        let mut terminal = Terminal::new(200, 50);
+        let mut command = tidemill();
+        command.args(&call).stdout(terminal.slave()).stderr(terminal.slave());
+        let mut child = command.spawn().expect("the command starts");
+        drop(command);
+        terminal.slave = None;
+        child.wait().expect("it ends");
+        terminal.reader.take().expect("one reader").join().expect("no panic");
+        let written = terminal.written.lock().unwrap().clone();
+        assert!(written.contains("title"), "{call:?}: {written:?}");
+        assert_calm(&written);
+    }
+}
+
+/// A program's rows, tables and warnings on a terminal; into a pipe rows go as they are.
+#[test]
+fn what_a_program_prints_steers_no_terminal() {
+    use crate::child;
+    use tidemill::prelude::*;
+
+    #[derive(Record)]
+    struct Line {
+        text: String,
+    }
+
+    const TEST: &str = "terminal::what_a_program_prints_steers_no_terminal";
+    if child::is_child() {
+        let mut t = TestContext::new().unwrap();
+        let lines = t.input::<String>();
+        lines.stream().print(1);
+        lines.stream().map(|line| (line.to_owned(), 1i64)).print(1);
+        let table = lines.stream().map(|text| Line { text: text.to_owned() }).to_table();
+        table.show(1);
+        lines.push([HOSTILE]).unwrap();
+        t.tick().unwrap();
+        // What is wrong is told where nobody subscribes.
+        let ssc = StreamingContext::builder(HOSTILE).build().unwrap();
+        let (numbers, _queue) = ssc.queue_stream::<i64>().unwrap();
+        drop(numbers.collect(0));
+        return;
+    }
+    let terminal = Terminal::new(200, 50);
+    let mut command = child::command(TEST);
+    command.arg("--color=never").stdout(terminal.slave()).stderr(terminal.slave());
+    let child = command.spawn().expect("it starts");
+    drop(command);
+    let written = terminal.end(child);
+    assert!(written.matches("]0;title").count() >= 3, "{written:?}");
+    assert_calm(&written);
+    let piped = child::run(TEST, &[]);
+    assert!(piped.contains(&format!("\n{HOSTILE}\n")), "{piped:?}");
+}

@@ -13,7 +13,7 @@ use tidemill::{
 
 use crate::failure::Failure;
 use crate::followed::{check_output, follow};
-use crate::{parse, stdio, terminal};
+use crate::{access, parse, stdio, terminal};
 
 /// The batch interval of input that is not cut by time; what ends by itself ends its batch, too.
 const WHOLE_INPUT: Duration = Duration::from_secs(60 * 60);
@@ -29,7 +29,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["files", "listen", "follow"])]
     connect: Option<String>,
 
-    /// Read lines from whoever connects to ADDR, such as 127.0.0.1:9999
+    /// Read lines from whoever connects to ADDR, such as 127.0.0.1:9999. One that other machines
+    /// reach needs --public, --secret-file, or --tls-cert, --tls-key and --tls-ca
     #[arg(long, value_name = "ADDR", conflicts_with_all = ["files", "follow"])]
     listen: Option<String>,
 
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = parse::idle_timeout)]
     #[arg(allow_hyphen_values = true, requires = "listen")]
     idle_timeout: Option<Duration>,
+
+    #[command(flatten)]
+    access: access::Args,
 
     /// Read FILEs and then what is appended to them, also after they were rotated; of a directory
     /// all files in it and then those that are moved there, each once and whole
@@ -101,6 +105,7 @@ pub(crate) struct Window {
 /// Lines that are to be read, and how.
 pub(crate) struct Input<'a> {
     pub(crate) source: Source<'a>,
+    access: &'a access::Args,
     /// What is read to its end, as opened: all FILEs, or of those that are followed each pipe by
     /// itself.
     pub(crate) files: Vec<Files>,
@@ -158,6 +163,7 @@ impl Args {
     /// The input that is asked for, if it can be had so.
     pub(crate) fn input(&self) -> Result<Input<'_>, Failure> {
         let source = self.source();
+        self.access.check(self.listen.as_deref(), self.connect.as_deref())?;
         let is_stream = match source {
             Source::Connect(_) | Source::Listen { .. } | Source::Follow(..) => true,
             Source::Files(_) if source.has_pipe() => {
@@ -188,7 +194,8 @@ impl Args {
         let max_line = self.max_line.unwrap_or(Limits::default().line_bytes);
         let files = source.open_files()?;
         let encoding = self.encoding.unwrap_or_default();
-        Ok(Input { source, files, is_stream, interval, window, max_line, encoding })
+        let access = &self.access;
+        Ok(Input { source, access, files, is_stream, interval, window, max_line, encoding })
     }
 
     fn source(&self) -> Source<'_> {
@@ -247,10 +254,11 @@ impl Input<'_> {
         }
         match self.source {
             Source::Connect(address) => {
-                streams.push(ssc.text_stream(Socket::connect(address)?, options)?);
+                let socket = self.access.connect(Socket::connect(address)?)?;
+                streams.push(ssc.text_stream(socket, options)?);
             }
             Source::Listen { address, acknowledges, idle_timeout } => {
-                let mut listen = Listen::bind(address)?;
+                let mut listen = self.access.listen(Listen::bind(address)?)?;
                 if acknowledges {
                     listen = listen.acknowledging();
                 }

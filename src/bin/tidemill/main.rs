@@ -4,6 +4,7 @@
 //! Data goes to standard output and everything else to standard error, so that the command can
 //! stand in a pipe; what went wrong is in the exit code.
 
+mod access;
 mod average;
 mod averages;
 mod cells;

@@ -11,13 +11,16 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 
 use super::{LISTENER, Listen};
-use crate::config::RECEIPT_WAIT_MAX;
+use crate::config::{ADMISSION_TIME_MAX, RECEIPT_WAIT_MAX};
 use crate::source::BlockWriter;
-use crate::source::connection::{Connection, Greeted, Stream};
+use crate::source::connection::{Connection, Expects, Greeted, Stream};
 use crate::source::descriptors::{self, Left};
 use crate::source::greeting::Greeting;
 use crate::source::read::{Taken, read_once};
 use crate::source::readiness::{UNTIL_EVENT, keep_alive};
+#[cfg(feature = "tls")]
+use crate::source::tls::TlsStream;
+use crate::source::transport::Transport;
 
 /// New connections that are taken in before it is the others' turn.
 const ACCEPTS_MAX: usize = 64;
@@ -104,17 +107,39 @@ impl Listen {
             self.free.extend((place < self.connections.len()).then_some(place));
             return self.complain(format!("cannot poll {peer}: {error}"));
         }
+        let transport = match self.transport(stream) {
+            Ok(transport) => transport,
+            Err(error) => {
+                self.free.extend((place < self.connections.len()).then_some(place));
+                return self.complain(format!("cannot serve {peer}: {error}"));
+            }
+        };
         tracing::debug!(%peer, "connected");
         self.connected += 1;
         left.iter_mut().for_each(|left| left.count -= 1);
         if place == self.connections.len() {
             self.connections.push(None);
         }
-        let stream = Stream::new(stream);
-        let (number, may_greet) = (self.connected, self.acknowledges);
-        let connection = Connection::new(stream, peer, number, may_greet, Instant::now());
+        let expects = match (&self.secret, self.acknowledges) {
+            (Some(_), _) => Expects::Secret,
+            (None, true) => Expects::Greeting,
+            (None, false) => Expects::Data,
+        };
+        let stream = Stream::new(transport);
+        let connection = Connection::new(stream, peer, self.connected, expects, Instant::now());
         self.connections[place] = Some(connection);
         self.ready.push_back(place);
+    }
+
+    #[cfg(feature = "tls")]
+    fn transport(&self, stream: TcpStream) -> io::Result<Transport> {
+        let Some(config) = &self.tls else { return Ok(Transport::Plain(stream)) };
+        Ok(Transport::Tls(Box::new(TlsStream::server(stream, config.clone())?)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn transport(&self, stream: TcpStream) -> io::Result<Transport> {
+        Ok(Transport::Plain(stream))
     }
 
     fn refuse(&mut self, peer: SocketAddr, left: Option<&Left>, into: &mut BlockWriter) {
@@ -197,7 +222,13 @@ impl Listen {
                     self.end_idle(place, into);
                 }
             }
-            Ok(Greeted::Greeting(Greeting { producer, from })) => {
+            Ok(Greeted::Greeting(Greeting { secret, producer, from })) => {
+                if self.secret.is_some() && self.secret != secret {
+                    return self.refuse_greeting(place, "it did not say the secret", into);
+                }
+                if producer.is_some() && !self.acknowledges {
+                    return self.refuse_greeting(place, "nothing is acknowledged here", into);
+                }
                 self.ready.push_back(place);
                 if let Some(producer) = producer {
                     self.go_on(place, producer, from, into);
@@ -237,6 +268,12 @@ impl Listen {
         let Some(connection) = &mut self.connections[place] else { return };
         // One that does not take it will see that it is disconnected.
         let _ = connection.stream.write(format!("refused {reason}\n").as_bytes());
+        self.refuse_client(place, reason, into);
+    }
+
+    /// Disconnects a client of which nothing is taken.
+    fn refuse_client(&mut self, place: usize, reason: &str, into: &mut BlockWriter) {
+        let Some(connection) = &self.connections[place] else { return };
         let peer = connection.peer;
         self.refused.fetch_add(1, Ordering::Relaxed);
         into.count_refused();
@@ -246,6 +283,10 @@ impl Listen {
 
     fn end_broken(&mut self, place: usize, error: &io::Error, into: &mut BlockWriter) {
         let Some(connection) = &self.connections[place] else { return };
+        if connection.stream.is_handshaking() {
+            let reason = error.to_string();
+            return self.refuse_client(place, &reason, into);
+        }
         let message = format!("the connection of {} broke: {error}", connection.peer);
         into.count_broken();
         self.complain(message);
@@ -265,13 +306,18 @@ impl Listen {
     }
 
     /// Has idle connections read once more, and lets go of those that take no receipt.
-    pub(super) fn look_for_idle(&mut self, now: Instant) {
+    pub(super) fn look_for_idle(&mut self, now: Instant, into: &mut BlockWriter) {
         if now < self.look_at {
             return;
         }
         self.look_at = now + self.look_every();
         for place in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[place] else { continue };
+            if let Some(owed) = connection.owes_after(ADMISSION_TIME_MAX, now) {
+                let reason = format!("{owed} within {ADMISSION_TIME_MAX:?}");
+                self.refuse_client(place, &reason, into);
+                continue;
+            }
             let idle_for = connection.idle_for(now);
             if !connection.receipt.has_ended() {
                 if idle_for >= self.idle_timeout && !connection.is_ready {
