@@ -96,6 +96,32 @@ pub(crate) const PRODUCERS_MAX: usize = 4096;
 /// as a sender that does not look for the end of its connection loses what it sends next.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
+/// A batch reads what belongs to its time for as long as its interval at most, and no longer than
+/// this: it would hold up what others of its sources have.
+pub(crate) const BATCH_READS_MAX: Duration = Duration::from_secs(10);
+
+/// How long a graceful stop reads on at most what belongs to its last batch.
+pub(crate) const STOP_READS_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes that a batch takes of a directory for each second of its interval, and at least: about
+/// what a machine counts in that time.
+pub(crate) const DIRECTORY_BATCH_BYTES: u64 = 1 << 30;
+
+/// Bytes of a file up to which it is read in one batch, as Spark has it for all: reading them takes
+/// a few hundredths of a second.
+pub(crate) const WHOLE_FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Files that one call of a receiver opens at most: a tick and a stop have to come through between
+/// two calls.
+pub(crate) const FILES_A_CALL_MAX: usize = 256;
+
+/// Batches that a file waits until there are blocks for all of it: what the program keeps may hold
+/// them for ever.
+pub(crate) const WAITS_FOR_ROOM_MAX: usize = 16;
+
+/// Paths that cannot be read now which metrics and warnings name: enough to see which they are.
+pub(crate) const UNREADABLE_PATHS_NAMED_MAX: usize = 16;
+
 /// How long a receiver's thread waits at most before it looks whether it shall stop.
 pub(crate) const WAIT_MAX: Duration = Duration::from_millis(50);
 

@@ -124,6 +124,20 @@ impl Clock {
     }
 }
 
+/// An end that comes in the time of the machine, whatever a test's clock shows.
+#[derive(Copy, Clone)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    pub(super) fn after(duration: Duration) -> Deadline {
+        Deadline(Instant::now() + duration)
+    }
+
+    pub(super) fn has_passed(self) -> bool {
+        Instant::now() >= self.0
+    }
+}
+
 /// Has the calling thread woken on time: Linux may delay a sleep by 50 µs, to wake several at once.
 pub(crate) fn wake_this_thread_on_time() {
     #[cfg(target_os = "linux")]

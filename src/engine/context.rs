@@ -563,6 +563,10 @@ impl StreamingContext {
     /// Only what cannot be given again, and the end of input that ends by itself, has a batch in
     /// any case.
     ///
+    /// What belongs to the last batch of a [directory](crate::Directory) is read for a second at
+    /// most. With checkpoints the next process goes on with the rest, within a file, too; without
+    /// them it is warned of.
+    ///
     /// Where batches keep up that is within an interval and two seconds. Batches that wait for
     /// their turn are run, however long they take, and the last checkpoint is waited for up to 30
     /// seconds.

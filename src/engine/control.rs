@@ -24,7 +24,7 @@ pub(super) struct Control {
     tick: Condvar,
     /// For those who await.
     news: Condvar,
-    /// Whether a batch is due, to be asked between two blocks without the lock.
+    /// Whether a batch is due, or none will be: to be asked between two blocks without the lock.
     is_due: AtomicBool,
     /// The engine's threads that run users' code: they must not wait for their own end.
     own_threads: Mutex<Vec<ThreadId>>,
@@ -174,11 +174,16 @@ impl Control {
         }
         if stop == Stop::Now {
             state.due.clear();
-            self.is_due.store(false, Ordering::Relaxed);
+            self.is_due.store(true, Ordering::Relaxed);
         }
         self.work.notify_all();
         self.tick.notify_all();
         self.news.notify_all();
+    }
+
+    /// Whether the context shall stop, and how.
+    pub(super) fn stopping(&self) -> Option<Stop> {
+        self.lock().stop
     }
 
     pub(super) fn is_stopping_at_once(&self) -> bool {

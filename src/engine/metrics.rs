@@ -1,5 +1,6 @@
 //! What a context has done and holds, as plain values.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::listener::BatchInfo;
@@ -126,6 +127,9 @@ pub struct SourceMetrics {
     pub failures: u64,
     /// What it has read, and could not take as it was.
     pub counts: SourceCounts,
+    /// The paths that cannot be read now and are tried again, the first 16 of
+    /// [all](SourceCounts::paths_unreadable): what they hold is in no batch so far.
+    pub unreadable: Vec<PathBuf>,
     /// Rows that batches took of it, where they are counted: with a limit to the rate, from the
     /// first listener on, or where the program [said so](crate::ContextBuilder::count_rows). That
     /// takes a look at each byte, which simple programs would notice.

@@ -37,6 +37,7 @@ pub(super) fn source_metrics(intake: &Intake) -> SourceMetrics {
         last_error,
         failures,
         counts: intake.counts(),
+        unreadable: intake.unreadable(),
         rows,
         bytes_processed,
         rate_limit: Some(intake.rate()).filter(|rate| rate.is_finite()),

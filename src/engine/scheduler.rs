@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::MissedBatches;
 use super::bus::{Bus, Event};
 use super::checkpointer::Checkpointer;
-use super::clock::{Clock, wake_this_thread_on_time};
+use super::clock::{Clock, Deadline, wake_this_thread_on_time};
 use super::context::ContextState;
 use super::control::{Control, Cut, Next, Stop};
 use super::executor::Executor;
@@ -19,10 +19,10 @@ use super::monitor::{Monitor, receiver_failed, receiver_news};
 use super::outputs;
 use super::recovery::Beginning;
 use super::warnings::Warnings;
-use crate::config::{CHECKPOINT_WAIT_MAX, Limits, WAIT_MAX};
+use crate::config::{BATCH_READS_MAX, CHECKPOINT_WAIT_MAX, Limits, STOP_READS_MAX, WAIT_MAX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Output};
-use crate::source::intake::{Intake, Step, panic_text};
+use crate::source::intake::{Cutting, Going, Intake, Step, panic_text};
 use crate::source::status::News;
 use crate::time::Time;
 
@@ -243,8 +243,11 @@ impl Ticker {
             && self.control.wait_for_room(self.queued_batches_max)
             && !self.control.is_stopping()
         {
+            let (notify, share) = (|| self.control.notify_blocks(), self.share(inputs));
             for input in inputs {
-                input.cut_missed(time, &|| self.notify_blocks());
+                let until = self.clock.exact() + share;
+                let going = || self.going(until);
+                input.cut_missed(time, &Cutting { notify: &notify, going: &going });
             }
             self.submit(time);
             time = time + self.interval;
@@ -269,9 +272,23 @@ impl Ticker {
     }
 
     /// The last batch, and as many more as it takes for what a queue stream still holds, and for
-    /// what found no block.
+    /// what found no block. Files are read on for a moment only, and large ones not at all where
+    /// the next process goes on in them.
     fn cut_rest(&self, inputs: &[Input], mut time: Time) {
-        self.cut(inputs, time);
+        let end = Deadline::after(STOP_READS_MAX);
+        let going = || match self.control.stopping() {
+            Some(Stop::Now) => Going::Over,
+            _ if end.has_passed() => Going::Due,
+            // What is large is cut where it is, and goes on there.
+            _ if self.has_checkpoints => Going::Parts,
+            _ => Going::All,
+        };
+        let notify = || self.control.notify_blocks();
+        let cutting = Cutting { notify: &notify, going: &going };
+        for input in inputs {
+            input.cut(time, &cutting);
+        }
+        self.submit(time);
         while inputs.iter().any(Input::has_rest) {
             time = time + self.interval;
             if !self.control.wait_for_room(self.queued_batches_max) {
@@ -285,23 +302,44 @@ impl Ticker {
                 }
             }
             for input in inputs {
-                input.cut_rest(&|| self.notify_blocks());
+                input.cut_rest(&cutting);
             }
             self.submit(time);
+        }
+        for intake in self.intakes.iter().filter(|intake| intake.leaves_rest()) {
+            let source = intake.name();
+            match self.has_checkpoints {
+                true => tracing::info!(source, "a stop leaves files to the next start"),
+                false => {
+                    tracing::warn!(source, "a stop leaves files that are not read to their end")
+                }
+            }
         }
     }
 
     fn cut(&self, inputs: &[Input], time: Time) {
+        let (notify, share) = (|| self.control.notify_blocks(), self.share(inputs));
         for input in inputs {
-            input.cut(time, &|| self.notify_blocks());
+            let until = self.clock.exact() + share;
+            let going = || self.going(until);
+            input.cut(time, &Cutting { notify: &notify, going: &going });
         }
         self.submit(time);
     }
 
-    /// Tells the batch loop that a block was sealed, and whoever cuts whether there is a loop.
-    fn notify_blocks(&self) -> bool {
-        self.control.notify_blocks();
-        !self.control.is_stopping_at_once()
+    /// For how long each input may read what belongs to a batch that is being cut.
+    fn share(&self, inputs: &[Input]) -> Duration {
+        self.interval.min(BATCH_READS_MAX) / inputs.len().max(1) as u32
+    }
+
+    /// Whether a batch that is being cut goes on reading: not once a stop is wanted.
+    fn going(&self, until: Duration) -> Going {
+        match self.control.stopping() {
+            Some(Stop::Now) => Going::Over,
+            Some(Stop::Gracefully) => Going::Due,
+            None if self.clock.exact() >= until => Going::Due,
+            None => Going::Parts,
+        }
     }
 
     /// Queues the batch that was cut.

@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ops::{AnyOperator, AnyStateful, Narrow};
 use crate::record::batch::AnyChunk;
 use crate::sink::{AnySink, OutputPolicy, Transaction};
-use crate::source::intake::Intake;
+use crate::source::intake::{Cutting, Intake};
 use crate::source::queue::Queue;
 use crate::time::Time;
 
@@ -195,20 +195,19 @@ impl Graph {
 }
 
 impl Input {
-    /// Ends the batch of this time; `notify` is called for what can be worked on before that, and
-    /// says whether anybody will.
-    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn() -> bool) {
+    /// Ends the batch of this time; who cuts is told of what can be worked on before that.
+    pub(crate) fn cut(&self, time: Time, cutting: &Cutting<'_>) {
         match self {
-            Input::Lines(intake) => intake.cut(time, notify),
+            Input::Lines(intake) => intake.cut(time, cutting),
             Input::Queue(queue) => queue.cut(),
         }
     }
 
     /// Ends the batch of a time that passed before anything was read. It has the rows of sources
     /// that go by the batch's time, as directories do, and no others.
-    pub(crate) fn cut_missed(&self, time: Time, notify: &dyn Fn() -> bool) {
+    pub(crate) fn cut_missed(&self, time: Time, cutting: &Cutting<'_>) {
         match self {
-            Input::Lines(intake) => intake.cut(time, notify),
+            Input::Lines(intake) => intake.cut(time, cutting),
             Input::Queue(queue) => queue.cut_empty(),
         }
     }
@@ -223,9 +222,9 @@ impl Input {
     }
 
     /// Ends one batch more, with what [still waits](Self::has_rest) for one.
-    pub(crate) fn cut_rest(&self, notify: &dyn Fn() -> bool) {
+    pub(crate) fn cut_rest(&self, cutting: &Cutting<'_>) {
         match self {
-            Input::Lines(intake) => intake.cut_rest(notify),
+            Input::Lines(intake) => intake.cut_rest(cutting),
             Input::Queue(queue) => queue.cut(),
         }
     }

@@ -1,8 +1,9 @@
-//! Directories: files that come to one, each read once and whole, in the batch of the time at which
-//! it came.
+//! Directories: files that come to one, each read once, in the batch of the time at which it came,
+//! unless it is larger than what a batch takes.
 //!
 //! Invariant: a file that was picked is read to its end before the next one is begun, however many
-//! batches that takes.
+//! batches that takes. Only what is larger than [`WHOLE_FILE_BYTES_MAX`], or than all blocks, and
+//! what a rate forbids takes several.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,11 +19,18 @@ use super::picks::{Fresh, Picks};
 use super::read::Taken;
 use super::status::Looked;
 use super::whole_file::{WholeFile, plain};
+use super::writer::Going;
 use super::{BlockWriter, FirstLine, Received, Receiver};
-use crate::config::DIRECTORY_FILES_MAX;
+use crate::config::{
+    DIRECTORY_BATCH_BYTES, DIRECTORY_FILES_MAX, FILES_A_CALL_MAX, WAITS_FOR_ROOM_MAX,
+    WHOLE_FILE_BYTES_MAX,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint, torn};
 use crate::time::Time;
+
+/// How long what a batch has left waits, if the next batch does not come before.
+const LEFT: Duration = Duration::from_millis(1);
 
 /// Reads the files that come to a directory, as Spark's file streams do.
 ///
@@ -64,10 +72,22 @@ use crate::time::Time;
 /// What [text files](crate::DStream::save_as_text_files) write into the directory are directories:
 /// a recursive source reads them as it does others, so write them elsewhere.
 ///
-/// A file's lines belong to the batch of the time at which it was picked. Where all blocks are in
-/// use before its end, or a rate forbids more, the rest belongs to the next batches: nothing is
-/// lost and nothing comes twice. A line never spans two files; the last one of a file counts with
-/// or without its end.
+/// A file's lines belong to the batch of the time at which it was picked, as Spark has it for all
+/// files. So it is for those of up to 64 MiB, counted as they are unpacked. A larger one is read as
+/// it comes, from batch to batch: no batch waits for it, a stop leaves the rest of it, and a
+/// checkpoint has the place in it, so that a restart goes on there. What does not fit in the
+/// [blocks](crate::Limits::blocks), where these are kept until the batch, and what a rate forbids
+/// belongs to the next batches, too. Nothing is lost and nothing comes twice. A line never spans
+/// two files; the last one of a file counts with or without its end.
+///
+/// A batch begins no more files once it has read for as long as its interval (10 s at most), or
+/// 1 GiB for each second of that, or a stop is wanted. What was not begun by then belongs to the
+/// next batch. A graceful stop reads on for a second, with checkpoints only what is small; then the
+/// rest is left to the next start, and without checkpoints it is warned of.
+///
+/// A hole of NUL bytes in text is passed over and warned of, however long it is: a file system that
+/// knows of holes is asked where they end, so that one of terabytes costs nothing. Records of fixed
+/// length, streams of bytes, UTF-16 and UTF-32, and archives may hold NUL bytes: there they count.
 ///
 /// Files that gzip or Zstandard have compressed are unpacked, as by [`Files`](super::Files).
 ///
@@ -135,6 +155,12 @@ pub struct Directory {
     is_unreadable: bool,
     /// Links that are not followed, as they were counted last.
     links_skipped: usize,
+    /// Bytes that a batch takes, and those of them that this one may still take.
+    batch_bytes: u64,
+    bytes_left: u64,
+    /// The next file waits until there are blocks for all of it, since so many batches.
+    waits: usize,
+    has_waited: bool,
 }
 
 struct Pending {
@@ -187,6 +213,10 @@ impl Directory {
             is_untold: true,
             is_unreadable: false,
             links_skipped: 0,
+            batch_bytes: DIRECTORY_BATCH_BYTES,
+            bytes_left: DIRECTORY_BATCH_BYTES,
+            waits: 0,
+            has_waited: false,
         };
         directory.follow_links(false)
     }
@@ -320,6 +350,38 @@ impl Directory {
         });
     }
 
+    /// Says how much of it all cannot be read for now.
+    fn note_unreadable(&self, into: &mut BlockWriter) {
+        let failing = self.pending.iter().filter(|file| file.is_failing);
+        let failing = failing.filter_map(|file| self.picks.name(file.number));
+        let failing = failing.map(|name| self.path.join(name)).chain(self.picks.unknown());
+        let own = self.is_unreadable.then(|| self.path.clone());
+        into.set_unreadable_paths(own.into_iter().chain(failing));
+    }
+
+    /// Whether the rest of what is pending is left to the next batch.
+    fn leaves_rest(&mut self, next: u64, into: &BlockWriter) -> bool {
+        let offset = self.file.offset();
+        let is_enough = into.going() == Going::Due || self.bytes_left == 0;
+        match offset {
+            Some(offset) if offset <= WHOLE_FILE_BYTES_MAX => return false,
+            // The rest is read between the batches, too.
+            Some(_) if is_enough || into.going() == Going::Parts => return true,
+            None if is_enough => return true,
+            _ => {}
+        }
+        let is_begun = self.pending.front().is_some_and(|file| file.place.is_some());
+        let is_begun = is_begun || offset.is_some();
+        let Some((room, room_max)) = into.room().filter(|_| !is_begun) else { return false };
+        let bytes = self.picks.byte_len(next);
+        let waits = room < bytes && bytes <= room_max && self.waits < WAITS_FOR_ROOM_MAX;
+        self.has_waited |= waits;
+        if !waits {
+            (self.waits, self.has_waited) = (0, false);
+        }
+        waits
+    }
+
     /// Reads once from the first of the pending files.
     fn read(&mut self, path: &Path, into: &mut BlockWriter) -> io::Result<Taken> {
         if let Some(place) = self.pending.front_mut().and_then(|file| file.place.take()) {
@@ -353,14 +415,26 @@ impl Receiver for Directory {
         if std::mem::take(&mut self.is_untold) {
             into.status().looked(&self.looked);
         }
+        let mut ended = 0;
         while let Some(&Pending { number, is_missing, place, is_failing }) = self.pending.front()
             && self.is_there
             && !is_missing
         {
+            if ended == FILES_A_CALL_MAX {
+                return Ok(Received::More);
+            }
+            if self.leaves_rest(number, into) {
+                into.leave_rest();
+                self.note_unreadable(into);
+                return Ok(Received::Later(LEFT));
+            }
             let path = self.path.join(self.picks.name(number).unwrap_or_default());
             match self.read(&path, into) {
-                Ok(Taken::Bytes(_)) => {}
+                Ok(Taken::Bytes(bytes)) => {
+                    self.bytes_left = self.bytes_left.saturating_sub(bytes as u64);
+                }
                 Ok(Taken::End) => {
+                    ended += 1;
                     let read = self.file.place().map(|place| place.proof).zip(self.file.len());
                     self.file.finish(&path, into);
                     self.pending.pop_front();
@@ -376,7 +450,7 @@ impl Receiver for Directory {
                     self.pending.push_back(Pending { number, place, is_missing: true, is_failing });
                 }
                 // Nothing of it is lost: it is read as soon as it can be, or is gone.
-                Err(error) if is_passing(&error) && !self.file.is_packed() => {
+                Err(error) if is_passing(&error) => {
                     let shown = path.display();
                     if !is_failing {
                         tracing::warn!(path = %shown, %error, "a file cannot be read: tried again");
@@ -410,8 +484,7 @@ impl Receiver for Directory {
                 }
             }
         }
-        let failing = self.pending.iter().filter(|file| file.is_failing).count() as u64;
-        into.set_unreadable_paths(u64::from(self.is_unreadable) + failing);
+        self.note_unreadable(into);
         self.links_skipped = self.listing.links_skipped();
         into.set_skipped_links(self.links_skipped as u64);
         // Before the next listing there is nothing to do.
@@ -420,9 +493,12 @@ impl Receiver for Directory {
 
     fn attach(&mut self, now: Time, interval: Duration) {
         self.picks.begin(now, interval);
+        self.batch_bytes = DIRECTORY_BATCH_BYTES.saturating_mul(interval.as_secs().max(1));
     }
 
     fn tick(&mut self, time: Time) -> io::Result<bool> {
+        self.bytes_left = self.batch_bytes;
+        self.waits += usize::from(std::mem::take(&mut self.has_waited));
         let was_there = self.was_there || self.picks.was_listed();
         let picked = self.pick(time);
         self.is_there = picked.is_ok();

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::encoding::Encoding;
 use super::first_line::{Asks, Look};
-use super::open_file::{OpenFile, Place, cannot_read};
+use super::open_file::{OpenFile, Place, cannot_read, is_passing};
 use super::pipe::{Pipes, UNTIL_MORE, rest_of_stdin};
 use super::read::Taken;
 use super::stdin::STDIN;
 use super::whole_file::{WholeFile, plain};
 use super::{BlockWriter, FirstLine, Received, Receiver, Stdin, Waiter};
-use crate::config::{FOLLOWED_NAMES_KEPT_MAX, READ_NAMES_KEPT_MAX};
+use crate::config::{FILES_A_CALL_MAX, FOLLOWED_NAMES_KEPT_MAX, READ_NAMES_KEPT_MAX};
 use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
 
@@ -331,13 +331,20 @@ impl Receiver for Files {
         for _ in 0..std::mem::take(&mut self.changed) {
             into.count_unread_file();
         }
+        let mut ended = 0;
         while let Some(path) = self.inputs.get(self.current).map(|input| input.path.clone()) {
+            if ended == FILES_A_CALL_MAX {
+                return Ok(Received::More);
+            }
             match self.read(&path, into) {
                 Ok(Taken::Bytes(_)) => self.note_progress(),
-                Ok(Taken::End) => self.finish(&path, into),
+                Ok(Taken::End) => {
+                    self.finish(&path, into);
+                    ended += 1;
+                }
                 Ok(Taken::Nothing) if !self.is_bounded => return Ok(Received::Later(UNTIL_MORE)),
                 Ok(Taken::NoRoom | Taken::Nothing) => return Ok(Received::More),
-                Err(error) if self.file.is_packed() => {
+                Err(error) if self.file.is_packed() && !is_passing(&error) => {
                     let name = path.display();
                     tracing::warn!(path = %name, %error, "a file cannot be read to its end");
                     into.count_unread_file();

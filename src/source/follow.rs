@@ -234,8 +234,7 @@ impl Receiver for Follow {
             }
             self.hand_over();
             into.status().looked(&self.looked(now));
-            let unreadable = self.tails.iter().filter(|tail| tail.is_unreadable()).count();
-            into.set_unreadable_paths(unreadable as u64);
+            into.set_unreadable_paths(self.tails.iter().flat_map(Tail::unreadable));
         }
         let mut may_have_more = false;
         for _ in 0..self.tails.len() {

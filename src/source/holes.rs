@@ -57,6 +57,16 @@ impl Holes {
         if left == 0 && count > 0 { Err(ErrorKind::Interrupted.into()) } else { Ok(left) }
     }
 
+    /// Whether all that was read last was a hole, which may go on.
+    pub(super) fn is_within(&self) -> bool {
+        self.is_within && self.held() == 0
+    }
+
+    /// So many bytes more of it were found to be a hole, and not read.
+    pub(super) fn skipped(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
     /// Bytes that were read and not given yet.
     pub(super) fn held(&self) -> usize {
         self.run + self.owed + self.ahead.len()

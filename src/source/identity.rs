@@ -13,6 +13,8 @@ use std::io::{self, Read};
 #[cfg(not(unix))]
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+#[cfg(test)]
+use super::open_file::faults::{self, Op};
 use crate::error::Result;
 use crate::record::saved::{push_varint, take_varint};
 
@@ -126,6 +128,13 @@ impl Witness {
         self.tail.extend_from_slice(last);
     }
 
+    /// Adds NUL bytes that were not read, as they are known to be there.
+    pub(super) fn saw_hole(&mut self, bytes: u64) {
+        let last = bytes.min(PROOF_BYTES as u64);
+        self.saw(&[0; PROOF_BYTES][..last as usize]);
+        self.offset += bytes - last;
+    }
+
     /// Bytes that were read.
     pub(super) fn offset(&self) -> u64 {
         self.offset
@@ -145,13 +154,19 @@ impl Witness {
 impl Proof {
     /// Compares a file with what was read. One of which nothing was read is any file.
     pub(super) fn check(&self, file: &File) -> io::Result<Verdict> {
-        if file.metadata()?.len() < self.offset {
+        if metadata(file)?.len() < self.offset {
             return Ok(Verdict::Shorter);
         }
         match Witness::at(file, self.offset) {
             Ok(witness) => Ok(self.compare(&witness)),
-            // It was truncated in between.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Verdict::Shorter),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                // It was truncated in between, or a device that fails gave less than it has.
+                if metadata(file)?.len() < self.offset {
+                    return Ok(Verdict::Shorter);
+                }
+                let message = "it gives fewer bytes than it has";
+                Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
+            }
             Err(error) => Err(error),
         }
     }
@@ -179,9 +194,17 @@ impl Proof {
     }
 }
 
+fn metadata(file: &File) -> io::Result<Metadata> {
+    #[cfg(test)]
+    faults::check(Op::Stat)?;
+    file.metadata()
+}
+
 /// Reads without moving the place at which the file is read next.
 #[cfg(unix)]
 fn read_exact_at(file: &File, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    #[cfg(test)]
+    faults::check(Op::Compare)?;
     std::os::unix::fs::FileExt::read_exact_at(file, into, offset)
 }
 
@@ -223,6 +246,14 @@ mod tests {
                 assert_eq!(witness, whole, "{len} bytes by {step}");
             }
             assert_eq!(Witness::of_reader(&text[..], len as u64).unwrap(), whole);
+            let mut holed = [&text[..], &vec![0; len]].concat();
+            let file = file(&holed);
+            let mut witness = whole;
+            witness.saw_hole(len as u64);
+            assert_eq!(witness, Witness::at(&file, 2 * len as u64).unwrap());
+            holed.push(1);
+            witness.saw(&[1]);
+            assert_eq!(witness, Witness::of_reader(&holed[..], u64::MAX).unwrap());
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::log::{
 };
 use super::pace::{Now, Pace};
 use super::status::{News, SourceState, Status};
+pub(crate) use super::writer::Going;
 use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
@@ -44,6 +46,7 @@ pub(crate) struct Intake {
     has_ended: AtomicBool,
     /// The last cut left some of what belongs to its batch to the next one.
     has_rest: AtomicBool,
+    leaves_rest: AtomicBool,
     /// Why it has ended, or what it has reported.
     error: Mutex<Option<Error>>,
     /// Rows a second that may be read, as bits; infinite without a limit.
@@ -117,6 +120,14 @@ enum Sealed {
     /// The blocks before belong to the batch that was cut here, where the receiver stood so, if it
     /// can say.
     Cut(Option<Vec<u8>>),
+}
+
+/// What whoever cuts a batch has to say while the receiver is read for it.
+pub(crate) struct Cutting<'a> {
+    /// Called when a block was sealed, and where there is none.
+    pub(crate) notify: &'a dyn Fn(),
+    /// Asked before each step.
+    pub(crate) going: &'a dyn Fn() -> Going,
 }
 
 /// What one call of the receiver came to.
@@ -229,6 +240,7 @@ impl Intake {
             is_eager: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             has_rest: AtomicBool::new(false),
+            leaves_rest: AtomicBool::new(false),
             error: Mutex::new(None),
             rate: AtomicU64::new(f64::INFINITY.to_bits()),
             taken: Taken::default(),
@@ -304,6 +316,7 @@ impl Intake {
 
     pub(crate) fn set_eager(&self) {
         self.is_eager.store(true, Ordering::Relaxed);
+        lock(&self.filling).writer.set_eager();
         self.pool.limit(EAGER_BLOCKS_MAX);
     }
 
@@ -325,6 +338,11 @@ impl Intake {
     pub(crate) fn status(&self) -> (SourceState, Option<String>, u64) {
         let (state, error, failures) = self.status.now();
         (if self.has_ended() { SourceState::Ended } else { state }, error, failures)
+    }
+
+    /// The first of the paths that cannot be read now, and are tried again.
+    pub(crate) fn unreadable(&self) -> Vec<PathBuf> {
+        self.status.unreadable()
     }
 
     pub(crate) fn waiter(&self) -> Option<Box<dyn Waiter>> {
@@ -438,30 +456,44 @@ impl Intake {
     }
 
     /// Ends the batch of this time here: what was received so far belongs to it, and what the
-    /// receiver has for this time. `notify` is called when a block is sealed and when there is
-    /// none, and says whether anybody will run the batch.
-    pub(crate) fn cut(&self, time: Time, notify: &dyn Fn() -> bool) {
+    /// receiver has for this time.
+    pub(crate) fn cut(&self, time: Time, cutting: &Cutting<'_>) {
         let has_more = self.tick(time);
-        self.cut_after(has_more, notify);
+        self.cut_after(has_more, cutting);
     }
 
     /// Ends one batch more with what the last one left, at whatever rate.
-    pub(crate) fn cut_rest(&self, notify: &dyn Fn() -> bool) {
+    pub(crate) fn cut_rest(&self, cutting: &Cutting<'_>) {
         lock(&self.filling).pace = None;
-        self.cut_after(self.has_rest.load(Ordering::Relaxed), notify);
+        self.cut_after(self.has_rest.load(Ordering::Relaxed), cutting);
     }
 
-    fn cut_after(&self, mut has_more: bool, notify: &dyn Fn() -> bool) {
-        let mut has_rest = false;
-        while has_more {
+    /// Whether the last cut left something that the receiver could have given to the next process,
+    /// which goes on there with checkpoints only.
+    pub(crate) fn leaves_rest(&self) -> bool {
+        self.leaves_rest.load(Ordering::Relaxed)
+    }
+
+    fn cut_after(&self, mut has_more: bool, cutting: &Cutting<'_>) {
+        let (mut has_rest, mut going) = (false, (cutting.going)());
+        {
+            let writer = &mut lock(&self.filling).writer;
+            writer.take_rest();
+            // However late it is, there is something of it in each batch.
+            writer.set_going(if going == Going::Due { Going::Parts } else { going });
+        }
+        while has_more && going != Going::Over {
             let step = self.step();
+            going = (cutting.going)();
             has_more = match step {
-                Step::Sealed => notify(),
+                Step::Sealed => {
+                    (cutting.notify)();
+                    true
+                }
                 Step::More => true,
                 // Blocks that are worked on as they come are soon there again.
-                Step::NoBlock
-                    if self.is_eager.load(Ordering::Relaxed) && !self.is_log_full() && notify() =>
-                {
+                Step::NoBlock if self.is_eager.load(Ordering::Relaxed) && !self.is_log_full() => {
+                    (cutting.notify)();
                     self.wait_for_block();
                     true
                 }
@@ -469,9 +501,15 @@ impl Intake {
             };
             // It belongs to the next batch.
             has_rest = matches!(step, Step::NoBlock | Step::Limited(_)) && !has_more;
+            lock(&self.filling).writer.set_going(going);
         }
-        self.has_rest.store(has_rest && !self.is_log_full(), Ordering::Relaxed);
+        let is_log_full = self.is_log_full();
         let filling = &mut *lock(&self.filling);
+        filling.writer.set_going(Going::All);
+        let is_left = filling.writer.take_rest();
+        has_rest |= is_left && going == Going::All;
+        self.leaves_rest.store(is_left && !has_rest, Ordering::Relaxed);
+        self.has_rest.store(has_rest && !is_log_full, Ordering::Relaxed);
         self.flush(filling);
         self.push_cut(filling);
     }

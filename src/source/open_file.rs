@@ -19,6 +19,7 @@ use super::pipe::Pipe;
 use super::read::{Taken, read_once};
 use super::unpack::Input;
 use super::{BlockWriter, Carry};
+use crate::config::READ_BYTES;
 use crate::error::{self, Error, Result};
 
 /// An open file, read up to its witness's offset. Offsets are those of its content: of what is
@@ -121,7 +122,7 @@ impl OpenFile {
     /// Opens a file at its start, by links in its path only where they are followed.
     pub(super) fn open_by(links: &Links, path: &Path) -> io::Result<OpenFile> {
         #[cfg(test)]
-        faults::open()?;
+        faults::check(faults::Op::Open)?;
         if let Links::Followed = links {
             regular(path)?;
         }
@@ -225,13 +226,20 @@ impl OpenFile {
         }
     }
 
-    /// Whether the file, which stands at its start and stays there, holds what was read; not if it
-    /// cannot be read now.
-    pub(super) fn holds(&mut self, proof: &Proof) -> bool {
-        let holds = self.check(proof).is_ok_and(|verdict| verdict == Verdict::Same);
+    /// Whether the file, which stands at its start and stays there, holds what was read.
+    ///
+    /// # Errors
+    ///
+    /// Those that are [passing](is_passing): then nobody knows. What cannot be read otherwise, as
+    /// an archive that is damaged, does not hold it.
+    pub(super) fn holds(&mut self, proof: &Proof) -> io::Result<bool> {
+        let holds = unless_passing(self.check(proof).map(|verdict| verdict == Verdict::Same))?;
         // The comparison has unpacked it.
-        let is_at_start = !self.is_packed() || self.resume(Standing::default()).is_ok();
-        holds && is_at_start
+        let is_at_start = match self.is_packed() {
+            true => unless_passing(self.resume(Standing::default()))?.is_some(),
+            false => true,
+        };
+        Ok(holds == Some(true) && is_at_start)
     }
 
     /// Unpacks anew up to an offset, or the end.
@@ -243,11 +251,14 @@ impl OpenFile {
 
     /// Goes to a place that was found to be in the file.
     pub(super) fn resume(&mut self, standing: Standing) -> io::Result<()> {
+        let is_there = standing.offset > 0 && self.witness.offset() == standing.offset;
         match &mut self.input {
             Input::Plain(file) => {
                 self.witness = Witness::at(file, standing.offset)?;
                 file.seek(SeekFrom::Start(standing.offset))?;
             }
+            // A comparison may have unpacked it up to there.
+            Input::Packed(_) if is_there => {}
             Input::Packed(_) => self.unpack_to(standing.offset)?,
             Input::Pipe(_) => return Err(ErrorKind::Unsupported.into()),
         }
@@ -319,7 +330,7 @@ impl OpenFile {
 
     /// Reads once. Holes in text are passed over, which is said once.
     pub(super) fn read(&mut self, into: &mut BlockWriter) -> io::Result<Taken> {
-        if into.is_full() {
+        if into.is_full() || !into.may_pass_over() {
             return Ok(Taken::NoRoom);
         }
         if into.is_text() && !self.input.check_pipe()? {
@@ -339,12 +350,27 @@ impl OpenFile {
         let holes = Some(&mut self.holes).filter(|_| !into.encoding().is_wide());
         let mut input = WithoutHoles { input, holes, is_line_start };
         let taken = read_once(&mut input, &mut self.carry, into);
+        if let Ok(Taken::Bytes(0)) = taken {
+            into.pass_over(READ_BYTES);
+            if self.holes.is_within() {
+                self.skip_hole()?;
+            }
+        }
         let has_ended = matches!(taken, Ok(Taken::End));
         if let Some(bytes) = self.holes.take_told(has_ended) {
             let path = self.path.display();
             tracing::warn!(%path, bytes, "a hole of NUL bytes is passed over");
         }
         taken
+    }
+
+    /// Passes over the rest of a hole without reading it, where the file system knows of it: it
+    /// would take a day for some.
+    fn skip_hole(&mut self) -> io::Result<()> {
+        let bytes = self.input.skip_hole()?;
+        self.witness.saw_hole(bytes);
+        self.holes.skipped(bytes);
+        Ok(())
     }
 
     /// Takes in the last line, if it has no end.
@@ -367,6 +393,8 @@ impl OpenFile {
 /// Those of the system, and [`ErrorKind::IsADirectory`] or [`ErrorKind::InvalidInput`] for a name
 /// that leads to anything else.
 pub(super) fn regular(path: &Path) -> io::Result<Metadata> {
+    #[cfg(test)]
+    faults::check(faults::Op::Stat)?;
     // Before it is opened: who writes to a named pipe would take it for being read.
     let metadata = std::fs::metadata(path)?;
     check_regular(&metadata)?;
@@ -408,10 +436,21 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     #[cfg(unix)]
     if let Some(errno) = rustix::io::Errno::from_io_error(error) {
         use rustix::io::Errno;
-        let passing = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::AGAIN];
-        return passing.contains(&errno);
+        let machine = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::AGAIN];
+        let device = [Errno::IO, Errno::INTR, Errno::BUSY, Errno::STALE, Errno::TIMEDOUT];
+        return machine.contains(&errno) || device.contains(&errno);
     }
     matches!(error.kind(), ErrorKind::OutOfMemory | ErrorKind::ResourceBusy)
+}
+
+/// None for what cannot be done and never will be; an error that is [passing](is_passing) stays
+/// one, as nobody knows by it.
+pub(super) fn unless_passing<T>(done: io::Result<T>) -> io::Result<Option<T>> {
+    match done {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_passing(&error) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// An error of a source that names the file.
@@ -419,25 +458,57 @@ pub(super) fn cannot_read(path: &Path, cause: io::Error) -> Error {
     Error::caused(error::ErrorKind::Source, format!("cannot read {}", path.display()), cause)
 }
 
-/// Files that cannot be opened, for tests on the same thread.
+/// Files that cannot be opened, looked at or read for a moment, for tests on the same thread.
 #[cfg(test)]
 pub(super) mod faults {
     use std::cell::Cell;
     use std::io;
 
+    /// What is done to a file.
+    #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+    pub(crate) enum Op {
+        Open,
+        Stat,
+        List,
+        /// The head and the tail of what was read are read again.
+        Compare,
+        Read,
+    }
+
+    impl Op {
+        pub(crate) const ALL: [Op; 5] = [Op::Open, Op::Stat, Op::List, Op::Compare, Op::Read];
+    }
+
     thread_local! {
-        static LEFT: Cell<u32> = const { Cell::new(0) };
+        /// What fails, how often that is done before, how often it fails, and how.
+        static NEXT: Cell<Option<(Op, u32, u32, i32)>> = const { Cell::new(None) };
+    }
+
+    /// After so many times something fails so often, with this error of the system.
+    pub(crate) fn fail(op: Op, after: u32, times: u32, error: i32) {
+        NEXT.set(Some((op, after, times, error)));
+    }
+
+    /// Nothing fails any more; returns whether all has failed that was to.
+    pub(crate) fn end() -> bool {
+        NEXT.take().is_none()
     }
 
     /// So many of the next files cannot be opened, as where too many are open.
     pub(crate) fn fail_opens(count: u32) {
-        LEFT.set(count);
+        // EMFILE of all systems that there is a test on.
+        fail(Op::Open, 0, count, 24);
     }
 
-    pub(super) fn open() -> io::Result<()> {
-        let left = LEFT.get();
-        LEFT.set(left.saturating_sub(1));
-        // EMFILE of all systems that there is a test on.
-        if left > 0 { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
+    pub(in crate::source) fn check(op: Op) -> io::Result<()> {
+        match NEXT.get() {
+            Some((next, after, times, error)) if next == op => {
+                let is_due = after == 0;
+                let left = if is_due { times - 1 } else { times };
+                NEXT.set((left > 0).then_some((next, after.saturating_sub(1), left, error)));
+                if is_due { Err(io::Error::from_raw_os_error(error)) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::carry::Standing;
 use super::identity::{FileId, Proof, Verdict};
 use super::links::Links;
 use super::listing::{Hint, Listing, nanos};
-use super::open_file::{OpenFile, Place, is_passing};
+use super::open_file::{OpenFile, Place, is_passing, unless_passing};
 use crate::config::DIRECTORY_FILES_MAX;
 use crate::error::Result;
 use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
@@ -63,6 +63,8 @@ pub(super) struct Picks {
     /// Files whose times are ahead.
     waiting: BTreeMap<OsString, Waiting>,
     has_said_ahead: bool,
+    /// Files that could not be compared at the last look with what was read.
+    unknown: BTreeSet<OsString>,
     /// Files that have grown after they were read, and are not counted yet.
     grown: usize,
     /// What is saved of the files, unless they have changed since.
@@ -136,6 +138,7 @@ impl Picks {
             is_compared: false,
             waiting: BTreeMap::new(),
             has_said_ahead: false,
+            unknown: BTreeSet::new(),
             grown: 0,
             saved: RefCell::default(),
         }
@@ -155,8 +158,18 @@ impl Picks {
         self.home.is_some()
     }
 
+    /// How long a file was when it was looked at last.
+    pub(super) fn byte_len(&self, number: u64) -> u64 {
+        self.picked.get(&number).map_or(0, |picked| picked.hint.len)
+    }
+
     pub(super) fn name(&self, number: u64) -> Option<&OsStr> {
         self.picked.get(&number).map(|picked| picked.name.as_os_str())
+    }
+
+    /// Files that could not be compared at the last look with what was read.
+    pub(super) fn unknown(&self) -> impl Iterator<Item = PathBuf> {
+        self.unknown.iter().map(|name| self.root.join(name))
     }
 
     /// The files that wait for their times.
@@ -179,21 +192,36 @@ impl Picks {
         self.raise_floor(time, now);
         self.note_gone(has_gone, listing);
         // All of them first: what has lost its name may be under any of the others.
-        let displaced: BTreeSet<OsString> = changed
-            .iter()
-            .filter(|(name, hint)| self.displace(name, *hint, begun))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let (mut displaced, mut unknown) = (BTreeSet::new(), BTreeSet::new());
+        for (name, hint) in &changed {
+            match self.displace(name, *hint, begun) {
+                Ok(true) => {
+                    displaced.insert(name.clone());
+                }
+                Ok(false) => {}
+                Err(_) => {
+                    unknown.insert(name.clone());
+                }
+            }
+        }
         let gone = self.gone_by_look();
         let (mut fresh, mut moved) = (Vec::new(), 0);
+        self.unknown.clear();
         let mut waiting = BTreeMap::new();
         for (name, hint) in changed {
             let known = self.numbers.get(&name).copied();
-            if known.is_none() && self.find_moved(&name, hint, &gone, begun) {
+            let found = match known {
+                // Under this name may be one that another one has displaced, which is not known.
+                None if !unknown.is_empty() => Err(io::ErrorKind::ResourceBusy.into()),
+                None => self.find_moved(&name, hint, &gone, begun),
+                Some(_) => Ok(false),
+            };
+            if let Ok(true) = found {
                 moved += 1;
                 continue;
             }
             let choice = match known {
+                _ if found.is_err() || unknown.contains(&name) => Choice::Later,
                 Some(number) => self.choose_known(number, hint, time),
                 None => self.choose_new(&name, hint, time),
             };
@@ -216,6 +244,7 @@ impl Picks {
                     }
                 }
                 Choice::Later => {
+                    self.unknown.insert(name.clone());
                     waiting.insert(name, Waiting { hint, batches: 0, since: Instant::now() });
                 }
                 Choice::Leave => {}
@@ -321,21 +350,30 @@ impl Picks {
 
     /// Whether another file has taken the name of one that was read, at least in part, which may
     /// have another name by now: it is looked for like one that is gone.
-    fn displace(&mut self, name: &OsStr, hint: Hint, begun: Option<(u64, Place)>) -> bool {
-        let Some(&number) = self.numbers.get(name) else { return false };
+    ///
+    /// # Errors
+    ///
+    /// Those that are passing.
+    fn displace(
+        &mut self,
+        name: &OsStr,
+        hint: Hint,
+        begun: Option<(u64, Place)>,
+    ) -> io::Result<bool> {
+        let Some(&number) = self.numbers.get(name) else { return Ok(false) };
         if self.picked.get(&number).is_none_or(|picked| picked.hint.id == hint.id) {
-            return false;
+            return Ok(false);
         }
-        let Some(proof) = self.proof_of(number, begun) else { return false };
+        let Some(proof) = self.proof_of(number, begun) else { return Ok(false) };
         let path = self.root.join(name);
         let checked = OpenFile::open_by(&self.links, &path).and_then(|mut file| file.check(&proof));
-        if !matches!(checked, Ok(Verdict::Shorter | Verdict::Rewritten)) {
-            return false;
+        if !matches!(unless_passing(checked)?, Some(Verdict::Shorter | Verdict::Rewritten)) {
+            return Ok(false);
         }
         self.numbers.remove(name);
         self.gone.insert(number, self.listed);
         self.saved = RefCell::default();
-        true
+        Ok(true)
     }
 
     /// The proof of what was read of a file that was picked; `begun` is being read.
@@ -402,25 +440,37 @@ impl Picks {
     }
 
     /// Whether a file with a new name is one that was picked under another one, which is gone.
+    ///
+    /// # Errors
+    ///
+    /// Those that are passing.
     fn find_moved(
         &mut self,
         name: &OsStr,
         hint: Hint,
         gone: &HashMap<Sign, Vec<u64>>,
         begun: Option<(u64, Place)>,
-    ) -> bool {
+    ) -> io::Result<bool> {
         let signs = Sign::all(hint);
-        let mut candidates = signs.iter().filter_map(|sign| gone.get(sign)).flatten();
+        let candidates = signs.iter().filter_map(|sign| gone.get(sign)).flatten();
         let path = self.root.join(name);
-        let is_it = |number: &&u64| {
-            let picked = self.picked.get(*number).filter(|_| self.gone.contains_key(*number));
-            picked.is_some_and(|picked| match self.proof_of(**number, begun) {
+        let is_it = |number: u64| {
+            let Some(picked) = self.picked.get(&number) else { return Ok(false) };
+            match self.proof_of(number, begun) {
+                _ if !self.gone.contains_key(&number) => Ok(false),
                 Some(proof) => is_renamed(&self.links, &path, hint, picked.hint, &proof),
                 // Its numbers may be another file's by now.
-                None => picked.hint == hint,
-            })
+                None => Ok(picked.hint == hint),
+            }
         };
-        let Some(&number) = candidates.find(is_it) else { return false };
+        let mut found = None;
+        for &number in candidates {
+            if is_it(number)? {
+                found = Some(number);
+                break;
+            }
+        }
+        let Some(number) = found else { return Ok(false) };
         self.gone.remove(&number);
         if let Some(picked) = self.picked.get_mut(&number) {
             if picked.hint.id == hint.id && hint.len > picked.hint.len {
@@ -433,7 +483,7 @@ impl Picks {
             (picked.name, picked.hint) = (name.to_owned(), hint);
             self.saved = RefCell::default();
         }
-        true
+        Ok(true)
     }
 
     /// Files that have grown after they were read, since the last call.
@@ -525,12 +575,8 @@ impl Picks {
     pub(super) fn save(&self, out: &mut Vec<u8>) {
         let saved = &mut *self.saved.borrow_mut();
         if saved.is_empty() {
-            for (number, picked) in &self.picked {
-                // One that has lost its name is not known again after a restart.
-                if self.has_name(*number, picked) {
-                    picked.save(saved);
-                }
-            }
+            // One that has lost its name to another one comes before that.
+            self.picked.values().for_each(|picked| picked.save(saved));
             push_bytes(&[], saved);
         }
         out.extend_from_slice(saved);
@@ -543,17 +589,20 @@ impl Picks {
     }
 
     pub(super) fn load(&mut self, from: &mut &[u8]) -> Result<()> {
+        let mut displaced = Vec::new();
         loop {
             let name = take_bytes(from)?;
             if name.is_empty() {
                 break;
             }
             let picked = Picked::load(name_of(name), from)?;
+            displaced.extend(self.numbers.remove(&picked.name));
             self.insert(picked);
         }
         self.floor = take_varint(from)?.checked_sub(1).map(Duration::from_nanos);
         self.listed = Time::from_millis(take_varint(from)?);
         self.home = (take_byte(from)? != 0).then(|| FileId::load(from)).transpose()?;
+        self.gone.extend(displaced.into_iter().map(|number| (number, self.listed)));
         Ok(())
     }
 
@@ -636,16 +685,21 @@ impl Sign {
 
 /// Whether a file is one that was read under another name: it holds what was read, and has its
 /// length and time, or its numbers and more in it, or one of the two is compressed.
-fn is_renamed(links: &Links, path: &Path, hint: Hint, before: Hint, proof: &Proof) -> bool {
+fn is_renamed(
+    links: &Links,
+    path: &Path,
+    hint: Hint,
+    before: Hint,
+    proof: &Proof,
+) -> io::Result<bool> {
     let has_grown = hint.id == before.id && hint.len > before.len;
-    if has_grown || (hint.len, hint.modified) == (before.len, before.modified) {
-        return OpenFile::open_by(links, path).is_ok_and(|mut file| file.holds(proof));
-    }
+    let is_like_it = has_grown || (hint.len, hint.modified) == (before.len, before.modified);
     // What was read of a compressed file is more or less than its length.
     let was_packed = proof.offset != before.len;
-    OpenFile::open_by(links, path).is_ok_and(|mut file| {
-        (file.is_packed() || was_packed && hint.len == proof.offset) && file.holds(proof)
-    })
+    let opened = OpenFile::open_by(links, path);
+    let Some(mut file) = unless_passing(opened)? else { return Ok(false) };
+    let may_be = is_like_it || file.is_packed() || was_packed && hint.len == proof.offset;
+    if may_be { file.holds(proof) } else { Ok(false) }
 }
 
 fn since_epoch(time: Time) -> Duration {

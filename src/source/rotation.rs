@@ -6,12 +6,15 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::identity::FileId;
-use super::open_file::{open_regular, regular};
+#[cfg(test)]
+use super::open_file::faults;
+use super::open_file::{open_regular, regular, unless_passing};
 
 /// A regular file in the directory of a log.
 #[derive(Clone, Debug)]
@@ -36,6 +39,10 @@ pub(super) enum Age {
 /// Endings of compressed files; the first two are read.
 const PACKED: [&str; 7] = [".gz", ".zst", ".bz2", ".xz", ".lz4", ".zip", ".Z"];
 
+/// Bytes of the beginning of a file, and of its end, that are compared with another one: as much as
+/// is read in a moment.
+const COMPARED_BYTES_MAX: u64 = 64 << 20;
+
 /// Names without a number or date that programs give to the log before.
 const UNNUMBERED: [&str; 6] = ["", ".old", ".bak", ".prev", "~", ".0"];
 
@@ -43,7 +50,11 @@ const UNNUMBERED: [&str; 6] = ["", ".old", ".bak", ".prev", "~", ".0"];
 const NUMBER_DIGITS_MAX: usize = 6;
 
 /// The regular files beside these ones, as far as their directories can be listed.
-pub(super) fn siblings(paths: &[&Path]) -> Vec<Sibling> {
+///
+/// # Errors
+///
+/// Those that are passing: what is there is not known by then.
+pub(super) fn siblings(paths: &[&Path]) -> io::Result<Vec<Sibling>> {
     let mut directories: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
     directories.dedup();
     // By two paths of a directory, or by two links, a file is found once.
@@ -51,9 +62,13 @@ pub(super) fn siblings(paths: &[&Path]) -> Vec<Sibling> {
     for directory in directories {
         let here = directory.as_os_str().is_empty();
         let directory = if here { Path::new(".") } else { directory };
-        let Ok(entries) = std::fs::read_dir(directory) else { continue };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let Ok(metadata) = regular(&path) else { continue };
+        #[cfg(test)]
+        faults::check(faults::Op::List)?;
+        let Some(entries) = unless_passing(std::fs::read_dir(directory))? else { continue };
+        for entry in entries {
+            let Some(entry) = unless_passing(entry)? else { continue };
+            let path = entry.path();
+            let Some(metadata) = unless_passing(regular(&path))? else { continue };
             let Ok(modified) = metadata.modified() else { continue };
             let (id, bytes) = (FileId::of(&metadata), metadata.len());
             if known.insert(id) {
@@ -61,7 +76,7 @@ pub(super) fn siblings(paths: &[&Path]) -> Vec<Sibling> {
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// Whether a file has a name that editors, and `sed -i.bak`, give to what was there before.
@@ -70,9 +85,20 @@ pub(super) fn is_backup(path: &Path) -> bool {
     [".bak", "~", ".orig"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// Whether a file begins with all that another one holds.
+/// Whether a file begins with all that another one holds; of a long one its beginning and its end
+/// are compared.
 pub(super) fn begins_with(path: &Path, other: &Path) -> io::Result<bool> {
-    let [mut file, mut other] = [open_regular(path)?, open_regular(other)?].map(BufReader::new);
+    let [file, other] = [open_regular(path)?, open_regular(other)?];
+    let len = other.metadata()?.len();
+    let head = len.min(COMPARED_BYTES_MAX);
+    let tail = head.max(len.saturating_sub(COMPARED_BYTES_MAX));
+    Ok(is_same(&file, &other, 0, head)? && is_same(&file, &other, tail, len)?)
+}
+
+fn is_same(mut file: &File, mut other: &File, from: u64, to: u64) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(from))?;
+    other.seek(SeekFrom::Start(from))?;
+    let [mut file, mut other] = [file, other].map(|it| BufReader::new(it.take(to - from)));
     loop {
         let (own, expected) = (file.fill_buf()?, other.fill_buf()?);
         let len = own.len().min(expected.len());

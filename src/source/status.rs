@@ -1,5 +1,6 @@
 //! Whether a source receives, and what keeps it from doing so while it tries again.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -56,6 +57,8 @@ struct Now {
     state: SourceState,
     is_connecting: bool,
     last_error: Option<String>,
+    /// What cannot be read now, and is tried again.
+    unreadable: Vec<PathBuf>,
     failures: u64,
     told: Option<Instant>,
     news: Option<News>,
@@ -120,6 +123,15 @@ impl Status {
     /// The source has ended with this error, or goes on in spite of it.
     pub(crate) fn failed(&self, error: String) {
         self.lock().last_error = Some(error);
+    }
+
+    /// These cannot be read now, and are tried again.
+    pub(crate) fn set_unreadable(&self, paths: Vec<PathBuf>) {
+        self.lock().unreadable = paths;
+    }
+
+    pub(crate) fn unreadable(&self) -> Vec<PathBuf> {
+        self.lock().unreadable.clone()
     }
 
     /// What has changed since the last call, if that is to be told.

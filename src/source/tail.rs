@@ -13,7 +13,7 @@ use super::BlockWriter;
 use super::carry::Standing;
 use super::first_line::Asks;
 use super::identity::{FileId, Verdict};
-use super::open_file::{OpenFile, Place, regular};
+use super::open_file::{OpenFile, Place, is_passing, regular, unless_passing};
 use super::picks::name_of;
 use super::read::Taken;
 use super::rotation::{self, Age, Log, Point, Sibling, begins_with, siblings};
@@ -54,6 +54,8 @@ pub(super) struct Tail {
     lost: usize,
     /// What is wrong with the name; warned of once.
     trouble: Option<Trouble>,
+    /// What the file holds once it can be looked at is passed over: it was there before.
+    skips: bool,
 }
 
 /// Why a name cannot be followed.
@@ -75,6 +77,10 @@ struct Followed {
     checked: Option<(u64, SystemTime)>,
     /// When something was read of it last.
     active: Instant,
+    /// It could not be read at the last try, and is tried again.
+    is_failing: bool,
+    /// When it was last modified, as far as that is known.
+    modified: SystemTime,
 }
 
 /// A place in a file, and where the file was.
@@ -86,15 +92,27 @@ struct Kept {
     modified: SystemTime,
     /// It was read to its end.
     is_read: bool,
+    /// It had the name last, and others before it are being read.
+    is_newest: bool,
 }
 
-/// Where a file is that was read before.
-enum Found<'a> {
+/// Where a file is that was read before, and what came between it and the one that is named now.
+enum Found {
     /// Under the name that is followed.
     Named,
     /// Under another name, opened where it was read before.
-    Beside(&'a Sibling, Box<OpenFile>),
-    Nowhere,
+    Beside(PathBuf, Box<OpenFile>, Between),
+    Nowhere(Between),
+}
+
+/// Files that had the name after the one that was followed.
+#[derive(Default)]
+struct Between {
+    /// The number of one that is missing.
+    missing: Option<u64>,
+    /// The path that all of them had.
+    real: PathBuf,
+    files: Vec<(PathBuf, io::Result<OpenFile>)>,
 }
 
 /// How a file is looked for.
@@ -123,6 +141,7 @@ impl Tail {
             was_there: false,
             lost: 0,
             trouble: None,
+            skips: false,
             asks: Asks::default(),
             rotated_max: ROTATED_FILES_MAX,
         };
@@ -156,14 +175,24 @@ impl Tail {
         &self.path
     }
 
-    /// Passes over what the file holds now.
+    /// Passes over what the file holds now, or once it can be looked at if it is there.
     pub(super) fn skip_to_end(&mut self) {
-        let Some(open) = &mut self.current else { return };
-        let skipped = open.file.metadata().and_then(|metadata| {
-            let offset = if open.file.is_packed() { u64::MAX } else { metadata.len() };
-            open.file.resume(Standing { offset, is_skipping: false })
-        });
+        let is_there = self.trouble.as_ref().is_none_or(|it| it.kind != io::ErrorKind::NotFound);
+        self.skips = is_there;
+        let skipped = self.skip();
         self.note(skipped);
+    }
+
+    fn skip(&mut self) -> io::Result<()> {
+        let Some(open) = self.current.as_mut().filter(|_| self.skips) else { return Ok(()) };
+        // Nothing of it is read until this is done.
+        open.is_at_end = true;
+        let metadata = open.file.metadata()?;
+        let offset = if open.file.is_packed() { u64::MAX } else { metadata.len() };
+        open.file.resume(Standing { offset, is_skipping: false })?;
+        open.is_at_end = false;
+        self.skips = false;
+        Ok(())
     }
 
     /// Finds out what has become of the files and of the name.
@@ -173,6 +202,8 @@ impl Tail {
             self.is_in_round = true;
         }
         let looked = self.check_current(into).and_then(|()| self.check_name());
+        let looked = looked.and_then(|()| self.skip());
+        self.skips &= !looked.as_ref().is_err_and(|it| it.kind() == io::ErrorKind::NotFound);
         self.note(looked);
         for _ in 0..std::mem::take(&mut self.lost) {
             into.count_unread_file();
@@ -193,7 +224,9 @@ impl Tail {
             return self.rotated.remove(number).map(|open| open.file);
         }
         self.current.as_ref().filter(|open| is_it(open))?;
-        let is_named = regular(&self.path).is_ok_and(|named| FileId::of(&named) == id);
+        // Where nobody knows for now, it is as it was.
+        let named = unless_passing(regular(&self.path)).ok()?;
+        let is_named = named.is_some_and(|named| FileId::of(&named) == id);
         if is_named { None } else { self.current.take().map(|open| open.file) }
     }
 
@@ -242,9 +275,12 @@ impl Tail {
         Looked::Trouble(trouble.message.clone())
     }
 
-    /// Whether the name leads to something that cannot be read.
-    pub(super) fn is_unreadable(&self) -> bool {
-        self.trouble.as_ref().is_some_and(|trouble| trouble.kind != io::ErrorKind::NotFound)
+    /// The name, if it leads to something that cannot be read, and rotated files that cannot.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = PathBuf> {
+        let is_there = |trouble: &&Trouble| trouble.kind != io::ErrorKind::NotFound;
+        let named = self.trouble.as_ref().filter(is_there).map(|_| self.path.clone());
+        let rotated = self.rotated.iter().filter(|open| open.is_failing);
+        named.into_iter().chain(rotated.map(|open| open.real.clone()))
     }
 
     /// Reads once; returns whether there may be more at once.
@@ -259,9 +295,16 @@ impl Tail {
         if let Some(number) = self.rotated.iter().position(|open| !open.is_at_end) {
             let open = &mut self.rotated[number];
             self.asks.of(&mut open.file, &open.real, true);
-            if let Err(error) = open.read(into)
-                && let Some(mut open) = self.rotated.remove(number)
-            {
+            let Err(error) = open.read(into) else { return };
+            if is_passing(&error) && !open.file.is_packed() {
+                let path = open.real.display();
+                if !std::mem::replace(&mut open.is_failing, true) {
+                    tracing::warn!(%path, %error, "a rotated file cannot be read: tried again");
+                }
+                into.status().trouble(&format!("cannot read {path}: {error}"));
+                return;
+            }
+            if let Some(mut open) = self.rotated.remove(number) {
                 let path = open.real.display();
                 tracing::warn!(%path, %error, "a rotated file cannot be read to its end");
                 into.status().failed(format!("cannot read {path} to its end: {error}"));
@@ -274,14 +317,15 @@ impl Tail {
         if let Some(open) = self.current.as_mut().filter(|open| !open.is_at_end) {
             self.asks.of(&mut open.file, &self.path, true);
             let Err(error) = open.read(into) else { return };
-            if open.file.is_packed() {
+            if open.file.is_packed() && !is_passing(&error) {
                 let path = self.path.display();
                 tracing::warn!(%path, %error, "a file cannot be read to its end");
                 into.status().failed(format!("cannot read {path} to its end: {error}"));
                 return into.count_unread_file();
             }
             // It may be there again under other numbers, as on a volume that comes back.
-            self.kept.extend(self.current.take().map(|open| open.kept()));
+            let kept = self.current.take().map(|open| Kept { is_newest: true, ..open.kept() });
+            self.kept.extend(kept);
             self.note(Err(error));
             if let Some(trouble) = &self.trouble {
                 into.status().trouble(&trouble.message);
@@ -299,7 +343,7 @@ impl Tail {
         let mut excess = self.rotated.len().saturating_sub(self.rotated_max);
         self.rotated.retain_mut(|open| {
             let is_quiet = now.saturating_duration_since(open.active) >= quiet;
-            let is_over = open.is_at_end && (is_quiet || excess > 0);
+            let is_over = open.is_at_end && (is_quiet && !open.is_failing || excess > 0);
             excess -= usize::from(is_over && excess > 0);
             if is_over && open.file.has_ended() {
                 // What it has is a whole first line now.
@@ -308,6 +352,7 @@ impl Tail {
             }
             if is_over {
                 open.file.finish(into, &open.real.display());
+                self.lost += usize::from(open.is_failing);
             }
             open.is_at_end &= open.file.is_packed();
             !is_over
@@ -319,21 +364,29 @@ impl Tail {
         let Some(open) = &mut self.current else { return Ok(()) };
         let Some(verdict) = open.look()? else { return Ok(()) };
         let (path, kept, id) = (self.path.display(), open.kept(), open.file.id());
-        let found = siblings(&[&self.path, &kept.real]);
-        if let Some((copy, file)) = beside(&found, &kept, By::Content, Some(id)) {
+        // Until all of this is known nothing is changed: it is tried again.
+        open.is_at_end = true;
+        let found = siblings(&[&self.path, &kept.real])?;
+        let copy = beside(&found, &kept, By::Content, Some(id))?;
+        let between = match &copy {
+            Some((copy, _)) => self.find_between(&found, &kept, Some(copy), Some(id))?,
+            None => Between::default(),
+        };
+        let Some(open) = &mut self.current else { return Ok(()) };
+        if copy.is_none() {
+            open.file.finish(into, &path);
+        }
+        open.file.resume(Standing::default())?;
+        (open.active, open.is_at_end) = (Instant::now(), false);
+        if let Some((copy, file)) = copy {
             let copied = copy.path.display();
             tracing::warn!(%path, %copied, "{COPIED}");
-            open.file.carry.clear();
             self.rotated.push_back(Followed::over(file, kept.real.clone()));
-            self.read_between(&found, &kept, Some(copy), Some(id));
         } else {
-            open.file.finish(into, &path);
             let (read, verdict) = (kept.place.proof.offset, in_words(verdict));
             tracing::warn!(%path, read, verdict, "a file was written anew: read from its start");
         }
-        let Some(open) = &mut self.current else { return Ok(()) };
-        open.file.resume(Standing::default())?;
-        open.active = Instant::now();
+        self.read_between(between);
         Ok(())
     }
 
@@ -365,12 +418,21 @@ impl Tail {
         }
         let (mut named, trouble) = match opened {
             Ok(named) => (Some(named), None),
+            // Whether it is one that was read before is not known: all places are kept.
+            Err(error) if is_passing(&error) => return Err(error),
             Err(error) => (None, Some(error)),
         };
+        // All of them are looked for before any is gone on with: where one cannot be for now, no
+        // place is given up, and none is read twice.
+        let mut found = Vec::new();
+        for (number, kept) in (1..).zip(&self.kept) {
+            found.push(self.find(kept, number == self.kept.len(), &mut named)?);
+        }
         let kept = std::mem::take(&mut self.kept);
+        let named_id = named.as_ref().map(|open| open.file.id());
         let count = kept.len();
-        for (number, kept) in (1..).zip(kept) {
-            self.go_on(kept, number == count, &mut named);
+        for (number, (kept, found)) in (1..).zip(kept.into_iter().zip(found)) {
+            self.go_on(kept, found, number == count, named_id);
         }
         // A file that was renamed, and has no successor yet, stays the current one.
         if named.is_none() && self.current.is_none() && self.kept.is_empty() {
@@ -382,110 +444,132 @@ impl Tail {
         trouble.map_or(Ok(()), Err)
     }
 
-    /// Goes on in a file where it was read before, wherever it is now. `is_last` says that it is
-    /// the one that had the name last.
-    fn go_on(&mut self, kept: Kept, is_last: bool, named: &mut Option<Followed>) {
+    /// Finds the file of a place, wherever it is now, and goes there in it. `is_last` says that it
+    /// is the one that had the name last.
+    ///
+    /// # Errors
+    ///
+    /// Those that are passing: where it is is not known by then.
+    fn find(&self, kept: &Kept, is_last: bool, named: &mut Option<Followed>) -> io::Result<Found> {
         let path = self.path.display();
-        let found = siblings(&[&self.path, &kept.real, &real_path(&self.path)]);
+        let siblings = siblings(&[&self.path, &kept.real, &real_path(&self.path)])?;
         let named_id = named.as_ref().map(|open| open.file.id());
-        let is_held = named.as_mut().is_some_and(|open| open.file.holds(&kept.place.proof));
-        let by = |by| {
-            let found = beside(&found, &kept, by, named_id);
-            found.map(|(sibling, file)| Found::Beside(sibling, Box::new(file)))
+        let is_begun = kept.place.proof.offset > 0;
+        let is_held = match named {
+            Some(open) if is_begun => open.file.holds(&kept.place.proof)?,
+            _ => false,
         };
-        let is_held = is_held && kept.place.proof.offset > 0;
-        let file = match named_id {
-            Some(id) if id == kept.place.id && (is_held || kept.place.proof.offset == 0) => {
-                Found::Named
-            }
-            _ => match by(By::Id) {
-                // The same bytes under another inode, as after `sed -i` and `rsync`, and on a
-                // volume that was mounted again.
-                None if is_held => Found::Named,
-                Some(Found::Beside(sibling, _)) if is_held && self.is_rewritten(&kept, sibling) => {
-                    Found::Named
-                }
-                None => by(By::Content).unwrap_or(Found::Nowhere),
-                Some(beside) => beside,
-            },
+        let by = |by| beside(&siblings, kept, by, named_id);
+        let is_it = named_id == Some(kept.place.id) && (is_held || !is_begun);
+        // The same bytes under another inode, as after `sed -i` and `rsync`, and on a volume that
+        // was mounted again.
+        let (is_named, other) = match if is_it { None } else { by(By::Id)? } {
+            None if is_it || is_held => (true, None),
+            Some((sibling, _)) if is_held && self.is_rewritten(kept, sibling)? => (true, None),
+            None => (false, by(By::Content)?),
+            other => (false, other),
         };
-        let offset = kept.place.proof.offset;
-        match file {
-            Found::Named => {
-                let Some(open) = named else { return };
-                if let Err(error) = open.file.resume(kept.place.standing) {
-                    tracing::warn!(%path, %error, "a file cannot be gone on with: read whole");
-                }
+        if is_named && let Some(open) = named {
+            if unless_passing(open.file.resume(kept.place.standing))?.is_none() {
+                tracing::warn!(%path, "a file cannot be gone on with: read whole");
             }
-            Found::Beside(sibling, file) => {
-                let file = *file;
-                let rotated = sibling.path.display();
+            return Ok(Found::Named);
+        }
+        let sibling = other.as_ref().map(|(sibling, _)| *sibling);
+        let may_have_followers = match sibling {
+            Some(_) => is_last,
+            None => is_last && named_id.is_some(),
+        };
+        let between = match may_have_followers {
+            true => self.find_between(&siblings, kept, sibling, named_id)?,
+            false => Between::default(),
+        };
+        Ok(match other {
+            Some((sibling, file)) => Found::Beside(sibling.path.clone(), Box::new(file), between),
+            None => Found::Nowhere(between),
+        })
+    }
+
+    /// Goes on in a file where it was read before, as it was found.
+    fn go_on(&mut self, kept: Kept, found: Found, is_last: bool, named: Option<FileId>) {
+        let (path, offset) = (self.path.display(), kept.place.proof.offset);
+        match found {
+            Found::Named => {}
+            Found::Beside(rotated, file, between) => {
+                let rotated = rotated.display();
                 tracing::info!(%path, %rotated, "a file was rotated while nothing ran: read on");
-                self.rotated.push_back(Followed::over(file, kept.real.clone()));
-                if is_last {
-                    self.read_between(&found, &kept, Some(sibling), named_id);
-                }
+                self.rotated.push_back(Followed::over(*file, kept.real));
+                self.read_between(between);
             }
             // Its volume may not be there yet.
-            Found::Nowhere if named.is_none() => {
+            Found::Nowhere(_) if named.is_none() => {
                 tracing::warn!(%path, offset, "a file is not there yet: its place is kept");
                 self.kept.push(kept);
             }
-            Found::Nowhere if !is_last && kept.is_read => {
+            Found::Nowhere(_) if !is_last && kept.is_read => {
                 let path = kept.real.display();
                 tracing::info!(%path, offset, "a rotated file that was read to its end is gone");
             }
-            Found::Nowhere if !is_last => {
+            Found::Nowhere(_) if !is_last => {
                 let path = kept.real.display();
                 tracing::warn!(%path, offset, "a rotated file is gone: it is not read to its end");
                 self.lost += 1;
             }
             // One with the same inode may be another file all the same.
-            Found::Nowhere => {
-                let what = if named_id == Some(kept.place.id) {
+            Found::Nowhere(between) => {
+                let what = if named == Some(kept.place.id) {
                     "a file does not hold what was read of it"
                 } else {
                     "the file that was read is gone, and another one has its name"
                 };
                 tracing::warn!(%path, offset, "{what}: it is read from its start");
-                self.read_between(&found, &kept, None, named_id);
+                self.read_between(between);
             }
         }
     }
 
-    /// Leaves the current file for the one that has its name by now.
+    /// Leaves the current file for the one that has its name by now. Nothing is changed before all
+    /// of it is known.
     fn succeed(&mut self) -> io::Result<()> {
         let mut new = Followed::open(&self.path)?;
-        let Some(old) = self.current.take() else { return Ok(()) };
+        let Some(old) = &self.current else { return Ok(()) };
         let kept = old.kept();
-        let found = siblings(&[&self.path, &kept.real, &new.real]);
+        let found = siblings(&[&self.path, &kept.real, &new.real])?;
         let old_name = found.iter().find(|sibling| sibling.id == kept.place.id);
         // The same bytes under another inode, as after `sed -i` and `rsync`.
-        if kept.place.proof.offset > 0
-            && new.file.holds(&kept.place.proof)
-            && old_name.is_none_or(|sibling| self.is_rewritten(&kept, sibling))
-        {
+        let is_same = kept.place.proof.offset > 0
+            && new.file.holds(&kept.place.proof)?
+            && match old_name {
+                Some(sibling) => self.is_rewritten(&kept, sibling)?,
+                None => true,
+            };
+        if is_same {
             new.file.resume(kept.place.standing)?;
             self.current = Some(new);
             return Ok(());
         }
         let new_id = new.file.id();
-        let copy = || beside(&found, &kept, By::Content, Some(new_id));
-        let rotated = beside(&found, &kept, By::Id, Some(new_id)).or_else(copy);
-        let (point, rotated) = match rotated {
-            // A copy of what followed the file, before that was emptied: it has what that had.
-            Some((sibling, copy))
-                if sibling.id != kept.place.id && copy_has_more(sibling, &copy, &old) =>
-            {
+        let rotated = match beside(&found, &kept, By::Id, Some(new_id))? {
+            None => beside(&found, &kept, By::Content, Some(new_id))?,
+            rotated => rotated,
+        };
+        let point = rotated.as_ref().map(|(sibling, _)| *sibling);
+        // A copy of what followed the file, before that was emptied: it has what that had.
+        let copy = rotated.filter(|(sibling, copy)| {
+            sibling.id != kept.place.id && copy_has_more(sibling, copy, old)
+        });
+        let between = self.find_between(&found, &kept, point, Some(new_id))?;
+        let Some(old) = self.current.replace(new) else { return Ok(()) };
+        let left = match copy {
+            Some((sibling, copy)) => {
                 let (path, copied) = (self.path.display(), sibling.path.display());
                 tracing::warn!(%path, %copied, "{COPIED}");
-                (Some(sibling), Followed::over(copy, kept.real.clone()))
+                Followed::over(copy, kept.real.clone())
             }
-            rotated => (rotated.map(|(sibling, _)| sibling), old.left()),
+            None => old.left(),
         };
-        self.rotated.push_back(rotated);
-        self.read_between(&found, &kept, point, Some(new_id));
-        self.current = Some(new);
+        self.rotated.push_back(left);
+        self.read_between(between);
         Ok(())
     }
 
@@ -493,67 +577,82 @@ impl Tail {
     /// what was read stands beside it under another name: a backup, as by `sed -i.bak` and editors.
     /// A new log may begin as the rotated one did, so all of that has to be in it, and be much, or
     /// the name be one of backups; and a log that has a number or date was rotated.
-    fn is_rewritten(&self, kept: &Kept, sibling: &Sibling) -> bool {
+    fn is_rewritten(&self, kept: &Kept, sibling: &Sibling) -> io::Result<bool> {
         let log = Log { path: &kept.real, named: &kept.real };
         let bytes_min = match log.age(&sibling.path) {
             Some(Age::Number(_) | Age::Date(_)) => u64::MAX,
             _ if rotation::is_backup(&sibling.path) => 1,
             _ => REWRITTEN_BYTES_MIN,
         };
-        let is_rewritten =
-            sibling.bytes >= bytes_min && begins_with(&self.path, &sibling.path).unwrap_or(false);
+        let is_rewritten = sibling.bytes >= bytes_min
+            && unless_passing(begins_with(&self.path, &sibling.path))? == Some(true);
         let what = match is_rewritten {
             true => "a log was written again, and the one before is there: its rest is read",
             false => "a new log begins as the one did that was rotated: it is read from its start",
         };
         let (path, before) = (self.path.display(), sibling.path.display());
         tracing::warn!(%path, %before, "{what}");
-        is_rewritten
+        Ok(is_rewritten)
     }
 
-    /// Has the files read, each from its start, that had the name after the one that was followed,
-    /// which is `rotated` by now if it is still there, and before the one that is `named` now.
-    fn read_between(
-        &mut self,
+    /// Finds the files that had the name after the one that was followed, which is `rotated` by now
+    /// if it is still there, and before the one that is `named` now.
+    ///
+    /// # Errors
+    ///
+    /// Those that are passing.
+    fn find_between(
+        &self,
         found: &[Sibling],
         kept: &Kept,
         rotated: Option<&Sibling>,
         named: Option<FileId>,
-    ) {
+    ) -> io::Result<Between> {
         let log = Log { path: &kept.real, named: &real_path(&self.path) };
         let point = match rotated {
             Some(sibling) => Point { age: log.age(&sibling.path), modified: sibling.modified },
             None => Point { age: log.age(&kept.real), modified: kept.modified },
         };
-        if let Some(number) = rotation::missing(found, &log, &point) {
-            let path = self.path.display();
-            tracing::warn!(%path, number, "a rotated file is missing: what it held is not read");
-            self.lost += 1;
-        }
         let is_known = |id| {
             let mut others = self.rotated.iter().chain(&self.current);
             Some(id) == named || others.any(|open| open.file.id() == id)
         };
-        let between: Vec<PathBuf> = rotation::between(found, &log, &point, is_known)
-            .into_iter()
-            .map(|sibling| sibling.path.clone())
-            .collect();
-        for between in between {
-            let path = between.display();
+        let missing = rotation::missing(found, &log, &point);
+        let mut between = Between { missing, real: kept.real.clone(), files: Vec::new() };
+        for sibling in rotation::between(found, &log, &point, is_known) {
+            let opened = match OpenFile::open(&sibling.path) {
+                Err(error) if is_passing(&error) => return Err(error),
+                opened => opened,
+            };
+            between.files.push((sibling.path.clone(), opened));
+        }
+        Ok(between)
+    }
+
+    /// Has these files read, each from its start.
+    fn read_between(&mut self, between: Between) {
+        if let Some(number) = between.missing {
+            let path = self.path.display();
+            tracing::warn!(%path, number, "a rotated file is missing: what it held is not read");
+            self.lost += 1;
+        }
+        for (path, opened) in between.files {
+            let packed_otherwise = rotation::is_packed_otherwise(&path);
+            let path = path.display();
             if self.rotated.len() >= self.rotated_max {
                 let max = self.rotated_max;
                 tracing::warn!(%path, max, "more rotated files than the maximum: not read");
                 self.lost += 1;
                 continue;
             }
-            match OpenFile::open(&between) {
-                Ok(_) if rotation::is_packed_otherwise(&between) => {
+            match opened {
+                Ok(_) if packed_otherwise => {
                     tracing::warn!(%path, "a rotated file is compressed in a way that is not read");
                     self.lost += 1;
                 }
                 Ok(file) => {
                     tracing::warn!(%path, "a log was rotated more than once: this is read, too");
-                    self.rotated.push_back(Followed::over(file, kept.real.clone()));
+                    self.rotated.push_back(Followed::over(file, between.real.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%path, %error, "a rotated file cannot be read");
@@ -587,10 +686,14 @@ impl Tail {
 
     /// Appends how far each file was read, the oldest first.
     pub(super) fn save(&self, out: &mut Vec<u8>) {
-        let open: Vec<Kept> =
-            self.rotated.iter().chain(&self.current).map(Followed::kept).collect();
-        push_varint((self.kept.len() + open.len()) as u64, out);
-        for Kept { place, real, modified, is_read } in self.kept.iter().chain(&open) {
+        let [rotated, current]: [Vec<Kept>; 2] = [
+            self.rotated.iter().map(Followed::kept).collect(),
+            self.current.iter().map(Followed::kept).collect(),
+        ];
+        push_varint((self.kept.len() + rotated.len() + current.len()) as u64, out);
+        let before = self.kept.iter().filter(|kept| !kept.is_newest).chain(&rotated);
+        let after = self.kept.iter().filter(|kept| kept.is_newest).chain(&current);
+        for Kept { place, real, modified, is_read, .. } in before.chain(after) {
             place.save(out);
             out.push(u8::from(*is_read));
             push_bytes(real.as_os_str().as_encoded_bytes(), out);
@@ -606,7 +709,7 @@ impl Tail {
             let is_read = take_byte(from)? != 0;
             let real = PathBuf::from(name_of(take_bytes(from)?));
             let modified = UNIX_EPOCH + Duration::from_nanos(take_varint(from)?);
-            self.kept.push(Kept { place, real, modified, is_read });
+            self.kept.push(Kept { place, real, modified, is_read, is_newest: false });
         }
         self.current = None;
         let opened = self.open_named();
@@ -621,7 +724,10 @@ impl Followed {
     }
 
     fn over(file: OpenFile, real: PathBuf) -> Followed {
+        let modified = file.metadata().and_then(|metadata| metadata.modified());
         Followed {
+            is_failing: false,
+            modified: modified.unwrap_or_else(|_| SystemTime::now()),
             file,
             real,
             is_at_end: false,
@@ -647,21 +753,23 @@ impl Followed {
         if self.checked == Some(state) {
             return Ok(None);
         }
-        self.is_at_end = false;
-        match self.file.check(&self.file.place().proof)? {
-            Verdict::Same => {
-                self.checked = Some(state);
-                Ok(None)
-            }
-            verdict => Ok(Some(verdict)),
+        // What may be other bytes by now is not read on.
+        (self.is_at_end, self.is_failing) = (true, true);
+        let verdict = self.file.check(&self.file.place().proof)?;
+        self.is_failing = false;
+        if verdict != Verdict::Same {
+            return Ok(Some(verdict));
         }
+        (self.checked, self.modified) = (Some(state), state.1);
+        self.is_at_end = false;
+        Ok(None)
     }
 
     fn read(&mut self, into: &mut BlockWriter) -> io::Result<()> {
         match self.file.read(into) {
-            Ok(Taken::Bytes(_)) => self.active = Instant::now(),
+            Ok(Taken::Bytes(_)) => (self.active, self.is_failing) = (Instant::now(), false),
             Ok(Taken::NoRoom) => {}
-            Ok(Taken::Nothing | Taken::End) => self.is_at_end = true,
+            Ok(Taken::Nothing | Taken::End) => (self.is_at_end, self.is_failing) = (true, false),
             Err(error) => {
                 self.is_at_end = true;
                 return Err(error);
@@ -673,32 +781,40 @@ impl Followed {
     fn kept(&self) -> Kept {
         let modified = self.file.metadata().and_then(|metadata| metadata.modified());
         let (place, real) = (self.file.place(), self.real.clone());
-        let is_read = self.is_at_end && self.file.carry.is_empty();
-        Kept { place, real, modified: modified.unwrap_or(UNIX_EPOCH), is_read }
+        let is_read = self.is_at_end && !self.is_failing && self.file.carry.is_empty();
+        let modified = modified.unwrap_or(self.modified);
+        Kept { place, real, modified, is_read, is_newest: false }
     }
 }
 
 /// The file in which a place is, among those beside the log, but for the one that is `named`.
+///
+/// # Errors
+///
+/// Those that are passing.
 fn beside<'a>(
     found: &'a [Sibling],
     kept: &Kept,
     by: By,
     named: Option<FileId>,
-) -> Option<(&'a Sibling, OpenFile)> {
+) -> io::Result<Option<(&'a Sibling, OpenFile)>> {
     let log = Log { path: &kept.real, named: &kept.real };
     let Place { id, proof, standing } = kept.place;
-    found.iter().filter(|sibling| Some(sibling.id) != named).find_map(|sibling| {
+    for sibling in found.iter().filter(|sibling| Some(sibling.id) != named) {
         let is_wanted = match by {
             // Of a file of which nothing was read there is no proof but its name.
             By::Id => sibling.id == id && (proof.offset > 0 || log.age(&sibling.path).is_some()),
             By::Content => proof.offset > 0 && log.age(&sibling.path).is_some(),
         };
         if !is_wanted {
-            return None;
+            continue;
         }
-        let mut file = OpenFile::open(&sibling.path).ok()?;
-        (file.holds(&proof) && file.resume(standing).is_ok()).then_some((sibling, file))
-    })
+        let Some(mut file) = unless_passing(OpenFile::open(&sibling.path))? else { continue };
+        if file.holds(&proof)? && unless_passing(file.resume(standing))?.is_some() {
+            return Ok(Some((sibling, file)));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether a copy has more than the file with what was read, which has no name any more.

@@ -13,6 +13,7 @@ use crate::config::BLOCK_BYTES;
 use crate::record::block::BlockPool;
 
 mod directory;
+mod faults;
 mod follow;
 
 /// How long a test waits for what must come; it only matters when it does not.

@@ -12,6 +12,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::links::Links;
+#[cfg(test)]
+use super::open_file::faults::{self, Op};
 use super::pipe::Pipe;
 use crate::config::UNPACK_CHUNKS_MAX;
 #[cfg(feature = "compression")]
@@ -159,6 +161,15 @@ impl Input {
         }
     }
 
+    /// Passes over a hole at the place where the file is read next, if there is one that the file
+    /// system knows of, and says how many bytes that were.
+    pub(super) fn skip_hole(&mut self) -> io::Result<u64> {
+        match self {
+            Input::Plain(file) => skip_hole(file),
+            Input::Packed(_) | Input::Pipe(_) => Ok(0),
+        }
+    }
+
     /// What the system knows of the file itself, compressed or not.
     pub(super) fn metadata(&self) -> io::Result<Metadata> {
         match self {
@@ -179,12 +190,39 @@ impl Input {
 
 impl Read for Input {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        #[cfg(test)]
+        faults::check(Op::Read)?;
         match self {
             Input::Plain(file) => file.read(into),
             Input::Packed(unpacked) => unpacked.read(into),
             Input::Pipe(pipe) => pipe.read(into),
         }
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "freebsd"))]
+fn skip_hole(file: &mut File) -> io::Result<u64> {
+    use rustix::fs::{SeekFrom as To, seek};
+    use rustix::io::Errno;
+    let at = file.stream_position()?;
+    // What is written behind it from here on is not passed over.
+    let len = file.metadata()?.len();
+    let to = match seek(&*file, To::Data(at)) {
+        Ok(data) => data.min(len),
+        // Nothing else is in the file.
+        Err(Errno::NXIO) => len,
+        // Not every file system knows of holes.
+        Err(_) => at,
+    };
+    let to = to.max(at);
+    file.seek(SeekFrom::Start(to))?;
+    Ok(to - at)
+}
+
+/// Elsewhere holes are read as the NUL bytes that they stand for.
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn skip_hole(_: &mut File) -> io::Result<u64> {
+    Ok(0)
 }
 
 /// Refuses text that begins as compressed files do, where it cannot be unpacked.

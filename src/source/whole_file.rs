@@ -57,14 +57,20 @@ impl WholeFile {
         self.file.as_ref().is_some_and(OpenFile::is_packed)
     }
 
+    /// Bytes of its content that were read, if it is open.
+    pub(super) fn offset(&self) -> Option<u64> {
+        self.file.as_ref().map(OpenFile::offset)
+    }
+
     /// Bytes of the file itself, compressed or not, that were read.
     pub(super) fn consumed(&self) -> u64 {
         self.file.as_ref().map_or(0, OpenFile::consumed)
     }
 
-    /// The length of the file itself, once it is open.
+    /// The length of the file itself, once it is open; if that is not known, what was read of it.
     pub(super) fn len(&self) -> Option<u64> {
-        self.file.as_ref()?.metadata().ok().map(|metadata| metadata.len())
+        let file = self.file.as_ref()?;
+        Some(file.metadata().map_or(file.consumed(), |metadata| metadata.len()))
     }
 
     /// Where the reading stands, once the file is open.

@@ -6,6 +6,7 @@
 
 use std::fmt::Display;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,12 +19,25 @@ use super::form::Form;
 use super::quoted::{CLOSING, Quoted};
 use super::status::Status;
 use super::word_ends::{WordEnds, end_line};
-use crate::config::{READ_BYTES, ROOM_BYTES_MIN, UNSPLIT_BYTES_MAX};
+use crate::config::{READ_BYTES, ROOM_BYTES_MIN, UNREADABLE_PATHS_NAMED_MAX, UNSPLIT_BYTES_MAX};
 use crate::error::BoxError;
 use crate::record::block::{BlockPool, SharedText};
 
 #[cfg(test)]
 mod tests;
+
+/// How a batch goes on with what its receiver has for it.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Going {
+    /// All of it is read.
+    All,
+    /// What is too large for a batch is left to the next one.
+    Parts,
+    /// The batch is due: all that can be left to the next one is.
+    Due,
+    /// Nobody will run the batch.
+    Over,
+}
 
 /// U+FEFF in UTF-8, which some programs put before a text.
 const BYTE_ORDER_MARK: [u8; 3] = *b"\xEF\xBB\xBF";
@@ -251,6 +265,14 @@ pub struct BlockWriter {
     /// Bytes that this call of the receiver may still read: an endless line never fills a block,
     /// and the tick has to come through all the same.
     bytes_left: usize,
+    /// Bytes of holes that this call may still pass over, for the same reason.
+    holes_left: usize,
+    /// How the batch goes on.
+    going: Going,
+    /// The receiver leaves to the next batch what it has for this one.
+    leaves_rest: bool,
+    /// Blocks are worked on as they come, and so come back while a batch is received.
+    is_eager: bool,
     /// The source's rate is limited: when `bytes_left` are used up the block counts as full.
     is_limited: bool,
     /// What the receiver has to report, and nobody has asked for yet.
@@ -277,6 +299,10 @@ impl BlockWriter {
             excess: Vec::new(),
             is_closed: false,
             bytes_left: 0,
+            holes_left: 0,
+            going: Going::All,
+            leaves_rest: false,
+            is_eager: false,
             is_limited: false,
             report: None,
         }
@@ -319,6 +345,52 @@ impl BlockWriter {
             }
             None => true,
         }
+    }
+
+    /// Counts bytes of a hole that were read and passed over.
+    pub(super) fn pass_over(&mut self, bytes: usize) {
+        self.holes_left = self.holes_left.saturating_sub(bytes);
+    }
+
+    /// Whether this call of the receiver may pass over more of a hole.
+    pub(super) fn may_pass_over(&self) -> bool {
+        self.holes_left > 0
+    }
+
+    /// Has the receiver give no more than this of what it has for the batch.
+    pub(crate) fn set_going(&mut self, going: Going) {
+        self.going = going;
+    }
+
+    pub(super) fn going(&self) -> Going {
+        self.going
+    }
+
+    /// Says that the receiver leaves something of the batch to the next one.
+    pub(super) fn leave_rest(&mut self) {
+        self.leaves_rest = true;
+    }
+
+    pub(crate) fn take_rest(&mut self) -> bool {
+        std::mem::take(&mut self.leaves_rest)
+    }
+
+    /// Blocks are worked on as they come.
+    pub(crate) fn set_eager(&mut self) {
+        self.is_eager = true;
+    }
+
+    /// Bytes of lines that find room before the batch is cut, with a margin for what blocks lose at
+    /// their ends, and as many as a batch has room for at all. None where blocks come back.
+    pub(super) fn room(&self) -> Option<(u64, u64)> {
+        if self.is_eager {
+            return None;
+        }
+        let (max, in_use) = self.pool.counts();
+        let here = self.block.as_ref().map_or(0, |block| block.capacity() - block.len());
+        let bytes = |blocks: usize, here: usize| (blocks * self.pool.block_bytes() + here) as u64;
+        let [now, all] = [bytes(max.saturating_sub(in_use), here), bytes(max, 0)];
+        Some((now / 4 * 3, all / 4 * 3))
     }
 
     /// Takes in what `read` reads, and gives back how many bytes that were.
@@ -576,9 +648,15 @@ impl BlockWriter {
         add(&self.counters.files_recovered, 1);
     }
 
-    /// Says how many names and directories the last look found that cannot be read.
-    pub(super) fn set_unreadable_paths(&mut self, paths: u64) {
-        self.counters.paths_unreadable.store(paths, Ordering::Relaxed);
+    /// Says which names and directories cannot be read now, and are tried again.
+    pub(super) fn set_unreadable_paths(&mut self, paths: impl IntoIterator<Item = PathBuf>) {
+        let mut paths = paths.into_iter();
+        let named: Vec<PathBuf> = paths.by_ref().take(UNREADABLE_PATHS_NAMED_MAX).collect();
+        let all = (named.len() + paths.count()) as u64;
+        let before = self.counters.paths_unreadable.swap(all, Ordering::Relaxed);
+        if (before, all) != (0, 0) {
+            self.status.set_unreadable(named);
+        }
     }
 
     /// Says how many links the last look found that are not followed.
@@ -638,6 +716,7 @@ impl BlockWriter {
     /// free. Returns whether it has one.
     pub(crate) fn open(&mut self) -> bool {
         self.bytes_left = self.pool.block_bytes();
+        self.holes_left = self.bytes_left;
         self.is_limited = false;
         if self.block.is_none() {
             self.block = self.pool.take();

@@ -32,16 +32,20 @@ struct Shared {
     /// The operation after so many fails, and maybe all after it.
     fails_at: Option<(u64, Fault)>,
     fails_after: bool,
+    /// Nothing can be opened.
+    is_out: bool,
     operations: u64,
     /// What has failed first.
     failed: Option<&'static str>,
 }
 
-/// What checkpoints and sinks do to a disk, by the names of the methods.
-pub(crate) const OPERATIONS: [&str; 9] = [
+/// What checkpoints, sinks and the intake log do to a disk, by the names of the methods.
+pub(crate) const OPERATIONS: [&str; 11] = [
+    "byte_len",
     "create",
     "create_directory",
     "list",
+    "lock",
     "read",
     "remove",
     "rename",
@@ -57,13 +61,32 @@ pub(crate) enum Fault {
     Io,
     /// There is no room.
     Full,
-    /// A write takes half of what it is given, and what comes next finds no room; whatever else it
-    /// is succeeds.
+    /// A write takes half of what it is given, and what comes next finds no room; a read gives half
+    /// of what there is. Whatever else it is succeeds.
     Short,
+    /// Too many files are open: what opens one fails, and all else succeeds.
+    TooMany,
+    /// A signal comes first.
+    Interrupted,
+    /// What is there is not found where it is read or looked at; all else succeeds.
+    Missing,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 3] = [Fault::Io, Fault::Full, Fault::Short];
+    pub(crate) const ALL: [Fault; 6] =
+        [Fault::Io, Fault::Full, Fault::Short, Fault::TooMany, Fault::Interrupted, Fault::Missing];
+
+    /// Whether this may become of an operation.
+    fn is_of(self, operation: &str) -> bool {
+        let opens = ["create", "create_directory", "list", "lock", "read", "sync_directory"];
+        match self {
+            Fault::Io | Fault::Interrupted => true,
+            Fault::Full => !["byte_len", "list", "read"].contains(&operation),
+            Fault::Short => ["read", "write"].contains(&operation),
+            Fault::TooMany => opens.contains(&operation),
+            Fault::Missing => ["byte_len", "read"].contains(&operation),
+        }
+    }
 
     /// Each of them with whether all that comes after it fails, too.
     pub(crate) fn each_way() -> impl Iterator<Item = (Fault, bool)> {
@@ -74,6 +97,9 @@ impl Fault {
         match self {
             Fault::Io => io::Error::other("EIO"),
             Fault::Full | Fault::Short => io::ErrorKind::StorageFull.into(),
+            Fault::TooMany => io::Error::other("EMFILE"),
+            Fault::Interrupted => io::ErrorKind::Interrupted.into(),
+            Fault::Missing => io::ErrorKind::NotFound.into(),
         }
     }
 }
@@ -127,6 +153,7 @@ impl FaultyDisk {
             faults: 0,
             fails_at: None,
             fails_after: false,
+            is_out: false,
             operations: 0,
             failed: None,
         };
@@ -137,7 +164,12 @@ impl FaultyDisk {
     pub(crate) fn fail(&self, of_a_thousand: u64) {
         let mut shared = self.lock();
         (shared.faults, shared.failed) = (of_a_thousand, None);
-        shared.fails_at = None;
+        (shared.fails_at, shared.is_out) = (None, false);
+    }
+
+    /// The process is out of descriptors from now on, or is not any more.
+    pub(crate) fn run_out(&self, is_out: bool) {
+        self.lock().is_out = is_out;
     }
 
     /// From now on the operation after so many fails, alone or with all after it.
@@ -203,26 +235,40 @@ impl Shared {
         self.random
     }
 
-    /// Fails if it is this operation's turn; a write may have to be short instead.
+    /// Fails if it is this operation's turn; a write or a read may have to be short instead.
     fn begin(&mut self, name: &'static str) -> io::Result<Option<Fault>> {
         let operation = self.operations;
         self.operations += 1;
         let is_unlucky = self.random() % 1000 < self.faults;
+        if self.is_out && Fault::TooMany.is_of(name) {
+            self.failed.get_or_insert(name);
+            return Err(Fault::TooMany.error());
+        }
         let fault = match self.fails_at {
-            Some((at, Fault::Short)) if operation == at => {
-                self.failed = Some(name);
-                return Ok(Some(Fault::Short));
-            }
+            Some((at, Fault::Short)) if operation > at && self.fails_after => Some(Fault::Full),
+            // No signal comes for ever.
+            Some((at, Fault::Interrupted)) if operation > at && self.fails_after => Some(Fault::Io),
             Some((at, fault)) if operation == at => Some(fault),
             Some((at, fault)) if self.fails_after && operation > at => Some(fault),
             _ if is_unlucky => {
-                let is_full = self.random().is_multiple_of(2);
-                Some(if is_full { Fault::Full } else { Fault::Io })
+                let fault = Fault::ALL[self.random() as usize % Fault::ALL.len()];
+                Some(if fault.is_of(name) { fault } else { Fault::Io })
             }
             _ => None,
         };
         match fault {
             None => Ok(None),
+            Some(fault) if !fault.is_of(name) => {
+                // It was its turn all the same.
+                if self.fails_at.is_some_and(|(at, _)| at == operation) {
+                    self.failed.get_or_insert(name);
+                }
+                Ok(None)
+            }
+            Some(Fault::Short) => {
+                self.failed.get_or_insert(name);
+                Ok(Some(Fault::Short))
+            }
             Some(fault) => {
                 self.failed.get_or_insert(name);
                 Err(fault.error())
@@ -253,9 +299,11 @@ impl Storage for FaultyDisk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut shared = self.lock();
-        shared.begin("read")?;
         let number = shared.number(path)?;
-        Ok(shared.files[&number].bytes.clone())
+        let fault = shared.begin("read")?;
+        let bytes = &shared.files[&number].bytes;
+        let len = if fault.is_some() { bytes.len() / 2 } else { bytes.len() };
+        Ok(bytes[..len].to_vec())
     }
 
     fn byte_len(&self, path: &Path) -> io::Result<u64> {
@@ -304,6 +352,7 @@ impl Storage for FaultyDisk {
     }
 
     fn lock(&self, _: &Path) -> io::Result<Option<StorageLock>> {
+        FaultyDisk::lock(self).begin("lock")?;
         Ok(Some(Box::new(())))
     }
 }
@@ -319,6 +368,11 @@ impl StorageFile for Open {
         let mut shared = self.disk.lock();
         let begun = shared.begin("write");
         let random = shared.random();
+        if let Err(error) = &begun
+            && error.kind() == io::ErrorKind::Interrupted
+        {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let file = shared.files.get_mut(&self.number).expect("an open file is one of the files");
         // A failed write may have written something, and one that succeeds not all.
         let least = usize::from(begun.is_ok() && !bytes.is_empty());

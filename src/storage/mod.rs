@@ -26,8 +26,24 @@ pub(crate) trait Storage: Debug + Send + Sync + 'static {
     /// Makes an empty file, in place of one with this name.
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
 
-    /// All of a file.
+    /// All of a file, or what the disk gives of it.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// All of a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk, and [`io::ErrorKind::UnexpectedEof`] where it gives less than the file
+    /// has: that is not damage of what was written.
+    fn read_whole(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let len = self.byte_len(path)?;
+        let bytes = self.read(path)?;
+        if (bytes.len() as u64) < len {
+            let message = format!("it gives {} bytes, of {len} that it has", bytes.len());
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
+        }
+        Ok(bytes)
+    }
 
     /// How long a file is.
     fn byte_len(&self, path: &Path) -> io::Result<u64>;

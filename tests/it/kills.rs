@@ -40,4 +40,8 @@ fn kills_at_random_moments() {
     }
     assert!(have_advanced > 0, "all is left to the last life");
     lives.finish();
+    // What is lost or doubled has failed.
+    println!(
+        "kills of a program that follows: {kills} kills, 0 lost, 0 doubled (TIDEMILL_KILLS={kills})"
+    );
 }

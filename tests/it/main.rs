@@ -52,6 +52,7 @@ mod joins;
 mod kept_totals;
 #[cfg(all(unix, feature = "signals"))]
 mod kills;
+mod large_files;
 mod laws;
 mod lifecycle;
 #[cfg(all(unix, feature = "cli"))]
@@ -59,6 +60,8 @@ mod links;
 mod listeners;
 #[cfg(all(unix, feature = "signals"))]
 mod lives;
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod long;
 mod model;
 #[cfg(all(feature = "json", feature = "regex"))]
 mod mutations;

@@ -203,7 +203,7 @@ pub(crate) fn run<J: Job>(
         // else happens.
         Some(directory) => StreamingContext::get_or_create(directory, || {
             let ssc = builder.build()?;
-            let every = CHECKPOINT_EVERY.as_millis() / interval.as_millis();
+            let every = (CHECKPOINT_EVERY.as_millis() / interval.as_millis()).max(1);
             ssc.checkpoint(directory, u32::try_from(every).unwrap_or(u32::MAX));
             ssc.keep_checkpoints(args.keep_checkpoints);
             Ok(ssc)
@@ -415,7 +415,8 @@ impl<J: Job> Run<'_, J> {
             None => counted,
         };
         let verdict = self.job.verdict(&mut missing);
-        let mut summary = Summary::of(&missing, &self.ssc.source_counts());
+        let unreadable = self.ssc.metrics().sources.into_iter().flat_map(|it| it.unreadable);
+        let mut summary = Summary::of(&missing, &self.ssc.source_counts(), unreadable);
         self.job.tell();
         summary.add(verdict);
         summary.close(ended)

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the last line on standard error says what the exit code says.
 
+use std::path::PathBuf;
+
 use tidemill::SourceCounts;
 
 use crate::failure::Failure;
@@ -33,7 +35,11 @@ pub(crate) fn missing(counts: &[SourceCounts], lines_cut: Option<u64>, max_line:
 impl Summary {
     /// The summary of what is missing, and of what the sources cannot read by now. Repaired lines
     /// are told at once, and links that nobody asked for: nothing of them is missing.
-    pub(crate) fn of(missing: &Counts, counts: &[SourceCounts]) -> Summary {
+    pub(crate) fn of(
+        missing: &Counts,
+        counts: &[SourceCounts],
+        unreadable: impl Iterator<Item = PathBuf>,
+    ) -> Summary {
         let replaced = total(counts, |counts| counts.lines_replaced);
         if replaced > 0 {
             let lines = counted(replaced, "line");
@@ -51,6 +57,10 @@ impl Summary {
         for (kind, count) in missing {
             let (noun, what) = kind.split_once(' ').unwrap_or((kind, ""));
             summary.push(u64::try_from(*count).unwrap_or(0), noun, what);
+        }
+        for path in unreadable {
+            let path = path.display();
+            terminal::tell(format_args!("it cannot be read, and is not in the result: {path}"));
         }
         summary.push(
             total(counts, |counts| counts.paths_unreadable),

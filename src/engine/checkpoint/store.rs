@@ -122,12 +122,20 @@ impl Store {
             turns: 0,
         };
         let path = store.directory.join(LIFE);
-        store.life = match store.storage.read(&path) {
+        store.life = match store.storage.read_whole(&path) {
             Ok(bytes) => life_in(&bytes),
-            Err(error) if is_absent(&error) => None,
+            Err(error) if is_absent(&error) && !store.lists(&path) => None,
             Err(error) => return Err(store.cannot("read a file of", error)),
         };
         Ok(store)
+    }
+
+    /// Whether a file is in the directory's list: then it is there, whatever else the disk says.
+    fn lists(&self, path: &Path) -> bool {
+        match self.storage.list(&self.directory) {
+            Ok(paths) => paths.iter().any(|listed| listed == path),
+            Err(error) => !is_absent(&error),
+        }
     }
 
     /// How many chains are to be kept, at least one.
@@ -317,7 +325,7 @@ impl Store {
         match self.read_at(&self.copy_path(number), number, id) {
             Ok(copied) => {
                 tracing::warn!(%error, number, "a checkpoint is damaged: its copy is used");
-                let bytes = self.storage.read(&self.copy_path(number));
+                let bytes = self.storage.read_whole(&self.copy_path(number));
                 let healed = bytes.map(|bytes| self.write_file(&self.path(number), &bytes));
                 if let Ok(Err(error)) = healed {
                     tracing::warn!(%error, number, "the copy is not in its place");
@@ -329,8 +337,8 @@ impl Store {
     }
 
     fn read_at(&self, path: &Path, number: u64, id: Option<u64>) -> Result<Decoded, Unread> {
-        let bytes = self.storage.read(path).map_err(|error| {
-            let is_missing = error.kind() == io::ErrorKind::NotFound;
+        let bytes = self.storage.read_whole(path).map_err(|error| {
+            let is_missing = error.kind() == io::ErrorKind::NotFound && !self.lists(path);
             let message = format!("cannot read checkpoint {}", path.display());
             let error = Error::caused(ErrorKind::Checkpoint, message, error);
             if is_missing { Unread::Damaged(error) } else { Unread::Disk(error) }
@@ -358,7 +366,7 @@ impl Store {
     }
 
     fn look_in(&self, path: &Path, number: u64) -> Result<Option<(u64, Result<Decoded>)>> {
-        let bytes = match self.storage.read(path) {
+        let bytes = match self.storage.read_whole(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.cannot("read a checkpoint in", error)),

@@ -197,7 +197,7 @@ fn a_wire() {
     if let Some(seed) = number("TIDEMILL_SEED") {
         return run(seed);
     }
-    for seed in 0..number("TIDEMILL_SIMULATIONS").unwrap_or(20) {
-        run(seed);
-    }
+    let count = number("TIDEMILL_SIMULATIONS").unwrap_or(20);
+    (0..count).for_each(run);
+    println!("simulations of a wire: {count} seeds, 0 lost (TIDEMILL_SIMULATIONS={count})");
 }

@@ -170,7 +170,7 @@ impl Replay {
             let message = format!("the intake log's {}: {what}", path.display());
             Error::new(ErrorKind::Checkpoint, message)
         };
-        self.bytes = self.storage.read(&path).map_err(|error| {
+        self.bytes = self.storage.read_whole(&path).map_err(|error| {
             Error::caused(ErrorKind::Checkpoint, format!("cannot read {}", path.display()), error)
         })?;
         self.salt = numbers_in(&path).map_or(0, |numbers| numbers.salt);
