@@ -111,8 +111,8 @@ impl<T: Record> DStream<T> {
     /// if it has no rows any more. Rows are not escaped: text with line ends takes several lines.
     ///
     /// A start that goes on from a [checkpoint](crate::StreamingContext::checkpoint) removes the
-    /// files of later batches, whose rows come again, perhaps under other times. Without checkpoints
-    /// all files stay.
+    /// files of later batches, whose rows come again, perhaps under other times. Without
+    /// checkpoints all files stay.
     ///
     /// `start` fails with [`ErrorKind::Sink`](crate::ErrorKind::Sink) if the directory is not
     /// there; what goes wrong later is a failure of the [`Output`].

@@ -109,7 +109,8 @@ impl StreamingContext {
     /// back by themselves, such as files, have no log.
     ///
     /// Each source has up to [`Limits::intake_log_bytes`](crate::Limits::intake_log_bytes) on disk;
-    /// what all checkpoints have that are [kept](Self::keep_checkpoints) is removed. A disk that fails holds the source up, and
+    /// what all checkpoints have that are [kept](Self::keep_checkpoints) is removed. A disk that
+    /// fails holds the source up, and
     /// surfaces from [`await_termination`](Self::await_termination).
     ///
     /// ```
@@ -143,8 +144,8 @@ impl StreamingContext {
         }
     }
 
-    /// The time of the batch after which everything comes again, as the sources can give it: that of
-    /// the checkpoint that is gone on from. `None` before the start, and where the program runs for
+    /// The time of the batch after which everything comes again, as the sources can give it: that
+    /// of the checkpoint that is gone on from. `None` before the start, and where the program runs for
     /// the first time or has no checkpoints.
     ///
     /// What an earlier process wrote of later batches comes again, perhaps in batches of other
