@@ -265,7 +265,8 @@ fn damaged_at(found: &[u8], lost: Vec<(String, i64)>, what: &str) {
     assert_eq!(t.context().metrics().sources[0].log.unwrap().blocks_lost, 1);
 }
 
-/// What a checkpoint alone has kept for a sender is gone with that: a start that falls back says so.
+/// What a checkpoint alone has kept for a sender is gone with that: a start that falls back says
+/// so.
 #[test]
 fn what_was_acknowledged_by_a_damaged_checkpoint_fails_the_start() {
     let directory = tempfile::tempdir().unwrap();

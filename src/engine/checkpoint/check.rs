@@ -8,8 +8,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 impl Store {
     /// Reads back the file that was written or read longest ago, and marks its chain where it is
-    /// not what was written. Called once for each checkpoint that is written, so each of the files that
-    /// are kept is read once in as many checkpoints as there are files.
+    /// not what was written. Called once for each checkpoint that is written, so each of the files
+    /// that are kept is read once in as many checkpoints as there are files.
     pub(super) fn check_next(&mut self) -> Option<Result<()>> {
         let chains = self.chains.iter().enumerate().filter(|(_, chain)| !chain.is_damaged);
         let links = chains.flat_map(|(at, chain)| (0..chain.links.len()).map(move |n| (at, n)));
