@@ -145,8 +145,8 @@ impl StreamingContext {
     }
 
     /// The time of the batch after which everything comes again, as the sources can give it: that
-    /// of the checkpoint that is gone on from. `None` before the start, and where the program runs for
-    /// the first time or has no checkpoints.
+    /// of the checkpoint that is gone on from. `None` before the start, and where the program runs
+    /// for the first time or has no checkpoints.
     ///
     /// What an earlier process wrote of later batches comes again, perhaps in batches of other
     /// times: a program that writes in closures forgets it before its first batch, which a
