@@ -17,6 +17,15 @@ pub(crate) const LINE_BYTES_MAX: usize = 64 << 20;
 /// threefold, and a block must hold it with its carry.
 const LINES_IN_BLOCK_MIN: usize = 4;
 
+/// Blocks of a pool unless told otherwise: some 60 ms of the fastest source.
+const BLOCKS_DEFAULT: usize = 64;
+
+/// Rows of a join unless told otherwise.
+const JOINED_ROWS_DEFAULT: usize = 64 << 20;
+
+/// The most that keys of one operator may take: a column's texts are found by numbers of 32 bits.
+const KEY_BYTES_MAX: usize = u32::MAX as usize;
+
 /// Blocks of a pool at least, where they are larger than usual: one is filled while another is
 /// being worked on, and two come between.
 const LARGE_BLOCKS_MIN: usize = 4;
@@ -159,11 +168,62 @@ pub(crate) const UNPACK_CHUNKS_MAX: usize = 4;
 #[cfg(feature = "compression")]
 pub(crate) const UNPACK_WINDOW_LOG_MAX: u32 = 27;
 
+/// Memory that a context may hold at least: a few blocks and tables, and something to hold in them.
+pub(crate) const MEMORY_BYTES_MIN: usize = 16 << 20;
+
+/// Memory that the machine is taken to have where the system does not say.
+pub(crate) const MACHINE_BYTES_UNKNOWN: u64 = 4 << 30;
+
+/// The part of the machine's memory, or of its control group's, that one context may hold unless
+/// told otherwise: as much again is left to the system's file cache, to what the program has
+/// itself, and to what no account sees, such as the allocator's gaps.
+pub(crate) const MACHINE_PARTS: u64 = 2;
+
+/// The memory from which [`Limits::default`] is derived.
+const MEMORY_BYTES_DEFAULT: usize = 12 << 30;
+
+/// The part of its memory that the blocks of one source may take: far more than a source needs to
+/// be read at full speed, and little beside what is made of them.
+const POOL_PARTS: usize = 16;
+
+/// The part that one operator may take for keys and rows: a batch's result is made while they are
+/// still there, so the whole would never do.
+const KEY_PARTS: usize = 2;
+
+/// The part that what one operator or stream keeps may take: while it is there it is given out, and
+/// for a checkpoint gathered, encoded and read back.
+const RETAINED_PARTS: usize = 6;
+
+/// The part that the unfinished lines of one source's connections may take: whoever connects can
+/// send them and never end them, so they must not take what is needed for whole lines.
+const UNFINISHED_PARTS: usize = 16;
+
+/// The part that one queue of a program may take.
+const QUEUE_PARTS: usize = 8;
+
+/// Bytes of memory for each row that a join may give: its numbers, and where its texts are.
+const JOINED_ROW_BYTES: usize = 64;
+
+/// Blocks of a pool that need no room in the memory account: a source that cannot be read at all
+/// would never come to its end.
+pub(crate) const POOL_BLOCKS_MIN: usize = 2;
+
+/// Batches in a row that need far less memory than what is kept for the next one, before that is
+/// given back.
+pub(crate) const IDLE_BATCHES: u8 = 8;
+
+/// Bytes of a result that are kept for the next batch however little that needs.
+pub(crate) const IDLE_BYTES_MIN: usize = 1 << 20;
+
 const _: () = assert!(READ_BYTES * 2 <= BLOCK_BYTES && ROOM_BYTES_MIN <= READ_BYTES);
 const _: () = assert!(BLOCK_BYTES <= BLOCK_BYTES_MAX && LOGGED_BYTES_MAX <= u32::MAX as usize);
 const _: () = assert!(UNSPLIT_BYTES_MAX + READ_BYTES <= BLOCK_BYTES);
 
 /// The maxima of one streaming context. Change them with the context builder's `limits`.
+///
+/// All that a context holds is in one account of bytes besides, whose maximum is the builder's
+/// [`memory`](crate::ContextBuilder::memory). Limits that a program does not set are parts of it,
+/// by [`for_memory`](Limits::for_memory); the defaults named here are for 12 GiB.
 ///
 /// ```
 /// use tidemill::prelude::*;
@@ -182,12 +242,20 @@ pub struct Limits {
     pub line_bytes: usize,
     /// Distinct keys that one operator may hold (default 64 Mi); one more fails the batch.
     pub distinct_keys: usize,
+    /// Bytes that one operator may hold of a batch (default and at most 4 GiB less one byte):
+    /// keys with their counts and aggregates, and rows that it sorts, groups or joins. More fails
+    /// the batch.
+    pub key_bytes: usize,
     /// Rows that a join may give for one batch (default 64 Mi); more fails the batch. A key's rows
     /// on both sides multiply, so a few senders could otherwise ask for any number.
     pub joined_rows: usize,
-    /// Bytes that one operator or stream may keep beyond a batch (default 2 GiB): rows and panes of
-    /// windows, and batches that the context remembers. More fails the batch.
+    /// Bytes that one operator or stream may keep beyond a batch (default 2 GiB): rows and panes
+    /// of windows, and batches that the context remembers. More fails the batch.
     pub retained_bytes: usize,
+    /// Bytes of the lines that the connections of one [`Listen`](crate::Listen) have begun and not
+    /// ended, all together (default 768 MiB). With more, the connection that has the longest is
+    /// closed, reported and counted as refused.
+    pub unfinished_bytes: usize,
     /// Batches that were cut and wait for their turn (default 8); then cutting pauses.
     pub queued_batches: usize,
     /// Batches whose times passed while the program did not run that are run after a restart
@@ -203,25 +271,47 @@ pub struct Limits {
     pub intake_log_bytes: u64,
     /// Rows that a queue stream holds before its pushes are refused (default 16 Mi).
     pub queued_rows: usize,
+    /// Bytes that a queue stream holds before its pushes are refused (default 1.5 GiB).
+    pub queued_bytes: usize,
 }
 
 impl Default for Limits {
+    /// The limits of a context with 12 GiB of memory.
     fn default() -> Limits {
-        Limits {
-            blocks: 64,
-            line_bytes: 256 << 10,
-            distinct_keys: 64 << 20,
-            joined_rows: 64 << 20,
-            retained_bytes: 2 << 30,
-            queued_batches: 8,
-            missed_batches: 1_000,
-            intake_log_bytes: 4 << 30,
-            queued_rows: 16 << 20,
-        }
+        Limits::for_memory(MEMORY_BYTES_DEFAULT)
     }
 }
 
 impl Limits {
+    /// The limits of a context that may hold so many bytes of memory, as one has that sets none:
+    /// half of them for what one operator holds of a batch, and a sixth for what it keeps; a
+    /// sixteenth for a source's blocks, 64 MiB at most, and for unfinished lines; an eighth for a
+    /// queue; a row of a join for each 64 bytes.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    /// let limits = Limits { line_bytes: 1 << 20, ..Limits::for_memory(512 << 20) };
+    /// let ssc = StreamingContext::builder("small").memory(512 << 20).limits(limits).build()?;
+    /// assert_eq!(limits.key_bytes, 256 << 20);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn for_memory(bytes: usize) -> Limits {
+        Limits {
+            blocks: (bytes / POOL_PARTS / BLOCK_BYTES).clamp(POOL_BLOCKS_MIN, BLOCKS_DEFAULT),
+            line_bytes: 256 << 10,
+            distinct_keys: 64 << 20,
+            key_bytes: (bytes / KEY_PARTS).clamp(1, KEY_BYTES_MAX),
+            joined_rows: (bytes / JOINED_ROW_BYTES).clamp(1, JOINED_ROWS_DEFAULT),
+            retained_bytes: bytes / RETAINED_PARTS,
+            unfinished_bytes: bytes / UNFINISHED_PARTS,
+            queued_batches: 8,
+            missed_batches: 1_000,
+            intake_log_bytes: 4 << 30,
+            queued_rows: 16 << 20,
+            queued_bytes: bytes / QUEUE_PARTS,
+        }
+    }
+
     /// Bytes of a block that holds lines of the maximum.
     pub(crate) fn block_bytes(&self) -> usize {
         BLOCK_BYTES.max(LINES_IN_BLOCK_MIN * self.line_bytes)
@@ -239,8 +329,10 @@ impl Limits {
         range("blocks", self.blocks, 2, 1 << 16)?;
         range("line_bytes", self.line_bytes, 1, LINE_BYTES_MAX)?;
         range("distinct_keys", self.distinct_keys, 1, u32::MAX as usize)?;
+        range("key_bytes", self.key_bytes, 1, KEY_BYTES_MAX)?;
         range("joined_rows", self.joined_rows, 1, u32::MAX as usize)?;
         range("retained_bytes", self.retained_bytes, 0, isize::MAX as usize)?;
+        range("unfinished_bytes", self.unfinished_bytes, 0, isize::MAX as usize)?;
         range("queued_batches", self.queued_batches, 1, 1 << 16)?;
         range("missed_batches", self.missed_batches, 0, 1 << 24)?;
         // Files of the log are removed as wholes, and the newest ones stay.
@@ -250,7 +342,8 @@ impl Limits {
             64 << 20,
             isize::MAX as usize,
         )?;
-        range("queued_rows", self.queued_rows, 1, u32::MAX as usize)
+        range("queued_rows", self.queued_rows, 1, u32::MAX as usize)?;
+        range("queued_bytes", self.queued_bytes, 1, isize::MAX as usize)
     }
 }
 
@@ -286,6 +379,19 @@ pub(crate) fn check_duration(
     Err(Error::new(ErrorKind::Config, message))
 }
 
+/// Says when the memory of a context is outside of its range.
+pub(crate) fn check_memory(bytes: usize) -> Result<()> {
+    let max = isize::MAX as usize;
+    if (MEMORY_BYTES_MIN..=max).contains(&bytes) {
+        return Ok(());
+    }
+    let message = format!(
+        "memory is {bytes} bytes, but must be between {MEMORY_BYTES_MIN} and {max} \
+         (ContextBuilder::memory)"
+    );
+    Err(Error::new(ErrorKind::Config, message))
+}
+
 fn range(name: &str, value: usize, min: usize, max: usize) -> Result<()> {
     if (min..=max).contains(&value) {
         return Ok(());
@@ -301,6 +407,18 @@ pub(crate) fn check_joined(rows: usize, max: usize) -> Result<()> {
     }
     let message = format!(
         "a join would give {rows} rows, more than the maximum of {max} (Limits::joined_rows)"
+    );
+    Err(Error::new(ErrorKind::Limit, message))
+}
+
+/// Says when an operator holds more of a batch than [`Limits::key_bytes`].
+pub(crate) fn check_key_bytes(held: usize, max: usize) -> Result<()> {
+    if held <= max {
+        return Ok(());
+    }
+    let message = format!(
+        "{held} bytes of keys and rows are held for a batch, more than the maximum of {max} \
+         (Limits::key_bytes)"
     );
     Err(Error::new(ErrorKind::Limit, message))
 }

@@ -45,6 +45,7 @@ mod decode;
 mod dstream;
 mod engine;
 mod error;
+mod memory;
 mod ops;
 mod plan;
 mod record;
@@ -68,11 +69,12 @@ pub use decode::{
 pub use dstream::{DStream, DecodedStream, KeyWindow, KeyedState, MappedState, Output};
 pub use engine::{
     BackPressure, BatchInfo, CheckpointMetrics, ContextBuilder, ContextState, Delays,
-    IntakeLogMetrics, ListenerId, Metrics, MissedBatches, OutputOperationInfo, PidRateEstimator,
-    ReceiverInfo, SourceMetrics, StateMetrics, StatsReport, StreamingContext, StreamingListener,
-    TestClock, TestContext, TestInput, TestOutput,
+    IntakeLogMetrics, ListenerId, MemoryMetrics, Metrics, MissedBatches, OutputOperationInfo,
+    PidRateEstimator, ReceiverInfo, SourceMetrics, StateMetrics, StatsReport, StreamingContext,
+    StreamingListener, TestClock, TestContext, TestInput, TestOutput,
 };
 pub use error::{BoxError, Error, ErrorKind, Result};
+pub use memory::MemoryCharge;
 pub use ops::{
     Aggregate, Candidates, Count, DistinctCount, DistinctValues, Emitter, First, Last, Lookup, Max,
     Mean, Min, Moments, Partition, SampleStdDev, SampleVariance, State, StateHandle, StateSize,

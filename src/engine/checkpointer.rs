@@ -16,6 +16,7 @@ use super::monitor::Meter;
 use super::recovery::{SavedParts, lock, section_of_sink};
 use crate::config::CHECKPOINT_WAIT_MAX;
 use crate::error::Result;
+use crate::memory::MemoryCharge;
 use crate::ops::Changes;
 use crate::sink::Transaction;
 use crate::source::intake::Intake;
@@ -73,6 +74,8 @@ struct Stands {
 /// What a checkpointer is told at its start.
 pub(super) struct CheckpointPlan {
     pub(super) store: Store,
+    /// Of what is gathered to be written.
+    pub(super) charge: MemoryCharge,
     pub(super) parts: SavedParts,
     pub(super) zero: Time,
     pub(super) interval: Duration,
@@ -89,10 +92,10 @@ impl Checkpointer {
         control: Arc<Control>,
         meter: Arc<Meter>,
     ) -> Result<Checkpointer> {
-        let CheckpointPlan { store, parts, zero, interval, every, waits, has_saved } = plan;
+        let CheckpointPlan { store, charge, parts, zero, interval, every, waits, has_saved } = plan;
         let written = Arc::<Mutex<WhenWritten>>::default();
         let tell = written.clone();
-        let writer = Writer::start(store, move |tried| {
+        let writer = Writer::start(store, charge, move |tried| {
             let mut metrics = meter.lock();
             let (number, oldest) = match tried {
                 Tried::Written(number, oldest) => (number, oldest),

@@ -16,16 +16,20 @@ use super::control::{Control, Stop};
 use super::executor::Executor;
 use super::first_start::{began_before, forget_beginning};
 use super::listener::{ListenerId, StreamingListener};
-use super::metrics::Metrics;
+use super::metrics::{MemoryMetrics, Metrics};
 use super::monitor::{Meter, Monitor, source_metrics};
 use super::outputs;
 use super::rate::{BackPressure, RateSettings, Rates};
 use super::recovery::{Beginning, ComesAgain, LogPlan, SavedParts, check_names};
 use super::scheduler::{self, Schedule, Work};
 use super::warnings::Warnings;
-use crate::config::{KEPT_MAX, Limits, check_duration};
+use crate::config::{
+    KEPT_MAX, Limits, MACHINE_BYTES_UNKNOWN, MACHINE_PARTS, MEMORY_BYTES_MIN, check_duration,
+    check_memory,
+};
 use crate::dstream::DStream;
 use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::memory::{Memory, MemoryCharge};
 use crate::ops::{SharedTable, StateHandle};
 use crate::plan::{Graph, History, Node, NodeId, Output, explain, plan};
 use crate::record::batch::AnyChunk;
@@ -33,7 +37,7 @@ use crate::record::{Batch, Key, Record};
 use crate::sink::OutputPolicy;
 use crate::source::intake::Intake;
 use crate::source::{IntakeLog, SourceCounts};
-use crate::storage::{Disk, Storage};
+use crate::storage::{Disk, Storage, memory_bytes};
 use crate::time::Time;
 
 mod checkpoints;
@@ -54,6 +58,7 @@ struct Shared {
     interval: Duration,
     threads: usize,
     limits: Limits,
+    memory: Arc<Memory>,
     clock: Clock,
     control: Arc<Control>,
     rates: RateSettings,
@@ -129,7 +134,8 @@ pub struct ContextBuilder {
     name: String,
     interval: Duration,
     threads: Option<usize>,
-    limits: Limits,
+    limits: Option<Limits>,
+    memory: Option<usize>,
     rates: RateSettings,
     counts_rows: bool,
     missed: MissedBatches,
@@ -150,10 +156,58 @@ impl ContextBuilder {
         self
     }
 
-    /// The maxima of everything that outside data can grow.
+    /// The maxima of everything that outside data can grow (default
+    /// [`Limits::for_memory`] of the context's [`memory`](Self::memory)).
     pub fn limits(mut self, limits: Limits) -> ContextBuilder {
-        self.limits = limits;
+        self.limits = Some(limits);
         self
+    }
+
+    /// Bytes of memory that the context may hold for data, all together, from 16 MiB up (default:
+    /// half of the machine's memory, or of what the control group of the process may use): blocks
+    /// of sources, keys and what is kept by key, windows and other state, rows that are grouped,
+    /// sorted and joined, queues, unfinished lines, results, and what is gathered for checkpoints.
+    ///
+    /// A batch that would need more fails, with those who hold most, and the next one goes on from
+    /// the state before it; sources are read more slowly before that, and pushes to queues are
+    /// refused. The process needs some memory besides: its code and stacks, gaps that the allocator
+    /// leaves, and what closures keep, unless the program
+    /// [charges](StreamingContext::charge_memory) it. With the defaults that is less than 64 MiB
+    /// and an eighth of the maximum. Several contexts in a process have a maximum each.
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// let ssc = StreamingContext::builder("small").memory(512 << 20).build()?;
+    /// assert_eq!(ssc.metrics().memory.max, 512 << 20);
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    #[doc(alias = "spark.executor.memory")]
+    pub fn memory(mut self, bytes: usize) -> ContextBuilder {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// The limits that follow from the context's [`memory`](Self::memory), to set some of them:
+    ///
+    /// ```
+    /// use tidemill::prelude::*;
+    ///
+    /// let builder = StreamingContext::builder("long lines").memory(1 << 30);
+    /// let limits = Limits { line_bytes: 1 << 20, ..builder.derived_limits() };
+    /// let ssc = builder.limits(limits).build()?;
+    /// # Ok::<(), tidemill::Error>(())
+    /// ```
+    pub fn derived_limits(&self) -> Limits {
+        Limits::for_memory(self.memory_bytes())
+    }
+
+    /// The memory that was asked for, or a part of what there is.
+    fn memory_bytes(&self) -> usize {
+        self.memory.unwrap_or_else(|| {
+            let part = memory_bytes().unwrap_or(MACHINE_BYTES_UNKNOWN) / MACHINE_PARTS;
+            usize::try_from(part).unwrap_or(isize::MAX as usize).max(MEMORY_BYTES_MIN)
+        })
     }
 
     /// Rows a second that each source of lines may bring (default: no limit), over any time but for
@@ -236,7 +290,10 @@ impl ContextBuilder {
                 "batch interval is {interval:?}, but batch times are whole milliseconds"
             ));
         }
-        self.limits.check()?;
+        let memory = self.memory_bytes();
+        check_memory(memory)?;
+        let limits = self.limits.unwrap_or_else(|| Limits::for_memory(memory));
+        limits.check()?;
         self.rates.check(interval)?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(1024);
         let threads = self.threads.unwrap_or_else(cores);
@@ -249,9 +306,10 @@ impl ContextBuilder {
             name: self.name,
             interval,
             threads,
-            limits: self.limits,
+            limits,
+            memory: Memory::new(memory),
             clock,
-            control: Arc::new(Control::new(self.limits.queued_batches, warnings)),
+            control: Arc::new(Control::new(limits.queued_batches, warnings)),
             rates: self.rates,
             counts_rows: self.counts_rows,
             missed: self.missed,
@@ -269,12 +327,12 @@ const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 impl StreamingContext {
     /// Starts the building of a context; the name stands in its messages.
     pub fn builder(name: impl Into<String>) -> ContextBuilder {
-        let (interval, limits) = (Duration::from_secs(1), Limits::default());
         ContextBuilder {
             name: name.into(),
-            interval,
+            interval: Duration::from_secs(1),
             threads: None,
-            limits,
+            limits: None,
+            memory: None,
             rates: RateSettings::default(),
             counts_rows: false,
             missed: MissedBatches::default(),
@@ -361,6 +419,8 @@ impl StreamingContext {
         metrics.sources =
             self.building().intakes.iter().map(|intake| source_metrics(intake)).collect();
         (metrics.listener_events_dropped, metrics.listener_panics) = self.shared.bus.losses();
+        let (held, peak, max) = self.shared.memory.counts();
+        metrics.memory = MemoryMetrics { held, peak, max };
         metrics
     }
 
@@ -454,7 +514,7 @@ impl StreamingContext {
             MissedBatches::Each => limits.missed_batches,
             MissedBatches::One => 0,
         };
-        let mut executor = Executor::new(physical, *threads, limits.retained_bytes);
+        let mut executor = Executor::new(physical, *threads, limits, &self.shared.memory);
         let (mut beginning, mut checkpointer) = (None, None);
         if let (Some(checkpoints), Some(parts)) = (checkpoints, parts) {
             let Checkpoints { directory, opened, .. } = checkpoints;
@@ -488,6 +548,7 @@ impl StreamingContext {
             executor.go_on_after(last);
             let plan = CheckpointPlan {
                 store,
+                charge: self.charge_memory("a checkpoint"),
                 parts,
                 zero: began.zero,
                 interval: *interval,
@@ -620,6 +681,12 @@ impl StreamingContext {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// A charge for what the program keeps beside the engine, of nothing so far. The name stands in
+    /// errors of whoever finds the [maximum](ContextBuilder::memory) used up.
+    pub fn charge_memory(&self, name: impl Into<String>) -> MemoryCharge {
+        self.shared.memory.charge(name)
     }
 
     /// Tells whether the context shall stop at once, and does not keep it alive.

@@ -3,21 +3,23 @@
 //!
 //! A failure stays with its node and those below it for this batch; the next batch starts clean.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::fan_out::fan_out;
+use super::guard::{guard, lock};
+use super::held::{Held, Reserve};
 use super::metrics::StateMetrics;
-use crate::config::PARALLEL_BYTES_MIN;
+use crate::config::{Limits, PARALLEL_BYTES_MIN};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::Memory;
 use crate::ops::{AnyOperator, AnyPartial, AnyState, AnyStateful, Changes, Gather, Turn};
 use crate::plan::{ChainStep, Input, NodeId, Output, OutputRun, Physical, PhysicalNode, Run, Wide};
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
 use crate::record::recycled::Recycled;
-use crate::source::intake::{Intake, Step, panic_text};
+use crate::source::intake::{Intake, Step};
 use crate::time::Time;
 
 pub(super) struct Executor {
@@ -60,6 +62,8 @@ struct Slot {
     position: Option<Vec<u8>>,
     /// For wide and stateful nodes: what was emitted last, to be written again.
     last: Option<AnyChunk>,
+    /// What of all this is charged to the memory account.
+    held: Held,
 }
 
 /// What is saved of an operator.
@@ -80,6 +84,7 @@ struct Partial {
     partial: AnyPartial,
     is_used: bool,
     error: Option<Error>,
+    reserve: Reserve,
 }
 
 /// One partition on its way.
@@ -103,6 +108,14 @@ impl Part {
         }
     }
 
+    /// Bytes of columns that were made.
+    fn held_bytes(&self) -> usize {
+        match self {
+            Part::Lines(..) => 0,
+            Part::Columns(chunk) => chunk.held_bytes(),
+        }
+    }
+
     /// About how much work there is in it; nobody asks small chunks for more than their presence.
     fn byte_len(&self) -> usize {
         match self {
@@ -113,7 +126,12 @@ impl Part {
 }
 
 impl Executor {
-    pub(super) fn new(physical: Physical, threads: usize, retained_bytes_max: usize) -> Executor {
+    pub(super) fn new(
+        physical: Physical,
+        threads: usize,
+        limits: &Limits,
+        memory: &Arc<Memory>,
+    ) -> Executor {
         let (mut eager_sources, mut bounded) = (Vec::new(), Vec::new());
         for (id, node) in physical.nodes.iter().enumerate() {
             if let Run::Source { input: Input::Lines(intake), eager, .. } = &node.run {
@@ -125,12 +143,16 @@ impl Executor {
                 }
             }
         }
-        let slots = physical.nodes.iter().map(|node| Slot::new(&node.run, threads)).collect();
+        let slots = physical.nodes.iter().map(|node| {
+            let held = Held::new(&node.name, memory, limits.key_bytes);
+            Slot::new(&node.run, threads, held)
+        });
+        let slots = slots.collect();
         let (eager, chunks) = (eager_sources, Vec::new());
         Executor {
             physical,
             threads,
-            retained_bytes_max,
+            retained_bytes_max: limits.retained_bytes,
             has_lost_memory: false,
             eager,
             bounded,
@@ -157,9 +179,12 @@ impl Executor {
 
     /// Makes what an operator remembers what was saved of it.
     pub(super) fn load(&mut self, id: NodeId, saved: &Changes) -> Result<()> {
-        self.with_memory(id, |operator, memory| operator.0.load(memory, saved))?;
+        let bytes = self.with_memory(id, |operator, memory| {
+            operator.0.load(memory, saved)?;
+            Ok(operator.0.size(memory).bytes)
+        })?;
         self.slots[id].is_saved_whole = false;
-        Ok(())
+        self.slots[id].held.set_state(bytes)
     }
 
     /// From now on operators keep what they need to tell what has changed.
@@ -365,20 +390,32 @@ impl Executor {
         partial: &Mutex<Partial>,
     ) {
         let mut partial = lock(partial);
-        let Partial { partial, is_used, error } = &mut *partial;
+        let Partial { partial, is_used, error, reserve } = &mut *partial;
         if error.is_some() {
             return;
         }
         *is_used = true;
-        let mut recycled = lock(&self.slots[id].recycled[thread]);
+        let slot = &self.slots[id];
+        let mut recycled = lock(&slot.recycled[thread]);
         let chained = run_chain(&wide.chains[parent], part, wide.takes_lines, &mut recycled);
         let pushed = chained.and_then(|part| {
-            guard(&self.physical.nodes[id].name, || match &part {
-                Part::Lines(block, _) => wide.operator.0.push_lines(partial, block),
-                Part::Columns(chunk) if parent == 0 => wide.operator.0.push(partial, chunk),
-                Part::Columns(chunk) => wide.operator.0.push_other(partial, chunk),
+            guard(&self.physical.nodes[id].name, || {
+                match &part {
+                    Part::Lines(block, _) => wide.operator.0.push_lines(partial, block)?,
+                    Part::Columns(chunk) if parent == 0 => wide.operator.0.push(partial, chunk)?,
+                    Part::Columns(chunk) => wide.operator.0.push_other(partial, chunk)?,
+                }
+                slot.held.partial_uses(reserve, wide.operator.0.held_bytes(partial))
             })
         });
+        if pushed.is_err() {
+            // What it holds is of no use to the batch, and may be what others need.
+            let _ = guard("clear", || {
+                *partial = wide.operator.0.partial();
+                Ok(())
+            });
+            slot.held.partial_dropped(reserve);
+        }
         *error = pushed.err();
         recycled.reclaim();
     }
@@ -430,6 +467,7 @@ impl Executor {
                 record(error);
             }
             self.clear(id);
+            self.measure_state(id);
         }
     }
 
@@ -439,15 +477,18 @@ impl Executor {
     }
 
     /// Keeps the node's batch for the program, if it asked for it.
-    fn remember(&self, id: NodeId, time: Time) -> Result<()> {
+    fn remember(&mut self, id: NodeId, time: Time) -> Result<()> {
         let node = &self.physical.nodes[id];
         let Some((history, detach)) = &node.history else { return Ok(()) };
-        let slot = &self.slots[id];
+        let slot = &mut self.slots[id];
         let is_present = matches!(slot.state, SlotState::Present);
         let kept = guard("remember", || {
             let chunks = slot.parts.iter().map(|part| detach(&part.columns()));
             let batch = is_present.then(|| (time, chunks.collect()));
-            history.keep(self.now, batch, self.retained_bytes_max)
+            history.keep(self.now, batch, self.retained_bytes_max)?;
+            slot.held.set_history(history.byte_len()).inspect_err(|_| {
+                let _ = slot.held.set_history(history.forget_last());
+            })
         });
         kept.map_err(|error| error.within(&format!("batch {time}: stream {}", node.name)))
     }
@@ -458,23 +499,45 @@ impl Executor {
         slot.parts.clear();
         slot.state = SlotState::Absent;
         slot.has_failed_below = false;
+        slot.held.drop_chunks();
         let Run::Wide(wide) = &self.physical.nodes[id].run else { return };
         if wide.operator.0.is_ordered() {
             // What one large batch needed is not kept for ever.
-            slot.partials.truncate(ORDERED_PARTIALS_KEPT);
+            for partial in slot.partials.drain(ORDERED_PARTIALS_KEPT.min(slot.partials.len())..) {
+                let partial = partial.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+                partial.drop_from(&slot.held);
+            }
         }
         for partial in &mut slot.partials {
             let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if std::mem::take(&mut partial.is_used) {
-                let cleared = guard("clear", || {
-                    wide.operator.0.clear(&mut partial.partial);
-                    Ok(())
-                });
-                if cleared.is_err() {
-                    *partial = Partial::new(&wide.operator);
+            let is_used = std::mem::take(&mut partial.is_used);
+            let is_held = partial.reserve.is_worth_a_look();
+            if !is_used && !is_held {
+                continue;
+            }
+            let cleared = guard("clear", || {
+                let Partial { partial, reserve, .. } = partial;
+                let used = if is_used && is_held { wide.operator.0.held_bytes(partial) } else { 0 };
+                if is_used {
+                    wide.operator.0.clear(partial);
                 }
+                Ok(is_held && Held::is_partial_idle(reserve, used))
+            });
+            if cleared.unwrap_or(true) {
+                partial.make_anew(&wide.operator, &slot.held);
             }
         }
+    }
+
+    /// What an operator remembers after the batch; a batch that would have been too much has
+    /// failed.
+    fn measure_state(&mut self, id: NodeId) {
+        let Slot { memory, held, .. } = &mut self.slots[id];
+        let (Run::Stateful(operator), Some(memory)) = (&self.physical.nodes[id].run, memory) else {
+            return;
+        };
+        let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _ = guard("measure", || held.set_state(operator.0.size(memory).bytes));
     }
 
     fn has_failed(&self, id: NodeId) -> bool {
@@ -487,7 +550,7 @@ impl Executor {
         let is_due = self.now.is_multiple_of(node.slide.get());
         match node.run {
             Run::Never => return SlotState::Absent,
-            Run::Source { .. } => return self.run_source(id),
+            Run::Source { .. } => return self.run_source(id, time),
             Run::Stateful(_) => {}
             _ if !is_due => return SlotState::Absent,
             _ => {}
@@ -530,14 +593,18 @@ impl Executor {
         }
     }
 
-    fn run_source(&mut self, id: NodeId) -> SlotState {
+    fn run_source(&mut self, id: NodeId, time: Time) -> SlotState {
         let Run::Source { input, eager, is_shared } = &self.physical.nodes[id].run else {
             unreachable!("called for sources only");
         };
         match input {
             Input::Queue(queue) => {
                 let Some(chunks) = queue.take() else { return SlotState::Absent };
-                self.slots[id].parts.extend(chunks.into_iter().map(Part::Columns));
+                let slot = &mut self.slots[id];
+                // The queue held as much until now.
+                let bytes = chunks.iter().map(|chunk| chunk.held_bytes()).sum();
+                let _ = slot.held.add_chunk(bytes);
+                slot.parts.extend(chunks.into_iter().map(Part::Columns));
             }
             Input::Lines(intake) if !eager.is_empty() => {
                 // What the tick cut off; the rest has been taken in. Other sources may have passed
@@ -553,11 +620,27 @@ impl Executor {
                     parts.push(Part::Lines(block, intake.clone()));
                 }
                 let position = intake.pass_cut();
+                let failed = Mutex::new(None);
                 if *is_shared {
-                    self.for_each_part(&mut parts, &|part| *part = Part::Columns(part.columns()));
+                    let held = &self.slots[id].held;
+                    self.for_each_part(&mut parts, &|part| {
+                        if lock(&failed).is_some() {
+                            return;
+                        }
+                        let chunk = part.columns();
+                        match held.add_chunk(chunk.held_bytes()) {
+                            Ok(()) => *part = Part::Columns(chunk),
+                            Err(error) => *lock(&failed) = Some(error),
+                        }
+                    });
                 }
                 self.slots[id].parts = parts;
                 self.slots[id].position = position;
+                if let Some(error) = lock(&failed).take() {
+                    let name = &self.physical.nodes[id].name;
+                    let within = format!("batch {time}: source {name}");
+                    return SlotState::Failed(error.within(&within));
+                }
             }
         }
         SlotState::Present
@@ -568,9 +651,15 @@ impl Executor {
         let Run::Chain(steps) = &node.run else { unreachable!("called for chains only") };
         let parts = self.slots[node.parents[0]].parts.iter();
         let mut parts: Vec<Result<Part>> = parts.cloned().map(Ok).collect();
+        let held = &self.slots[id].held;
         self.for_each_part(&mut parts, &|part| {
             if let Ok(input) = part {
-                *part = run_chain(steps, input, false, &mut Recycled::default());
+                let made = run_chain(steps, input, false, &mut Recycled::default());
+                *part = made.and_then(|part| {
+                    held.add_chunk(part.held_bytes())
+                        .map_err(|error| error.within(&format!("operator {}", node.name)))?;
+                    Ok(part)
+                });
             }
         });
         parts.into_iter().collect()
@@ -584,14 +673,28 @@ impl Executor {
             self.push_parts(id, wide, &mut partials);
         }
         let last = self.slots[id].last.take();
-        let merged = guard(&node.name, || merge(&wide.operator, &mut partials, last));
-        let Slot { partials: kept, last, parts, .. } = &mut self.slots[id];
+        let held = &mut self.slots[id].held;
+        let merged = guard(&node.name, || {
+            let chunk = merge(&wide.operator, &mut partials, held, last)?;
+            let is_kept = held.keeps_last(chunk.held_bytes())?;
+            Ok((chunk, is_kept))
+        });
+        let Slot { partials: kept, last, parts, held, .. } = &mut self.slots[id];
         *kept = partials;
-        let Ok(chunk) = &merged else {
-            self.reset_partials(id);
-            return merged.map(|_| Vec::new());
+        let (chunk, is_kept) = match merged {
+            Ok(merged) => merged,
+            Err(error) => {
+                held.dropped_last();
+                self.reset_partials(id);
+                return Err(error);
+            }
         };
-        *last = Some(chunk.clone());
+        if is_kept {
+            *last = Some(chunk.clone());
+        } else {
+            held.dropped_last();
+            held.add_chunk(chunk.held_bytes())?;
+        }
         let mut parts = std::mem::take(parts);
         parts.push(Part::Columns(chunk.clone()));
         Ok(parts)
@@ -643,7 +746,7 @@ impl Executor {
         let is_present = matches!(parent.state, SlotState::Present);
         let chunks: Vec<AnyChunk> = parent.parts.iter().map(Part::columns).collect();
         let (mut out, mut is_absent) = (Vec::new(), false);
-        let Slot { memory, last, .. } = &mut self.slots[id];
+        let Slot { memory, last, held, .. } = &mut self.slots[id];
         let memory = memory.as_mut().expect("a stateful node has its state");
         let memory = memory.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         let turn = Turn {
@@ -653,13 +756,24 @@ impl Executor {
             out: is_due.then_some(&mut out),
             is_absent: &mut is_absent,
             last: if is_due { last.take() } else { None },
+            memory: &held.charge,
         };
-        guard(&node.name, || operator.0.take_turn(memory, turn))?;
+        let taken = guard(&node.name, || operator.0.take_turn(memory, turn));
+        if is_due && taken.is_err() {
+            held.dropped_last();
+        }
+        taken?;
+        guard(&node.name, || held.set_state(operator.0.size(memory).bytes))?;
         if is_absent {
             return Ok(None);
         }
         if let [chunk] = out.as_slice() {
-            *last = Some(chunk.clone());
+            if guard(&node.name, || held.keeps_last(chunk.held_bytes()))? {
+                *last = Some(chunk.clone());
+            } else {
+                held.dropped_last();
+                held.add_chunk(chunk.held_bytes())?;
+            }
         }
         Ok(Some(out.into_iter().map(Part::Columns).collect()))
     }
@@ -667,8 +781,10 @@ impl Executor {
     /// After a failure nobody knows what a partial holds.
     fn reset_partials(&mut self, id: NodeId) {
         let Run::Wide(wide) = &self.physical.nodes[id].run else { return };
-        for partial in &mut self.slots[id].partials {
-            *partial = Mutex::new(Partial::new(&wide.operator));
+        let Slot { partials, held, .. } = &mut self.slots[id];
+        for partial in partials {
+            let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
+            partial.make_anew(&wide.operator, held);
         }
     }
 
@@ -677,7 +793,12 @@ impl Executor {
         let Run::Transform(f) = &node.run else { unreachable!("called for transforms only") };
         let columns = |&parent: &NodeId| self.slots[parent].parts.iter().map(Part::columns);
         let batches = node.parents.iter().map(|parent| columns(parent).collect()).collect();
-        let transformed = guard(&node.name, || f(batches, time))?;
+        let held = &self.slots[id].held;
+        let transformed = guard(&node.name, || {
+            let transformed = f(batches, time)?;
+            held.add_chunk(transformed.iter().map(|chunk| chunk.held_bytes()).sum())?;
+            Ok(transformed)
+        })?;
         Ok(transformed.into_iter().map(Part::Columns).collect())
     }
 
@@ -763,7 +884,7 @@ impl PartWeight for Result<Part> {
 }
 
 impl Slot {
-    fn new(run: &Run, threads: usize) -> Slot {
+    fn new(run: &Run, threads: usize, held: Held) -> Slot {
         let (mut partials, mut recycled) = (Vec::new(), Vec::new());
         if let Run::Wide(wide) = run {
             recycled.resize_with(threads, Mutex::default);
@@ -787,13 +908,25 @@ impl Slot {
             unsaved: None,
             position: None,
             last: None,
+            held,
         }
     }
 }
 
 impl Partial {
     fn new(operator: &AnyOperator) -> Partial {
-        Partial { partial: operator.0.partial(), is_used: false, error: None }
+        let (partial, reserve) = (operator.0.partial(), Reserve::default());
+        Partial { partial, is_used: false, error: None, reserve }
+    }
+
+    /// Gives back what it holds.
+    fn make_anew(&mut self, operator: &AnyOperator, held: &Held) {
+        let mut old = std::mem::replace(self, Partial::new(operator));
+        held.partial_dropped(&mut old.reserve);
+    }
+
+    fn drop_from(mut self, held: &Held) {
+        held.partial_dropped(&mut self.reserve);
     }
 }
 
@@ -801,6 +934,7 @@ impl Partial {
 fn merge(
     operator: &AnyOperator,
     partials: &mut [Mutex<Partial>],
+    held: &Held,
     last: Option<AnyChunk>,
 ) -> Result<AnyChunk> {
     let (first, others) = partials.split_first_mut().expect("a wide node has a partial");
@@ -816,9 +950,15 @@ fn merge(
         if other.is_used && !first.is_used {
             std::mem::swap(first, other);
         } else if other.is_used {
+            held.check_room_for(&other.reserve)?;
             operator.0.merge(&mut first.partial, &mut other.partial)?;
+            held.partial_uses(&mut first.reserve, operator.0.held_bytes(&mut first.partial))?;
+            if held.check_room_for(&first.reserve).is_err() {
+                other.make_anew(operator, held);
+            }
         }
     }
+    held.check_room_for(&first.reserve)?;
     operator.0.emit(&mut first.partial, last)
 }
 
@@ -849,24 +989,8 @@ fn run_chain(
     Ok(Part::Columns(chunk))
 }
 
-/// Runs what may run a user's closure: a panic becomes an error that names the operator.
-pub(super) fn guard<T>(name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(error.within(&format!("operator {name}"))),
-        Err(panic) => {
-            let message = format!("operator {name} panicked: {}", panic_text(&*panic));
-            Err(Error::new(ErrorKind::Closure, message))
-        }
-    }
-}
-
 /// The next index below `end`, if there is one left.
 fn claim(next: &AtomicUsize, end: usize) -> Option<usize> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     (index < end).then_some(index)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub states: Vec<StateMetrics>,
     /// Of the checkpoints.
     pub checkpoints: CheckpointMetrics,
+    /// Of the memory account.
+    pub memory: MemoryMetrics,
     /// Events that listeners were too slow for.
     pub listener_events_dropped: u64,
     /// Calls of listeners that panicked.
@@ -182,9 +184,21 @@ pub struct StateMetrics {
     /// Keys that have a state; 0 of operators that do not say.
     #[doc(alias = "numRowsTotal")]
     pub keys: usize,
-    /// Bytes, without what values own elsewhere; 0 of operators that do not say.
+    /// Bytes of memory; 0 of operators that do not say.
     #[doc(alias = "memoryUsedBytes")]
     pub bytes: usize,
+}
+
+/// Bytes in the memory account of a context: see [`memory`](crate::ContextBuilder::memory).
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryMetrics {
+    /// Bytes that are held now.
+    pub held: usize,
+    /// The most that were held at once.
+    pub peak: usize,
+    /// The most that may be held.
+    pub max: usize,
 }
 
 /// What became of checkpoints.

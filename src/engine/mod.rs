@@ -12,6 +12,8 @@ mod control;
 mod executor;
 mod fan_out;
 mod first_start;
+mod guard;
+mod held;
 mod listener;
 mod metrics;
 mod missed;
@@ -36,7 +38,8 @@ pub use checkpoint::{
 pub use context::{ContextBuilder, ContextState, StreamingContext};
 pub use listener::{BatchInfo, ListenerId, OutputOperationInfo, ReceiverInfo, StreamingListener};
 pub use metrics::{
-    CheckpointMetrics, Delays, IntakeLogMetrics, Metrics, SourceMetrics, StateMetrics,
+    CheckpointMetrics, Delays, IntakeLogMetrics, MemoryMetrics, Metrics, SourceMetrics,
+    StateMetrics,
 };
 pub use missed::MissedBatches;
 pub use pid::PidRateEstimator;

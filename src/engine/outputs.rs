@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::control::{Control, Stop};
-use super::executor::{Executor, guard};
+use super::executor::Executor;
+use super::guard::guard;
 use super::monitor::Monitor;
 use crate::config::OUTPUT_BACKOFF_MAX;
 use crate::error::{Error, Result};

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::{Aggregate, AnyOperator, Operator, Step, count_operator, reuse};
+use super::{Aggregate, AnyOperator, HeapBytes, Operator, Step, count_operator, reuse};
 use crate::error::Result;
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::{Columns, Groups, Key, Record};
@@ -18,6 +18,7 @@ pub(crate) struct AggregateByKey<K, V, A> {
 pub(crate) struct Aggregates<K: Key, P> {
     groups: K::Groups,
     partials: Vec<P>,
+    heap: HeapBytes,
     // Scratch.
     ids: Vec<u32>,
 }
@@ -37,7 +38,8 @@ impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
     type Partial = Aggregates<K, A::Partial>;
 
     fn partial(&self) -> Self::Partial {
-        Aggregates { groups: K::Groups::new(self.keys_max), partials: vec![], ids: vec![] }
+        let (groups, heap) = (K::Groups::new(self.keys_max), HeapBytes::default());
+        Aggregates { groups, partials: vec![], heap, ids: vec![] }
     }
 
     fn push(&self, partial: &mut Self::Partial, chunk: &AnyChunk) -> Result<()> {
@@ -45,6 +47,9 @@ impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
         partial.ids.clear();
         partial.groups.ids(&pairs.members.0, &mut partial.ids)?;
         partial.partials.resize(partial.groups.len(), self.aggregate.identity());
+        if std::mem::needs_drop::<A::Partial>() {
+            partial.heap.add(pairs.members.1.byte_len());
+        }
         self.aggregate.add_rows(&mut partial.partials, &partial.ids, &pairs.members.1)
     }
 
@@ -57,6 +62,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
         for (&id, later) in into.ids.iter().zip(&later.partials) {
             self.aggregate.merge(&mut into.partials[id as usize], later)?;
         }
+        into.heap.merge(&later.heap);
         Ok(())
     }
 
@@ -73,6 +79,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> Operator for AggregateByKey<K, V, A> {
     fn clear(&self, partial: &mut Self::Partial) {
         partial.groups.clear();
         partial.partials.clear();
+        partial.heap = HeapBytes::default();
+    }
+
+    fn held_bytes(&self, partial: &mut Self::Partial) -> usize {
+        let heap = partial.heap.of(&self.aggregate, partial.partials.iter());
+        let rows = size_of_val(&*partial.partials) + size_of_val(&*partial.ids);
+        partial.groups.byte_len() + rows + heap
     }
 
     fn is_ordered(&self) -> bool {

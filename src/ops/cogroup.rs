@@ -41,6 +41,10 @@ impl<V: Record> Side<V> {
         self.values.clear();
         self.ids.clear();
     }
+
+    fn held_bytes(&self) -> usize {
+        self.values.byte_len() + size_of_val(&*self.ids)
+    }
 }
 
 impl<K: Key, V: Record, W: Record> Cogroup<K, V, W> {
@@ -97,6 +101,10 @@ impl<K: Key, V: Record, W: Record> Operator for Cogroup<K, V, W> {
         partial.groups.clear();
         partial.left.clear();
         partial.right.clear();
+    }
+
+    fn held_bytes(&self, partial: &mut Self::Partial) -> usize {
+        partial.groups.byte_len() + partial.left.held_bytes() + partial.right.held_bytes()
     }
 
     fn is_ordered(&self) -> bool {

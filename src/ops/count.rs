@@ -55,6 +55,10 @@ impl<T: Record> Operator for CountRows<T> {
         *partial = 0;
     }
 
+    fn held_bytes(&self, _: &mut i64) -> usize {
+        0
+    }
+
     fn is_ordered(&self) -> bool {
         false
     }

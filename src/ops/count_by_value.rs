@@ -70,6 +70,10 @@ impl<K: Key> Operator for CountByValue<K> {
         partial.counts.clear();
     }
 
+    fn held_bytes(&self, partial: &mut Counts<K>) -> usize {
+        partial.groups.byte_len() + size_of_val(&*partial.counts) + size_of_val(&*partial.ids)
+    }
+
     fn is_ordered(&self) -> bool {
         false
     }

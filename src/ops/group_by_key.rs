@@ -101,6 +101,11 @@ impl<K: Key, V: Record> Operator for GroupByKey<K, V> {
         partial.keys.clear();
     }
 
+    fn held_bytes(&self, partial: &mut Grouped<K, V>) -> usize {
+        let rows = partial.keys.byte_len() + partial.values.byte_len();
+        partial.groups.byte_len() + size_of_val(&*partial.ids) + rows
+    }
+
     fn is_ordered(&self) -> bool {
         true
     }

@@ -14,6 +14,7 @@ mod count_by_value;
 mod decode;
 mod flat_map;
 mod group_by_key;
+mod heap_bytes;
 mod join;
 mod keyed;
 mod lookup;
@@ -47,6 +48,7 @@ pub(crate) use decode::{Accepted, Decode, Decoded, Rejected};
 pub use flat_map::Emitter;
 pub(crate) use flat_map::{FlatMap, FlatMapValues};
 pub(crate) use group_by_key::GroupByKey;
+pub(crate) use heap_bytes::HeapBytes;
 pub(crate) use join::{JoinSides, Needed, Optional, Side};
 pub(crate) use keyed::{Keyed, MapWithState, SharedTable, Step as KeyedStep, UpdateState};
 pub use keyed::{State, StateHandle};
@@ -65,7 +67,7 @@ pub(crate) use window_by_key::{KeptKeys, WindowByKey};
 
 use crate::error::Result;
 use crate::record::Key;
-use crate::record::batch::AnyChunk;
+use crate::record::batch::{AnyChunk, downcast};
 use crate::record::block::SharedText;
 use crate::record::recycled::Recycled;
 
@@ -138,6 +140,11 @@ pub(crate) trait Operator: Send + Sync + 'static {
     /// Makes a partial as good as new, and keeps its memory.
     fn clear(&self, partial: &mut Self::Partial);
 
+    /// Bytes of memory that are used in a partial, without room for more: what was used once is
+    /// taken to be held until the partial is made anew. Asked for after each chunk, so it takes no
+    /// longer for many keys than for few.
+    fn held_bytes(&self, partial: &mut Self::Partial) -> usize;
+
     /// Whether the order of the chunks may show in the result.
     fn is_ordered(&self) -> bool;
 
@@ -187,6 +194,7 @@ pub(crate) trait Erased: Send + Sync {
     fn merge(&self, into: &mut AnyPartial, later: &mut AnyPartial) -> Result<()>;
     fn emit(&self, partial: &mut AnyPartial, last: Option<AnyChunk>) -> Result<AnyChunk>;
     fn clear(&self, partial: &mut AnyPartial);
+    fn held_bytes(&self, partial: &mut AnyPartial) -> usize;
     fn is_ordered(&self) -> bool;
     fn is_vectorised(&self) -> bool;
     fn needs_batch(&self) -> bool;
@@ -230,6 +238,10 @@ impl<O: Operator> Erased for O {
         Operator::clear(self, typed::<O>(partial));
     }
 
+    fn held_bytes(&self, partial: &mut AnyPartial) -> usize {
+        Operator::held_bytes(self, typed::<O>(partial))
+    }
+
     fn is_ordered(&self) -> bool {
         Operator::is_ordered(self)
     }
@@ -249,9 +261,9 @@ impl<O: Operator> Erased for O {
 
 /// Columns to write a result to: the last ones if nobody else holds them, or new ones.
 fn reuse<C: crate::record::Columns>(last: Option<AnyChunk>) -> Arc<C> {
-    let mut columns = match last.map(AnyChunk::downcast::<C>) {
-        Some(Ok(columns)) => columns,
-        _ => return Arc::new(C::default()),
+    let mut columns = match last.and_then(downcast::<C>) {
+        Some(columns) => columns,
+        None => return Arc::new(C::default()),
     };
     match Arc::get_mut(&mut columns) {
         Some(last) => last.clear(),

@@ -60,6 +60,10 @@ where
         *partial = None;
     }
 
+    fn held_bytes(&self, partial: &mut Option<T>) -> usize {
+        partial.as_ref().map_or(0, |row| T::byte_len(row.to_ref()))
+    }
+
     fn is_ordered(&self) -> bool {
         true
     }

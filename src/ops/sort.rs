@@ -105,6 +105,11 @@ where
         partial.clear();
     }
 
+    fn held_bytes(&self, partial: &mut Vec<SortedChunk>) -> usize {
+        // There are few: each chunk has a partial until they are merged.
+        partial.iter().map(|run| run.chunk.held_bytes() + size_of_val(&*run.rows)).sum()
+    }
+
     fn is_ordered(&self) -> bool {
         // A chunk is sorted by itself, so each has a partial.
         true
@@ -181,6 +186,10 @@ where
     fn clear(&self, partial: &mut Candidates<T>) {
         partial.rows.clear();
         partial.was_cut = false;
+    }
+
+    fn held_bytes(&self, partial: &mut Candidates<T>) -> usize {
+        partial.rows.byte_len()
     }
 
     fn is_ordered(&self) -> bool {

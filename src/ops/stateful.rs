@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Changes;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::MemoryCharge;
 use crate::record::batch::AnyChunk;
 use crate::time::Time;
 
@@ -104,7 +105,7 @@ pub(crate) type Gather = Box<dyn FnOnce() -> Result<Changes> + Send>;
 pub struct StateSize {
     /// Keys that have a state.
     pub keys: usize,
-    /// Bytes, without what values own elsewhere.
+    /// Bytes of memory.
     pub bytes: usize,
 }
 
@@ -122,6 +123,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) is_absent: &'a mut bool,
     /// What the operator gave out last, to be written again when nobody else holds it.
     pub(crate) last: Option<AnyChunk>,
+    /// Where to ask for memory that is taken beyond what was there before the turn.
+    pub(crate) memory: &'a MemoryCharge,
 }
 
 /// A state with its type forgotten.

@@ -71,6 +71,10 @@ impl Operator for TextCount {
         table.clear();
     }
 
+    fn held_bytes(&self, table: &mut TextTable) -> usize {
+        table.memory_bytes()
+    }
+
     fn is_ordered(&self) -> bool {
         false
     }

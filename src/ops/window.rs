@@ -30,6 +30,9 @@ impl Span {
     }
 }
 
+/// Bytes that a partition takes beside its rows.
+const CHUNK_BYTES: usize = 64;
+
 pub(crate) struct Window<T> {
     span: Span,
     retained_bytes_max: usize,
@@ -79,8 +82,10 @@ impl<T: Record> Stateful for Window<T> {
             let has_rows = |chunk: &&AnyChunk| !columns::<T>(chunk).is_empty();
             let chunks = chunks.iter().filter(has_rows).map(detach::<T>);
             let (chunks, bytes): (Vec<_>, Vec<_>) = chunks.unzip();
-            let bytes = bytes.iter().sum();
+            let own = size_of::<Kept>() + chunks.len() * CHUNK_BYTES;
+            let bytes = own + bytes.iter().sum::<usize>();
             check_retained(rows.bytes, bytes, self.retained_bytes_max)?;
+            turn.memory.check_room(bytes)?;
             if !chunks.is_empty() {
                 rows.batches.push_back(Kept { batch: turn.now, chunks, bytes });
                 rows.bytes += bytes;
@@ -104,7 +109,8 @@ impl<T: Record> Stateful for Window<T> {
     }
 
     fn size(&self, rows: &mut Rows) -> StateSize {
-        StateSize { keys: 0, bytes: rows.bytes }
+        let saved = rows.saved.capacity() * size_of::<u64>();
+        StateSize { keys: 0, bytes: rows.bytes + saved }
     }
 
     fn saved_as(&self) -> Result<String> {
@@ -158,6 +164,7 @@ impl<T: Record> Stateful for Window<T> {
             if !bytes.is_empty() {
                 return Err(torn());
             }
+            kept_bytes += size_of::<Kept>() + chunks.len() * CHUNK_BYTES;
             rows.batches.push_back(Kept { batch, chunks, bytes: kept_bytes });
             rows.bytes += kept_bytes;
             rows.saved.push_back(batch);

@@ -48,6 +48,9 @@ const DEAD_KEYS_MIN: usize = 1024;
 /// part in so many of the work of moving them.
 const PHASES: usize = 64;
 
+/// Bytes that the allocator takes for the three vectors of a pane beside what is in them.
+const PANE_BYTES: usize = 3 * 16;
+
 /// No row of the open pane is this key's.
 const NO_SLOT: u32 = u32::MAX;
 
@@ -248,7 +251,10 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             rows.bases.clear();
             closed.ends.push(closed.rows.ids.len() as u32);
         }
-        let own = size_of::<Pane<A::Partial>>() + closed.ends.len() * size_of::<u32>();
+        // There may be millions of panes, and most are small.
+        let spare = trim(&mut closed.rows.ids) + trim(&mut closed.rows.partials);
+        let ends = trim(&mut closed.ends) + size_of_val(&*closed.ends);
+        let own = PANE_BYTES + size_of::<Pane<A::Partial>>() + spare + ends;
         closed.bytes = std::mem::take(&mut panes.open_bytes) + own;
         panes.bytes += own;
         if closed.rows.ids.is_empty() {
@@ -617,6 +623,18 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
 }
 
 impl<K: Key, P> Panes<K, P> {
+    /// Bytes of memory: panes, keys with what all panes come to for them, and what is noted for
+    /// checkpoints.
+    fn memory_bytes(&self) -> usize {
+        let keys = self.groups.byte_len() + self.keys.byte_len() + size_of_val(&*self.states);
+        let totals = (self.older.len() + self.newer.len()) * size_of::<P>();
+        // What all panes come to owns no more elsewhere than they do.
+        let owned = if std::mem::needs_drop::<P>() { self.bytes } else { 0 };
+        let log = self.log.as_ref().map_or(0, |log| log.memory_bytes());
+        let undo = self.undo.capacity() * size_of::<Undo<P>>();
+        self.bytes + keys + totals + owned + log + undo
+    }
+
     /// Drops the first pane, of which the keys know already.
     fn drop_first(&mut self) {
         if let Some(first) = self.panes.pop_front() {
@@ -687,10 +705,15 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
             let chunks = turn.chunks.unwrap_or_default();
             let has_bases = self.has_bases(chunks.len());
             for chunk in chunks {
+                // Rows of the pane, and how to undo them: about twice what has come.
+                turn.memory.check_room(2 * chunk.held_bytes())?;
                 self.merge_chunk(panes, chunk, has_bases)?;
             }
         }
         if let Some(out) = turn.out {
+            let bytes = panes.keys.byte_len() + panes.shown * size_of::<A::Output>();
+            let before = turn.last.as_ref().map_or(0, |last| last.held_bytes());
+            turn.memory.check_room(bytes.saturating_sub(before))?;
             out.push(self.emit(panes, turn.last)?);
         }
         Ok(())
@@ -746,8 +769,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     }
 
     fn size(&self, panes: &mut Panes<K, A::Partial>) -> StateSize {
-        let logged = panes.log.as_ref().map_or(0, |log| log.bytes());
-        StateSize { keys: panes.shown, bytes: panes.bytes + logged }
+        StateSize { keys: panes.shown, bytes: panes.memory_bytes() }
     }
 
     fn saved_as(&self) -> Result<String> {
@@ -779,6 +801,15 @@ impl<K: Key, V: Record, A: Aggregate<V>> Stateful for WindowByKey<K, V, A> {
     fn load(&self, panes: &mut Panes<K, A::Partial>, saved: &Changes) -> Result<()> {
         self.load_log(panes, saved)
     }
+}
+
+/// Gives back most of the room that is not used; returns the bytes of the rest.
+fn trim<T>(values: &mut Vec<T>) -> usize {
+    let len = values.len();
+    if values.capacity() > len + len / 2 + 8 {
+        values.shrink_to_fit();
+    }
+    (values.capacity() - len) * size_of::<T>()
 }
 
 /// The phase of a key: always the same, so that after a restart boundaries lie where they did.

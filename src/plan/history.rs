@@ -56,6 +56,18 @@ impl History {
         Ok(())
     }
 
+    /// Bytes of all batches that are kept.
+    pub(crate) fn byte_len(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Does not keep the last batch after all; returns the bytes of the others.
+    pub(crate) fn forget_last(&self) -> usize {
+        let mut kept = self.lock();
+        kept.bytes -= kept.batches.pop_back().map_or(0, |batch| batch.bytes);
+        kept.bytes
+    }
+
     /// The batches from one time to another, both inclusive, oldest first.
     pub(crate) fn slice(&self, from: Time, to: Time) -> Vec<Vec<AnyChunk>> {
         let kept = self.lock();

@@ -8,7 +8,25 @@ use std::sync::Arc;
 use super::{Columns, Record};
 
 /// Columns of one partition, with their type forgotten: operators hand these on.
-pub(crate) type AnyChunk = Arc<dyn Any + Send + Sync>;
+pub(crate) type AnyChunk = Arc<dyn Chunk>;
+
+/// Columns as those see them who do not know their type.
+pub(crate) trait Chunk: Any + Send + Sync {
+    /// About how many bytes of memory the rows take.
+    fn held_bytes(&self) -> usize;
+}
+
+impl<C: Columns> Chunk for C {
+    fn held_bytes(&self) -> usize {
+        self.byte_len()
+    }
+}
+
+/// A chunk as what it is, if these are its columns.
+pub(crate) fn downcast<C: Columns>(chunk: AnyChunk) -> Option<Arc<C>> {
+    let any: Arc<dyn Any + Send + Sync> = chunk;
+    any.downcast().ok()
+}
 
 /// All rows of a stream for one batch time: the place that the RDD has in Spark.
 ///
@@ -65,7 +83,8 @@ impl<T: Record> Batch<T> {
 
 /// The columns in a chunk that a stream of `T` carries.
 pub(crate) fn columns<T: Record>(chunk: &AnyChunk) -> &T::Columns {
-    chunk.downcast_ref().expect("the typed streams connect operators of one type only")
+    let any: &dyn Any = &**chunk;
+    any.downcast_ref().expect("the typed streams connect operators of one type only")
 }
 
 /// A chunk that holds no block and wastes no memory, and its bytes: the same chunk if that is so

@@ -14,6 +14,9 @@ use std::time::Duration;
 use memchr::memrchr;
 use tidemill_kernels::TextBuffer;
 
+use crate::config::POOL_BLOCKS_MIN;
+use crate::memory::MemoryCharge;
+
 /// A buffer that is read by many and written by none. The last to drop it frees its block.
 #[derive(Clone)]
 pub(crate) struct SharedText {
@@ -22,8 +25,10 @@ pub(crate) struct SharedText {
     pool: Option<Arc<BlockPool>>,
 }
 
-/// At most so many blocks, made when first needed.
+/// At most so many blocks, made when first needed and there is memory for them.
 pub(crate) struct BlockPool {
+    /// Of all blocks that were made.
+    charge: MemoryCharge,
     blocks_max: AtomicUsize,
     block_bytes: usize,
     /// Blocks that are free or being read; one that is being filled is not among them.
@@ -40,11 +45,15 @@ struct Blocks {
 }
 
 impl BlockPool {
-    pub(crate) fn new(blocks_max: usize, block_bytes: usize) -> Arc<BlockPool> {
+    pub(crate) fn new(
+        blocks_max: usize,
+        block_bytes: usize,
+        charge: MemoryCharge,
+    ) -> Arc<BlockPool> {
         let blocks = Mutex::new(Blocks { idle: Vec::with_capacity(blocks_max), made: 0 });
         let blocks_max = AtomicUsize::new(blocks_max);
         let (freed, awaited) = (Condvar::new(), AtomicBool::new(false));
-        Arc::new(BlockPool { blocks_max, block_bytes, blocks, freed, awaited })
+        Arc::new(BlockPool { charge, blocks_max, block_bytes, blocks, freed, awaited })
     }
 
     /// Bytes of each block.
@@ -98,7 +107,13 @@ impl BlockPool {
         if blocks.made >= self.blocks_max.load(Ordering::Relaxed) {
             return None;
         }
+        // Where memory is short the source waits for the blocks that there are.
+        if blocks.made >= POOL_BLOCKS_MIN && self.charge.check_room(self.block_bytes).is_err() {
+            return None;
+        }
         blocks.made += 1;
+        // What passes the maximum all the same is said by whoever needs memory next.
+        let _ = self.charge.set(blocks.made * self.block_bytes);
         Some(Arc::new(TextBuffer::with_capacity(self.block_bytes)))
     }
 

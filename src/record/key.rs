@@ -50,6 +50,9 @@ pub trait Groups<K: Key>: Send + 'static {
 
     /// Forgets all keys and keeps the memory.
     fn clear(&mut self);
+
+    /// About how many bytes of memory are held.
+    fn byte_len(&self) -> usize;
 }
 
 /// Keys that are hashed before the first of them is looked up.
@@ -148,6 +151,10 @@ impl<K: Key> Groups<K> for HashGroups<K> {
         self.keys.clear();
         self.ids.clear();
     }
+
+    fn byte_len(&self) -> usize {
+        self.keys.byte_len() + self.ids.memory_bytes()
+    }
 }
 
 impl Groups<String> for TextGroups {
@@ -171,6 +178,10 @@ impl Groups<String> for TextGroups {
 
     fn clear(&mut self) {
         self.table.clear();
+    }
+
+    fn byte_len(&self) -> usize {
+        self.table.memory_bytes()
     }
 }
 

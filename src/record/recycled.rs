@@ -1,11 +1,11 @@
 //! Columns to be written again: what a task makes of one chunk has the size of what it made of the
 //! chunk before, and fresh pages cost more than most kernels that fill them.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::sync::Arc;
 
 use super::Columns;
-use super::batch::AnyChunk;
+use super::batch::{AnyChunk, downcast};
 use crate::config::RECYCLED_ROWS_MAX;
 
 /// The columns that one task has made, kept for the next chunk once nobody else holds them.
@@ -28,8 +28,8 @@ impl Recycled {
     pub(crate) fn take<C: Columns>(&mut self) -> Arc<C> {
         let record = TypeId::of::<C>();
         let free = self.made.iter().position(|made| made.is_free && made.record == record);
-        let columns = free.map(|index| self.made.swap_remove(index).columns.downcast());
-        columns.and_then(Result::ok).unwrap_or_default()
+        let columns = free.map(|index| downcast(self.made.swap_remove(index).columns));
+        columns.flatten().unwrap_or_default()
     }
 
     /// Columns that are done, to come back here when nobody holds them any more.
@@ -54,7 +54,10 @@ impl Recycled {
 }
 
 fn clear<C: Columns>(columns: &mut AnyChunk) -> bool {
-    let columns = Arc::get_mut(columns).and_then(|columns| columns.downcast_mut::<C>());
+    let columns = Arc::get_mut(columns).and_then(|columns| {
+        let any: &mut dyn Any = columns;
+        any.downcast_mut::<C>()
+    });
     let worth = columns.filter(|columns| columns.len() <= RECYCLED_ROWS_MAX);
     worth.map(Columns::clear).is_some()
 }

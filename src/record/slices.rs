@@ -224,6 +224,10 @@ impl Slices {
     }
 
     pub(super) fn byte_len(&self) -> usize {
+        if let Values::Owned(text) = &self.values {
+            // Rows were appended, so they are all there is.
+            return text.len() + 8 * self.spans.len();
+        }
         self.spans.iter().map(|span| span.len as usize).sum::<usize>() + 8 * self.spans.len()
     }
 

@@ -55,6 +55,11 @@ impl Carry {
         self.bytes.is_empty() && !self.skipping && self.undecoded.is_empty()
     }
 
+    /// Bytes of memory that are held for the unfinished line.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.undecoded.capacity()
+    }
+
     /// Forgets the unfinished line: after a reset it will never be finished.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -29,6 +29,8 @@ pub(super) struct Connection {
     /// Whether it is among the ready ones.
     pub(super) is_ready: bool,
     pub(super) receipt: Receipt,
+    /// Bytes that its unfinished line took when it was last counted.
+    pub(super) unfinished: usize,
     /// The first bytes of a client that may still greet.
     greeting: Option<Vec<u8>>,
     /// The id of the producer that the client is.
@@ -110,6 +112,7 @@ impl Connection {
             carry: Carry::default(),
             is_ready: true,
             receipt: Receipt::new(number),
+            unfinished: 0,
             greeting: (expects != Expects::Data).then(Vec::new),
             producer: None,
             skip: 0,

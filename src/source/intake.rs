@@ -22,6 +22,7 @@ use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
 use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::memory::Memory;
 use crate::record::batch::AnyChunk;
 use crate::record::block::{BlockPool, SharedText};
 use crate::record::recycled::Recycled;
@@ -216,9 +217,13 @@ impl Intake {
         options: LineOptions,
         form: Form,
         limits: &Limits,
+        memory: &Arc<Memory>,
     ) -> Intake {
-        let pool = BlockPool::new(limits.pool_blocks(), limits.block_bytes());
-        let writer = BlockWriter::new(pool.clone(), options, form, limits.line_bytes);
+        let charge = memory.charge(format!("blocks of {}", receiver.name()));
+        let pool = BlockPool::new(limits.pool_blocks(), limits.block_bytes(), charge);
+        let mut writer = BlockWriter::new(pool.clone(), options, form, limits.line_bytes);
+        let unfinished = memory.charge(format!("unfinished lines of {}", receiver.name()));
+        writer.bound_unfinished(unfinished, limits.unfinished_bytes);
         Intake {
             name: receiver.name(),
             saved_name: receiver.saved_name(),

@@ -91,6 +91,8 @@ pub struct Listen {
     is_telling: bool,
     /// When to look for idle connections.
     look_at: Instant,
+    /// Bytes that the unfinished lines of all connections take.
+    unfinished: usize,
 }
 
 impl Listen {
@@ -145,6 +147,7 @@ impl Listen {
             connected: 0,
             is_telling: false,
             look_at: now,
+            unfinished: 0,
         })
     }
 

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::config::Limits;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::MemoryCharge;
 use crate::record::batch::AnyChunk;
 use crate::record::{Batch, Columns, Record};
 
@@ -21,7 +23,10 @@ pub struct QueueHandle<T: Record> {
 
 pub(crate) struct Queue {
     rows_max: usize,
+    bytes_max: usize,
     take: Take,
+    /// Of what is queued, and what was cut and waits for its batch.
+    charge: MemoryCharge,
     state: Mutex<State>,
     handles: AtomicUsize,
 }
@@ -39,68 +44,118 @@ pub(crate) enum Take {
 
 #[derive(Default)]
 struct State {
-    batches: VecDeque<Option<(Vec<AnyChunk>, usize)>>,
+    queued: VecDeque<Queued>,
     /// What was cut for batches that wait for their turn, one entry each.
-    cut: VecDeque<Option<Vec<AnyChunk>>>,
+    cut: VecDeque<Queued>,
     rows: usize,
+    bytes: usize,
+}
+
+/// A batch, or an interval without one.
+struct Queued {
+    batch: Option<Vec<AnyChunk>>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Queued {
+    fn new(batch: Option<Vec<AnyChunk>>, rows: usize) -> Queued {
+        let chunks = batch.iter().flatten();
+        let chunks = chunks.map(|chunk| chunk.held_bytes() + size_of::<AnyChunk>());
+        // Batches without a row take memory, too.
+        let bytes = size_of::<Queued>() + chunks.sum::<usize>();
+        Queued { batch, rows, bytes }
+    }
+
+    /// Of an interval for which nothing was queued: there are few, and they are not counted.
+    fn nothing(batch: Option<Vec<AnyChunk>>) -> Queued {
+        Queued { batch, rows: 0, bytes: 0 }
+    }
 }
 
 impl Queue {
-    pub(crate) fn new<T: Record>(rows_max: usize, take: Take) -> (Arc<Queue>, QueueHandle<T>) {
+    pub(crate) fn new<T: Record>(
+        limits: &Limits,
+        charge: MemoryCharge,
+        take: Take,
+    ) -> (Arc<Queue>, QueueHandle<T>) {
         let (state, handles) = (Mutex::default(), AtomicUsize::new(1));
-        let queue = Arc::new(Queue { rows_max, take, state, handles });
+        let (rows_max, bytes_max) = (limits.queued_rows, limits.queued_bytes);
+        let queue = Arc::new(Queue { rows_max, bytes_max, take, charge, state, handles });
         (queue.clone(), QueueHandle { queue, record: std::marker::PhantomData })
     }
 
-    fn push(&self, batch: Option<(Vec<AnyChunk>, usize)>) -> Result<()> {
-        let rows = batch.as_ref().map_or(0, |(_, rows)| *rows);
+    fn push(&self, batch: Option<Vec<AnyChunk>>, rows: usize) -> Result<()> {
+        let queued = Queued::new(batch, rows);
+        let bytes = queued.bytes;
         let mut state = self.lock();
-        let (held, rows_max) = (state.rows, self.rows_max);
-        // Empty batches take memory, too: there may be as many as rows.
-        if held + rows > rows_max || state.batches.len() >= rows_max {
+        let refuse = |held: usize, more: usize, what: &str, max: usize| {
             let message = format!(
-                "a queue stream of {held} rows takes no {rows} more: the maximum is {rows_max} \
-                 (Limits::queued_rows)"
+                "a queue stream of {held} {what} takes no {more} more: the maximum is {max} \
+                 (Limits::queued_{what})"
             );
-            return Err(Error::new(ErrorKind::Limit, message));
+            Err(Error::new(ErrorKind::Limit, message))
+        };
+        if state.rows + rows > self.rows_max || state.queued.len() >= self.rows_max {
+            return refuse(state.rows, rows, "rows", self.rows_max);
         }
+        if state.bytes.saturating_add(bytes) > self.bytes_max {
+            return refuse(state.bytes, bytes, "bytes", self.bytes_max);
+        }
+        self.charge.check_room(bytes)?;
         state.rows += rows;
-        state.batches.push_back(batch);
-        Ok(())
+        state.bytes += bytes;
+        state.queued.push_back(queued);
+        self.charge.set(state.bytes)
     }
 
     pub(crate) fn cut(&self) {
         let mut state = self.lock();
-        let next = match (self.take, state.batches.is_empty()) {
-            (Take::One, true) => None,
-            (Take::OneOrEmpty | Take::All, true) => Some((Vec::new(), 0)),
-            (Take::One | Take::OneOrEmpty, false) => state.batches.pop_front().flatten(),
-            // With nothing but intervals without a batch, this is one.
-            (Take::All, false) => state.batches.drain(..).flatten().reduce(|mut all, next| {
-                all.0.extend(next.0);
-                (all.0, all.1 + next.1)
-            }),
+        let next = match (self.take, state.queued.is_empty()) {
+            (Take::One, true) => Queued::nothing(None),
+            (Take::OneOrEmpty | Take::All, true) => Queued::nothing(Some(Vec::new())),
+            (Take::One | Take::OneOrEmpty, false) => {
+                state.queued.pop_front().expect("it is not empty")
+            }
+            (Take::All, false) => {
+                let all = state.queued.drain(..).reduce(|mut all, next| {
+                    all.rows += next.rows;
+                    all.bytes += next.bytes;
+                    // With nothing but intervals without a batch, this is one.
+                    match (&mut all.batch, next.batch) {
+                        (Some(all), Some(next)) => all.extend(next),
+                        (None, next @ Some(_)) => all.batch = next,
+                        (_, None) => {}
+                    }
+                    all
+                });
+                all.expect("it is not empty")
+            }
         };
-        state.rows -= next.as_ref().map_or(0, |(_, rows)| *rows);
-        state.cut.push_back(next.map(|(chunks, _)| chunks));
+        state.rows -= next.rows;
+        state.cut.push_back(next);
     }
 
     /// Cuts a batch that takes nothing of what is queued.
     pub(crate) fn cut_empty(&self) {
         let empty = (self.take != Take::One).then(Vec::new);
-        self.lock().cut.push_back(empty);
+        self.lock().cut.push_back(Queued::nothing(empty));
     }
 
     pub(crate) fn take(&self) -> Option<Vec<AnyChunk>> {
-        self.lock().cut.pop_front().expect("each batch was cut")
+        let mut state = self.lock();
+        let cut = state.cut.pop_front().expect("each batch was cut");
+        state.bytes -= cut.bytes;
+        let _ = self.charge.set(state.bytes);
+        cut.batch
     }
 
     pub(crate) fn has_ended(&self) -> bool {
-        self.handles.load(Ordering::Acquire) == 0 && self.lock().batches.is_empty()
+        self.handles.load(Ordering::Acquire) == 0 && self.lock().queued.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().batches.is_empty()
+        self.lock().queued.is_empty()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -112,7 +167,9 @@ impl<T: Record> QueueHandle<T> {
     /// Queues a batch of these rows, in one partition.
     ///
     /// Fails with [`ErrorKind::Limit`] when the queue then held more rows than
-    /// [`Limits::queued_rows`](crate::Limits::queued_rows).
+    /// [`Limits::queued_rows`](crate::Limits::queued_rows), more bytes than
+    /// [`Limits::queued_bytes`](crate::Limits::queued_bytes), or the context more than its
+    /// [`memory`](crate::ContextBuilder::memory).
     pub fn push<R: Into<T>>(&self, rows: impl IntoIterator<Item = R>) -> Result<()> {
         let mut columns = T::Columns::default();
         for row in rows {
@@ -125,14 +182,14 @@ impl<T: Record> QueueHandle<T> {
     /// Queues a batch as it is, with its partitions.
     pub fn push_batch(&self, batch: Batch<T>) -> Result<()> {
         let rows = batch.len();
-        self.queue.push(Some((batch.into_chunks(), rows)))
+        self.queue.push(Some(batch.into_chunks()), rows)
     }
 
     /// Queues an interval without a batch, before the batches that are pushed after it.
     ///
     /// Where all is taken at once it gives way to the batches of the same interval.
     pub fn push_absent(&self) -> Result<()> {
-        self.queue.push(None)
+        self.queue.push(None, 0)
     }
 }
 

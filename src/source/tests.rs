@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::form::Form;
 use super::*;
 use crate::config::BLOCK_BYTES;
+use crate::memory::Memory;
 use crate::record::block::BlockPool;
 
 mod directory;
@@ -30,7 +31,7 @@ struct Driver<R> {
 
 impl<R: Receiver> Driver<R> {
     fn new(mut receiver: R) -> Driver<R> {
-        let pool = BlockPool::new(4, BLOCK_BYTES);
+        let pool = BlockPool::new(4, BLOCK_BYTES, Memory::unlimited().charge("blocks"));
         let writer = BlockWriter::new(pool, LineOptions::default(), Form::Text, BLOCK_BYTES / 4);
         let waiter = receiver.waiter();
         Driver { receiver, waiter, writer, lines: Vec::new(), has_ended: false }

@@ -21,6 +21,7 @@ use super::status::Status;
 use super::word_ends::{WordEnds, end_line};
 use crate::config::{READ_BYTES, ROOM_BYTES_MIN, UNREADABLE_PATHS_NAMED_MAX, UNSPLIT_BYTES_MAX};
 use crate::error::BoxError;
+use crate::memory::MemoryCharge;
 use crate::record::block::{BlockPool, SharedText};
 
 #[cfg(test)]
@@ -277,6 +278,8 @@ pub struct BlockWriter {
     is_limited: bool,
     /// What the receiver has to report, and nobody has asked for yet.
     report: Option<BoxError>,
+    /// Unfinished lines of connections, and how many bytes they may take together.
+    unfinished: Option<(MemoryCharge, usize)>,
 }
 
 impl BlockWriter {
@@ -305,7 +308,22 @@ impl BlockWriter {
             is_eager: false,
             is_limited: false,
             report: None,
+            unfinished: None,
         }
+    }
+
+    /// Charges the unfinished lines of a receiver with connections, and bounds them.
+    pub(crate) fn bound_unfinished(&mut self, charge: MemoryCharge, bytes_max: usize) {
+        self.unfinished = Some((charge, bytes_max));
+    }
+
+    /// The unfinished lines of all connections take so many bytes now. Gives the maximum where that
+    /// is too much.
+    pub(super) fn hold_unfinished(&mut self, bytes: usize) -> std::result::Result<(), usize> {
+        let Some((charge, bytes_max)) = &self.unfinished else { return Ok(()) };
+        // Whoever needs memory for whole lines says where there is none.
+        let _ = charge.set(bytes);
+        if bytes <= *bytes_max { Ok(()) } else { Err(*bytes_max) }
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {

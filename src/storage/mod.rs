@@ -7,6 +7,7 @@ mod disk;
 pub(crate) mod faulty;
 #[cfg(all(test, unix, feature = "signals"))]
 pub(crate) mod killing;
+mod machine;
 #[cfg(all(unix, feature = "signals"))]
 mod process_status;
 
@@ -16,6 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use disk::Disk;
+pub(crate) use machine::memory_bytes;
 #[cfg(all(unix, feature = "signals"))]
 pub(crate) use process_status::ignored_signals;
 

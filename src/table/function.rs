@@ -15,7 +15,9 @@ use super::native::{Native, Stored, StoredState};
 use super::quantile::Quantile;
 use super::{DataType, Series};
 use crate::error::Result;
-use crate::ops::{Aggregate, First, Last, Max, Mean, Min, SampleStdDev, SampleVariance, Sum};
+use crate::ops::{
+    Aggregate, First, HeapBytes, Last, Max, Mean, Min, SampleStdDev, SampleVariance, Sum,
+};
 use crate::record::{Columns, Ordered, Record, Timestamp};
 
 /// What an aggregate has of one group, when it goes on to a window.
@@ -48,6 +50,8 @@ pub(crate) trait Accumulator: Any + Send {
     fn state(&self, group: usize) -> State;
     fn finish(&self) -> Result<Series>;
     fn clear(&mut self);
+    /// About how many bytes of memory are used.
+    fn held_bytes(&mut self) -> usize;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -132,6 +136,7 @@ struct Slots<V: Native, A: Aggregate<V>> {
     aggregate: A,
     values_min: i64,
     slots: Vec<Slot<A::Partial>>,
+    heap: HeapBytes,
 }
 
 impl<V: Native, A: Aggregate<V> + Clone> Function for Named<V, A>
@@ -141,7 +146,8 @@ where
 {
     fn accumulator(&self) -> Box<dyn Accumulator> {
         let (aggregate, values_min) = (self.aggregate.clone(), self.values_min);
-        Box::new(Slots::<V, A> { aggregate, values_min, slots: Vec::new() })
+        let (slots, heap) = (Vec::new(), HeapBytes::default());
+        Box::new(Slots::<V, A> { aggregate, values_min, slots, heap })
     }
 
     fn identity(&self) -> State {
@@ -219,6 +225,9 @@ where
         self.grow(groups);
         let values = values.expect("only a count has no values");
         let rows = V::rows(values);
+        if std::mem::needs_drop::<A::Partial>() {
+            self.heap.add(values.byte_len());
+        }
         let Slots { aggregate, slots, .. } = self;
         let mut add = |row: usize, id: u32| {
             let slot = &mut slots[id as usize];
@@ -242,6 +251,7 @@ where
             slot.values += later.values;
             self.aggregate.merge(&mut slot.partial, &later.partial)?;
         }
+        self.heap.merge(&later.heap);
         Ok(())
     }
 
@@ -257,6 +267,12 @@ where
 
     fn clear(&mut self) {
         self.slots.clear();
+        self.heap = HeapBytes::default();
+    }
+
+    fn held_bytes(&mut self) -> usize {
+        let partials = self.slots.iter().map(|slot| &slot.partial);
+        size_of_val(&*self.slots) + self.heap.of(&self.aggregate, partials)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -339,6 +355,10 @@ impl Accumulator for Counted {
 
     fn clear(&mut self) {
         self.0.clear();
+    }
+
+    fn held_bytes(&mut self) -> usize {
+        size_of_val(&*self.0)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -185,6 +185,12 @@ macro_rules! operator {
                 partial.accumulators.iter_mut().for_each(|one| one.clear());
             }
 
+            fn held_bytes(&self, partial: &mut Grouped) -> usize {
+                let states = partial.accumulators.iter_mut().map(|one| one.held_bytes());
+                let ids = size_of_val(&*partial.ids);
+                partial.groups.byte_len() + states.sum::<usize>() + ids
+            }
+
             fn is_ordered(&self) -> bool {
                 self.0.aggregates.iter().any(|agg| agg.function.is_ordered())
             }

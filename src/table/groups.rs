@@ -149,6 +149,18 @@ impl Groups<TableRow> for TableGroups {
             Numbering::Pairs(levels) => levels.iter_mut().for_each(Groups::clear),
         }
     }
+
+    fn byte_len(&self) -> usize {
+        let dictionaries = self.dictionaries.iter().map(Dictionary::byte_len).sum::<usize>();
+        let numbering = match &self.numbering {
+            Numbering::One { .. } | Numbering::Single { ids: None } => 0,
+            Numbering::Single { ids: Some(Renumbered { ids, codes }) } => {
+                size_of_val(&**ids) + size_of_val(&**codes)
+            }
+            Numbering::Pairs(levels) => levels.iter().map(Groups::byte_len).sum(),
+        };
+        dictionaries + numbering
+    }
 }
 
 impl TableGroups {
@@ -224,6 +236,13 @@ impl Dictionary {
         match self {
             Dictionary::Text(groups) => groups.clear(),
             Dictionary::Bits(groups, _) => groups.clear(),
+        }
+    }
+
+    fn byte_len(&self) -> usize {
+        match self {
+            Dictionary::Text(groups) => groups.byte_len(),
+            Dictionary::Bits(groups, _) => groups.byte_len(),
         }
     }
 

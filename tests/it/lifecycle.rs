@@ -550,12 +550,15 @@ fn limits_out_of_range() {
         blocks: 2,
         line_bytes: 1,
         distinct_keys: 1,
+        key_bytes: 1,
         joined_rows: 1,
         retained_bytes: 0,
+        unfinished_bytes: 0,
         queued_batches: 1,
         missed_batches: 0,
         intake_log_bytes: 64 << 20,
         queued_rows: 1,
+        queued_bytes: 1,
     };
     StreamingContext::builder("life").limits(least).build().unwrap();
 }

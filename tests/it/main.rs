@@ -62,6 +62,9 @@ mod listeners;
 mod lives;
 #[cfg(all(target_os = "linux", feature = "cli"))]
 mod long;
+mod memory;
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod memory_command;
 mod model;
 #[cfg(all(feature = "json", feature = "regex"))]
 mod mutations;

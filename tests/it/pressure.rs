@@ -271,15 +271,19 @@ impl Receiver for OneLine {
     }
 }
 
-/// The most memory that this process has had, in bytes, where the system tells: without the pages
-/// of the program's own file, of which the first use of any code brings some.
+/// The most memory that this process has had, in bytes: without the pages of the program's own
+/// file, of which the first use of any code brings some. `None` on systems that have no such file;
+/// on one that has, a test that cannot measure fails.
 fn memory_max() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").expect("the process has a status");
     let bytes = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+        line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).expect(name) << 10
     };
-    Some(bytes("VmHWM:")?.saturating_sub(bytes("RssFile:")?))
+    Some(bytes("VmHWM:").saturating_sub(bytes("RssFile:")))
 }
 
 /// 64 MiB; with `TIDEMILL_LONG`, 1 GiB.

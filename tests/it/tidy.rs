@@ -21,18 +21,19 @@ const NAMES_THAT_SAY_NOTHING: [&str; 9] =
 
 /// What each module of the engine may use of the others; `engine` drives and may use all. The
 /// public streams build on the plan, that on the operators and sources, and those on records.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("error", &[]),
     ("time", &[]),
     ("config", &["error"]),
+    ("memory", &["error"]),
     ("storage", &["error"]),
-    ("record", &["config", "error"]),
+    ("record", &["memory", "config", "error"]),
     ("decode", &["record", "error"]),
-    ("ops", &["decode", "record", "config", "error", "time"]),
-    ("source", &["storage", "record", "config", "error", "time"]),
+    ("ops", &["decode", "record", "memory", "config", "error", "time"]),
+    ("source", &["storage", "record", "memory", "config", "error", "time"]),
     ("sink", &["storage", "record", "error", "time"]),
-    ("plan", &["ops", "source", "sink", "record", "config", "error", "time"]),
-    ("dstream", &["plan", "ops", "decode", "sink", "record", "config", "error", "time"]),
+    ("plan", &["ops", "source", "sink", "record", "memory", "config", "error", "time"]),
+    ("dstream", &["plan", "memory", "ops", "decode", "sink", "record", "config", "error", "time"]),
     ("table", &["dstream", "ops", "sink", "record", "error", "time"]),
 ];
 

@@ -401,7 +401,11 @@ impl Index {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let lines: usize = self.segments.iter().map(|segment| segment.lines.len()).sum();
-        lines * size_of::<IndexLine>() + self.used.capacity()
+        let lines = self.segments.iter().map(|segment| {
+            let bytes = segment.lines.len() * size_of::<IndexLine>();
+            // In huge pages the last one is there as a whole.
+            if bytes < huge::BYTES { bytes } else { bytes.next_multiple_of(huge::BYTES) }
+        });
+        lines.sum::<usize>() + self.used.capacity()
     }
 }

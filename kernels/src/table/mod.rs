@@ -2,6 +2,7 @@
 //! keys lie in the slots themselves up to 48 bytes, in an arena past that, and a table holds at
 //! most the keys it was made for, whatever the data.
 
+mod arena;
 mod batch;
 mod class;
 mod dense;
@@ -20,6 +21,7 @@ use std::fmt;
 
 use crate::split::TextSplitter;
 use crate::{Level, Span, Split, line_spans_at, split_byte_at, split_whitespace_at};
+use arena::Arena;
 use class::Class;
 use hash::Seed;
 pub(crate) use index::{EmptySlot, Index};
@@ -53,7 +55,7 @@ pub struct TextTable {
     middle: Class<6, 1>,
     /// Keys in the arena: the words are offset and length.
     long: Class<2, 2>,
-    arena: Vec<u8>,
+    arena: Arena,
     // Scratch.
     rows: Vec<Span>,
     spans: Vec<Span>,
@@ -104,7 +106,7 @@ impl TextTable {
             short: Class::new(),
             middle: Class::new(),
             long: Class::new(),
-            arena: Vec::new(),
+            arena: Arena::default(),
             rows: Vec::new(),
             spans: Vec::new(),
         }
@@ -262,7 +264,7 @@ impl TextTable {
         self.short.memory_bytes()
             + self.middle.memory_bytes()
             + self.long.memory_bytes()
-            + self.arena.capacity()
+            + self.arena.memory_bytes()
             + (self.rows.capacity() + self.spans.capacity()) * size_of::<Span>()
     }
 

@@ -2,6 +2,7 @@
 //! made only where the table has room for it.
 
 use super::TableError;
+use super::arena::Arena;
 use super::class::{Class, Found};
 use super::hash::{Tag, len_of};
 use super::index::SLOTS;
@@ -14,7 +15,7 @@ pub(super) trait Stored<const W: usize> {
     fn is(&self, words: &[u64; W], arena: &[u8]) -> bool;
 
     /// The words for a slot of its own.
-    fn store(&self, arena: &mut Vec<u8>) -> [u64; W];
+    fn store(&self, arena: &mut Arena) -> [u64; W];
 
     /// The key's length.
     fn len(&self) -> usize;
@@ -48,7 +49,7 @@ impl<const W: usize> Stored<W> for InSlot<W> {
         *words == self.words
     }
 
-    fn store(&self, _: &mut Vec<u8>) -> [u64; W] {
+    fn store(&self, _: &mut Arena) -> [u64; W] {
         self.words
     }
 
@@ -68,10 +69,8 @@ impl Stored<2> for InArena<'_> {
         in_arena(words, arena) == self.key
     }
 
-    fn store(&self, arena: &mut Vec<u8>) -> [u64; 2] {
-        let offset = arena.len() as u64;
-        arena.extend_from_slice(self.key);
-        [offset, self.key.len() as u64]
+    fn store(&self, arena: &mut Arena) -> [u64; 2] {
+        [arena.push(self.key), self.key.len() as u64]
     }
 
     fn len(&self) -> usize {
@@ -114,7 +113,7 @@ pub(super) fn upsert<const W: usize, const S: usize, U: Update>(
     class: &mut Class<W, S>,
     tag: Tag,
     key: impl Stored<W>,
-    arena: &mut Vec<u8>,
+    arena: &mut Arena,
     room: Room,
     row: usize,
     update: &mut U,
@@ -143,7 +142,7 @@ fn upsert_dense_apart<const W: usize, const S: usize, U: Update>(
     class: &mut Class<W, S>,
     tag: Tag,
     key: impl Stored<W>,
-    arena: &mut Vec<u8>,
+    arena: &mut Arena,
     room: Room,
     row: usize,
     update: &mut U,
@@ -158,7 +157,7 @@ pub(super) fn upsert_dense<const W: usize, const S: usize, U: Update>(
     class: &mut Class<W, S>,
     tag: Tag,
     key: impl Stored<W>,
-    arena: &mut Vec<u8>,
+    arena: &mut Arena,
     room: Room,
     row: usize,
     update: &mut U,

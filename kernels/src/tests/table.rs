@@ -159,6 +159,32 @@ fn growth(level: Level) {
     }
 }
 
+/// The arena of long keys: not at the first small batch, and with all keys still in place.
+#[test]
+fn memory_of_a_batch_of_long_keys_is_given_back() {
+    let keys: Vec<Vec<u8>> =
+        (0..400u32).map(|key| format!("{key:0>width$}", width = 400).into_bytes()).collect();
+    let (text, spans) = column(keys.iter().map(Vec::as_slice));
+    let mut table = TextTable::new(1_000);
+    table.count(&text, &spans).unwrap();
+    let held = table.memory_bytes();
+    // It grew by little steps, so most of it is keys.
+    assert!((text.len()..2 * text.len()).contains(&(held - 40_000)), "{held} of {}", text.len());
+    let mut after = Vec::new();
+    for _ in 0..20 {
+        table.clear();
+        table.count(&text, &spans[..5]).unwrap();
+        assert_eq!(model_of(&table), counts(keys[..5].iter().map(Vec::as_slice)));
+        after.push(table.memory_bytes());
+    }
+    assert!(after[0] > text.len(), "the next batch may be as large");
+    assert!(after[19] < held / 4, "memory of a large batch is given back: {after:?} of {held}");
+    // A batch that is as large again finds its room again.
+    table.clear();
+    table.count(&text, &spans).unwrap();
+    assert_eq!(model_of(&table), counts(keys.iter().map(Vec::as_slice)));
+}
+
 /// Of many batches some have a key whose search goes on at the first line: that is no reason to
 /// grow.
 #[test]

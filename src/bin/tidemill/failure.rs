@@ -114,6 +114,14 @@ const ADVICE: [(&str, &str, &str); 6] = [
     ("another context", "", "another process"),
 ];
 
+/// Limits that follow from the memory, and what of it they are.
+const MEMORY_LIMITS: [(&str, &str); 4] = [
+    ("(ContextBuilder::memory)", "(--memory)"),
+    ("(Limits::key_bytes)", "(a half of --memory)"),
+    ("(Limits::retained_bytes)", "(a sixth of --memory)"),
+    ("(Limits::unfinished_bytes)", "(a sixteenth of --memory)"),
+];
+
 /// What goes on all the same.
 const ACCEPT_LOSS: &str = "; --accept-loss goes on without them";
 
@@ -125,6 +133,9 @@ pub(crate) fn plain(message: &str) -> String {
         let rest = from + begin.len();
         let Some(len) = plain[rest..].find(end) else { continue };
         plain.replace_range(from..rest + len + end.len(), instead);
+    }
+    for (limit, option) in MEMORY_LIMITS {
+        plain = plain.replace(limit, option);
     }
     // A limit's name: its value is in the message.
     while let Some(range) = limit_name(&plain) {
@@ -154,6 +165,8 @@ mod tests {
         let check = |message, expected: &str| assert_eq!(plain(message), expected);
         check("no such file", "no such file");
         check("from (at [fe80::1]:99)", "from (at [fe80::1]:99)");
+        check("than 7 (ContextBuilder::memory); most by a", "than 7 (--memory); most by a");
+        check("more than 7 (Limits::key_bytes)", "more than 7 (a half of --memory)");
         check("more keys than 5 (Limits::distinct_keys)", "more keys than 5");
         check("more files than 7 (Directory::files_max): /in", "more files than 7: /in");
         check(

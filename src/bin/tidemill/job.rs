@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Error, IntakeLog, Limits, MissedBatches, OnFailure, Record, StreamingContext, Time,
-    checkpoint,
+    DStream, Error, IntakeLog, Limits, MemoryCharge, MissedBatches, OnFailure, Record,
+    StreamingContext, Time, checkpoint,
 };
 
 use crate::failure::Failure;
@@ -33,6 +33,13 @@ pub(crate) struct Args {
     /// Threads that count [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+
+    /// The most memory for data: blocks of input, keys and their values, windows, totals and
+    /// results; with a unit of 1024, such as 512M or 2G. A batch that needs more fails. The process
+    /// takes up to 64M and an eighth besides [default: half of what the machine or the control
+    /// group has]
+    #[arg(long, value_name = "BYTES", value_parser = parse::memory)]
+    memory: Option<usize>,
 
     /// Print the first N rows [default: 10 as a table; all as CSV and JSON]
     #[arg(long, value_name = "N", value_parser = parse::count)]
@@ -189,12 +196,15 @@ pub(crate) fn run<J: Job>(
         interval = if input.is_stream { interval } else { CHECKPOINT_EVERY };
     }
     let line_bytes = (input.max_line + J::LINE_BYTES_SPARE).min(parse::LINE_BYTES_MAX);
-    let limits = Limits { line_bytes, ..Limits::default() };
     // What was missed is one result, not many that are the same.
     let mut builder = StreamingContext::builder(J::NAME)
         .batch_interval(interval)
-        .limits(limits)
         .missed_batches(MissedBatches::One);
+    if let Some(memory) = args.memory {
+        builder = builder.memory(memory);
+    }
+    let limits = builder.derived_limits();
+    builder = builder.limits(Limits { line_bytes, ..limits });
     if let Some(threads) = args.threads {
         builder = builder.threads(usize::from(threads));
     }
@@ -336,13 +346,15 @@ impl<J: Job> Run<'_, J> {
     fn stream(mut self, output: Output) -> Result<(), Failure> {
         let shown = match (self.args.running, &self.args.checkpoint) {
             (false, _) => Shown::Batches,
-            (true, None) => Shown::Added(Totals::default()),
+            (true, None) => Shown::Added(Totals::new(&self.ssc)),
             (true, Some(_)) => {
                 let (has_changed, before) = (self.has_changed.clone(), self.left.take());
                 Shown::Kept { totals: None, has_changed, before }
             }
         };
-        let printer = Printer::new(self.job.clone(), output, shown, self.args.rows_max());
+        let charge = self.ssc.charge_memory("the result");
+        let rows_max = self.args.rows_max();
+        let printer = Printer::new(self.job.clone(), output, shown, rows_max, charge);
         let printer = Arc::new(Mutex::new(printer));
         let print = printer.clone();
         let printed = self.values.foreach_batch(move |batch, time| lock(&print).take(batch, time));
@@ -363,14 +375,14 @@ impl<J: Job> Run<'_, J> {
     /// One result, at the end of the input.
     fn whole(self, mut output: Output) -> Result<(), Failure> {
         let whole = Arc::new(Mutex::new(Whole::<J>::Nothing));
-        let sink = whole.clone();
+        let (sink, handle) = (whole.clone(), self.ssc.clone());
         let are_totals = self.args.checkpoint.is_some();
         self.values.foreach_batch(move |batch, _| {
             if are_totals {
                 *lock(&sink) = Whole::One(batch.clone());
                 return Ok(());
             }
-            lock(&sink).add(batch)
+            lock(&sink).add(batch, &handle)
         });
         self.ssc.start().map_err(Failure::of_start)?;
         let size = self.extent.as_ref().map(|extent| extent.total);
@@ -382,6 +394,15 @@ impl<J: Job> Run<'_, J> {
             Err(failure) => return self.close(Err(failure)),
         };
         let (whole, rows_max) = (lock(&whole), self.args.rows_max());
+        let charge = self.ssc.charge_memory("the result");
+        let room = match &*whole {
+            Whole::Nothing => Ok(()),
+            Whole::One(batch) => charge_report(&charge, rows::<J>(batch), rows_max, true),
+            Whole::Many(totals) => charge_report(&charge, totals.iter(), rows_max, false),
+        };
+        if let Err(error) = room {
+            return self.close(Err(error.into()));
+        }
         let report = match &*whole {
             Whole::Nothing => self.job.report(std::iter::empty(), rows_max),
             Whole::One(batch) => self.job.report(rows::<J>(batch), rows_max),
@@ -448,6 +469,28 @@ impl<J: Job> Run<'_, J> {
         }
         self.ssc.source_counts().iter().map(|counts| counts.bytes).sum()
     }
+}
+
+/// Bytes of a row while rows are sorted, and of its numbers in the output.
+const ROW_BYTES: usize = 64;
+
+/// Charges what it takes to sort rows and to put the output together, and the rows themselves where
+/// the engine does not hold them.
+pub(crate) fn charge_report<'a, V>(
+    charge: &MemoryCharge,
+    rows: impl Iterator<Item = (&'a str, V)>,
+    rows_max: Option<usize>,
+    is_own: bool,
+) -> Result<(), Error> {
+    let (mut count, mut text, mut longest) = (0, 0, 0);
+    for (key, _) in rows {
+        count += 1;
+        text += key.len();
+        longest = longest.max(key.len());
+    }
+    let shown = rows_max.map_or(text, |rows| text.min(rows.saturating_mul(longest)));
+    let own = if is_own { text + count * (8 + size_of::<V>()) } else { 0 };
+    charge.set(own + shown + count * ROW_BYTES)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -91,6 +91,24 @@ pub(crate) fn line_bytes(text: &str) -> Result<usize, String> {
     bytes.filter(|bytes| (1..=LINE_BYTES_MAX).contains(bytes)).ok_or(limits.to_owned())
 }
 
+/// Bytes of memory: `512M`, `2G`, with units of 1024.
+pub(crate) fn memory(text: &str) -> Result<usize, String> {
+    let limits = "must be a number of bytes from 16M up, such as 512M or 2G";
+    let (number, unit) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let bytes = number.parse().ok().filter(|_| is_digits(number));
+    let bytes = bytes.and_then(|bytes: usize| bytes.checked_mul(unit));
+    let is_within = |bytes: &usize| (MEMORY_BYTES_MIN..=isize::MAX as usize).contains(bytes);
+    bytes.filter(is_within).ok_or(limits.to_owned())
+}
+
+/// The least memory that can be asked for: the engine's.
+const MEMORY_BYTES_MIN: usize = 16 << 20;
+
 /// Where words end.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Split {
@@ -258,6 +276,18 @@ mod tests {
         }
         let long = format!("1.5{}s", "0".repeat(10_000));
         assert_eq!(interval(&long), Ok(Duration::from_millis(1_500)));
+    }
+
+    #[test]
+    fn bytes_of_memory_have_units_of_1024() {
+        let cases = [("16M", 16 << 20), ("2G", 2 << 30), ("20000k", 20_000 << 10)];
+        for (text, bytes) in cases {
+            assert_eq!(memory(text), Ok(bytes), "{text}");
+        }
+        assert_eq!(memory("16777216"), Ok(16 << 20));
+        for text in ["", "0", "16777215", "1M", "-1G", "1.5G", "+2G", "2T", "99999999999G", "G"] {
+            assert!(memory(text).unwrap_err().contains("from 16M up"), "{text}");
+        }
     }
 
     #[test]

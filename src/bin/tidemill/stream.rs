@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tidemill::{Batch, BoxError, StateHandle, Time};
+use tidemill::{Batch, BoxError, MemoryCharge, StateHandle, Time};
 
 use crate::failure::Failure;
-use crate::job::Job;
+use crate::job::{Job, charge_report};
 use crate::output::Output;
 use crate::totals::{Totals, rows};
 
@@ -40,6 +40,8 @@ pub(crate) struct Printer<J: Job> {
     // Fixed.
     job: Arc<J>,
     rows_max: Option<usize>,
+    /// Of the result while it is put together.
+    charge: MemoryCharge,
     // Changing.
     output: Output,
     shown: Shown<J>,
@@ -55,8 +57,9 @@ impl<J: Job> Printer<J> {
         output: Output,
         shown: Shown<J>,
         rows_max: Option<usize>,
+        charge: MemoryCharge,
     ) -> Printer<J> {
-        Printer { job, rows_max, output, shown, unprinted: None, failure: None }
+        Printer { job, rows_max, charge, output, shown, unprinted: None, failure: None }
     }
 
     /// Prints what comes before all results.
@@ -90,6 +93,12 @@ impl<J: Job> Printer<J> {
             return Ok(());
         }
         self.unprinted = None;
+        match &self.shown {
+            Shown::Added(totals) => {
+                charge_report(&self.charge, totals.iter(), self.rows_max, false)?;
+            }
+            _ => charge_report(&self.charge, rows::<J>(batch), self.rows_max, false)?,
+        }
         let report = match &self.shown {
             Shown::Added(totals) => self.job.report(totals.iter(), self.rows_max),
             _ => self.job.report(rows::<J>(batch), self.rows_max),

@@ -1,7 +1,7 @@
 //! Results of several batches as one.
 
 use hashbrown::HashMap;
-use tidemill::{Batch, BoxError, Error, ErrorKind, Limits, Record};
+use tidemill::{Batch, BoxError, Error, ErrorKind, Limits, MemoryCharge, Record, StreamingContext};
 
 use crate::job::Job;
 
@@ -21,14 +21,18 @@ pub(crate) enum Whole<J: Job> {
 }
 
 impl<J: Job> Whole<J> {
-    pub(crate) fn add(&mut self, batch: &Batch<(String, J::Value)>) -> Result<(), BoxError> {
+    pub(crate) fn add(
+        &mut self,
+        batch: &Batch<(String, J::Value)>,
+        ssc: &StreamingContext,
+    ) -> Result<(), BoxError> {
         if batch.is_empty() {
             return Ok(());
         }
         match self {
             Whole::Nothing => *self = Whole::One(batch.clone()),
             Whole::One(first) => {
-                let mut totals = Totals::default();
+                let mut totals = Totals::new(ssc);
                 totals.add(first)?;
                 totals.add(batch)?;
                 *self = Whole::Many(totals);
@@ -42,25 +46,44 @@ impl<J: Job> Whole<J> {
 /// What is known of each key after several batches.
 pub(crate) struct Totals<J: Job> {
     values: HashMap<String, J::Value>,
+    /// Bytes of the keys.
+    key_bytes: usize,
+    charge: MemoryCharge,
 }
 
-impl<J: Job> Default for Totals<J> {
-    fn default() -> Totals<J> {
-        Totals { values: HashMap::new() }
-    }
-}
+/// Bytes that the allocator takes for a key beside what is in it.
+const ALLOCATION_BYTES: usize = 16;
+
+/// Keys that are added before their memory is charged.
+const KEYS_UNCHARGED_MAX: usize = 1 << 10;
 
 impl<J: Job> Totals<J> {
+    pub(crate) fn new(ssc: &StreamingContext) -> Totals<J> {
+        Totals { values: HashMap::new(), key_bytes: 0, charge: ssc.charge_memory("totals") }
+    }
+
+    /// Charges the keys and values that there are.
+    fn charge(&self) -> Result<(), Error> {
+        // A table is between seven sixteenths and seven eighths full, and grows into another one.
+        let slots = 3 * self.values.len() * (size_of::<(String, J::Value)>() + 1);
+        self.charge.set(self.key_bytes + slots)
+    }
+
     pub(crate) fn add(&mut self, batch: &Batch<(String, J::Value)>) -> Result<(), Error> {
         let distinct_max = Limits::default().distinct_keys;
         for (key, value) in rows::<J>(batch) {
             match self.values.get_mut(key) {
                 Some(total) => J::merge(key, total, value)?,
                 None => {
+                    self.key_bytes += key.len() + ALLOCATION_BYTES;
                     self.values.insert(key.to_owned(), value);
+                    if self.values.len().is_multiple_of(KEYS_UNCHARGED_MAX) {
+                        self.charge()?;
+                    }
                 }
             }
         }
+        self.charge()?;
         if self.values.len() > distinct_max {
             let message = format!("more than {distinct_max} distinct {}", J::KEYS);
             return Err(Error::new(ErrorKind::Limit, message));

@@ -45,6 +45,15 @@ pub(super) struct Checkpoint {
     pub(super) is_whole: bool,
 }
 
+impl Checkpoint {
+    /// About how many bytes of memory it takes.
+    fn byte_len(&self) -> usize {
+        let sources = self.sources.iter().map(|(name, position)| name.len() + position.len());
+        let sections = self.sections.iter().map(|section| section.changes.bytes().len());
+        sources.sum::<usize>() + sections.sum::<usize>()
+    }
+}
+
 /// What one operator or sink remembers.
 #[derive(Clone, Debug)]
 pub(super) struct Section {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::format::{self, HEADER_BYTES};
 use super::{Checkpoint, Section, Store, Writer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::Memory;
 use crate::ops::Changes;
 use crate::storage::Storage;
 use crate::storage::faulty::{Fault, FaultyDisk, OPERATIONS};
@@ -220,7 +221,7 @@ fn what_fails_time_and_again_is_given_up_by_a_stop() {
     let disk = FaultyDisk::new(1);
     let store = open(&disk).unwrap();
     disk.fail(1000);
-    let writer = Writer::start(store, |_| {}).unwrap();
+    let writer = Writer::start(store, Memory::unlimited().charge("a checkpoint"), |_| {}).unwrap();
     assert!(writer.wait_idle(Duration::from_secs(24 * 3600)));
     writer.submit(Course::new(1).next(), Vec::new(), Vec::new());
     writer.wake();

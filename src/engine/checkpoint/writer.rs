@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Checkpoint, Section, Store};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::MemoryCharge;
 use crate::ops::{Changes, Gather};
 
 /// How long it waits before it tries again to write what it could not. Disks of tests fail often.
@@ -58,6 +59,9 @@ enum Job {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Of what was gathered and is not written yet. It is no more than what is remembered, which
+    /// has its own maximum, so that no checkpoint fails for it; but a batch may.
+    charge: MemoryCharge,
 }
 
 #[derive(Default)]
@@ -82,11 +86,12 @@ impl Writer {
     /// Starts the thread, which calls `on_tried` after each attempt.
     pub(in crate::engine) fn start(
         store: Store,
+        charge: MemoryCharge,
         on_tried: impl FnMut(Tried<'_>) + Send + 'static,
     ) -> Result<Writer> {
         // It begins with a look at what is there.
         let state = Mutex::new(State { is_busy: true, ..State::default() });
-        let shared = Arc::new(Shared { state, changed: Condvar::new() });
+        let shared = Arc::new(Shared { state, changed: Condvar::new(), charge });
         let thread = shared.clone();
         // Who hears of warnings here hears of those of the thread.
         let heard_by = tracing::dispatcher::get_default(Clone::clone);
@@ -146,6 +151,8 @@ impl Writer {
         beside: Vec<Beside>,
         scanned: Scanned,
     ) {
+        let held = checkpoint.byte_len() + bytes_of(&scanned);
+        let _ = self.shared.charge.set(held);
         self.shared.lock().job = Some(Job::Write { checkpoint, beside, scanned });
     }
 
@@ -205,6 +212,11 @@ fn gather(checkpoint: &mut Checkpoint, beside: Vec<Beside>) -> Result<()> {
         checkpoint.sections[section].changes = gather()?;
         Ok(())
     })
+}
+
+/// Bytes of what was read.
+fn bytes_of(scanned: &Scanned) -> usize {
+    scanned.iter().map(|(_, changes)| changes.bytes().len()).sum()
 }
 
 /// Puts what has changed over all that was read while it did.
@@ -283,7 +295,10 @@ impl<F: FnMut(Tried<'_>)> Work<'_, F> {
         let scan = |Beside { section, gather }| Ok((section, gather()?));
         let scanned: Result<Scanned> = beside.into_iter().map(scan).collect();
         match scanned {
-            Ok(scanned) => self.shared.lock().scanned = Some(scanned),
+            Ok(scanned) => {
+                let _ = self.shared.charge.set(bytes_of(&scanned));
+                self.shared.lock().scanned = Some(scanned);
+            }
             Err(error) => {
                 (self.on_tried)(Tried::NotGathered(&error));
                 self.shared.lock().error = Some(error);
@@ -302,7 +317,12 @@ impl<F: FnMut(Tried<'_>)> Work<'_, F> {
             self.be_idle();
             return true;
         }
+        // Put together, one beside the other.
+        let _ = self.shared.charge.set(checkpoint.byte_len() + 2 * bytes_of(&scanned));
         put_over(scanned, &mut checkpoint.sections);
+        // It is encoded as a whole, and read back so.
+        let bytes = 2 * checkpoint.byte_len();
+        let _ = self.shared.charge.set(bytes);
         let written = self.store.write(&checkpoint);
         if let Err(error) = written {
             let number = checkpoint.number;
@@ -331,6 +351,7 @@ impl<F: FnMut(Tried<'_>)> Work<'_, F> {
         if let Some(checked) = self.store.check_next() {
             self.tell_checked(1, checked);
         }
+        let _ = self.shared.charge.set(0);
         self.shared.lock().failures = 0;
         self.be_idle();
         true

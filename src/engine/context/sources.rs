@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::StreamingContext;
+use super::{Shared, StreamingContext};
 use crate::dstream::DStream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Input, Kind, Node};
@@ -196,7 +196,7 @@ impl StreamingContext {
         take: Take,
     ) -> Result<(DStream<T>, QueueHandle<T>)> {
         self.check_building("add a source")?;
-        let (queue, handle) = Queue::new(self.shared.limits.queued_rows, take);
+        let (queue, handle) = Queue::new(&self.shared.limits, self.charge_memory("a queue"), take);
         let node = self.building().graph.add(source::<T>("queue".to_owned(), Input::Queue(queue)));
         Ok((DStream::new(self.clone(), node), handle))
     }
@@ -210,7 +210,8 @@ impl StreamingContext {
         self.check_building("add a source")?;
         receiver.check().map_err(|error| error.within(&format!("source {}", receiver.name())))?;
         receiver.attach(self.shared.clock.now(), self.shared.interval);
-        let intake = Arc::new(Intake::new(receiver, options, form, &self.shared.limits));
+        let Shared { limits, memory, .. } = &*self.shared;
+        let intake = Arc::new(Intake::new(receiver, options, form, limits, memory));
         let mut building = self.building();
         building.intakes.push(intake.clone());
         let name = intake.name().to_owned();

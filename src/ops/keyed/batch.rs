@@ -239,8 +239,25 @@ impl<K: Key, S: Record> BatchState<K, S> {
         }
     }
 
+    /// Bytes that are held beside the table: what is noted of slots, and what the batch that runs
+    /// has looked at and added.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.notes.memory_bytes() + self.time_index.as_ref().map_or(0, TimeIndex::memory_bytes)
+        let entries = self.entries.capacity() * size_of::<Entry<S>>();
+        let fresh = self.fresh.capacity() * size_of::<Fresh<K>>();
+        let numbers = size_of::<u32>() * (self.scratch.capacity() + self.first_rows.capacity());
+        let added = usize::try_from(self.bytes_added).unwrap_or(0);
+        self.notes.memory_bytes()
+            + self.time_index.as_ref().map_or(0, TimeIndex::memory_bytes)
+            + entries
+            + fresh
+            + numbers
+            + self.groups.byte_len()
+            + added
+    }
+
+    /// Bytes of keys and states, by what they say of themselves.
+    pub(super) fn said_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Puts a slot that was loaded where it times out.

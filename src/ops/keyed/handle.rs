@@ -42,8 +42,8 @@ impl<K: Key, S: Record> StateHandle<K, S> {
         Ok(self.look()?.len())
     }
 
-    /// About how many bytes of memory the state takes, with its keys and without what states own
-    /// elsewhere.
+    /// About how many bytes of memory the state takes, with its keys and with what the batch that
+    /// runs has added.
     ///
     /// # Errors
     ///

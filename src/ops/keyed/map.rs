@@ -58,6 +58,8 @@ where
         let mut out = Emitter::new(columns_out);
         let mut entries = std::mem::take(&mut batch.scratch);
         for chunk in turn.chunks.unwrap_or_default() {
+            // States and entries: about twice what has come.
+            turn.memory.check_room(2 * chunk.held_bytes())?;
             let (keys, values) = &columns::<(K, V)>(chunk).members;
             entries.clear();
             batch.entries_of(table, keys, &mut entries)?;

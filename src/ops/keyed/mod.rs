@@ -153,7 +153,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         self.read().len()
     }
 
-    /// Bytes of memory held: keys, index, times, and states without what they own elsewhere.
+    /// Bytes of memory held: keys, index, times, states, and what a batch has added.
     fn memory_bytes(&self) -> usize {
         self.memory_bytes.load(Ordering::Relaxed)
     }
@@ -223,8 +223,10 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         drop_each([old].into_iter());
     }
 
-    fn measure(&self, work: &Work<K, S>) {
-        let bytes = self.read().memory_bytes() + work.batch.memory_bytes();
+    fn measure(&self, table: &Table<K, S>, work: &Work<K, S>) {
+        // What the table knows of are keys, and the states' own size.
+        let known = table.memory_bytes();
+        let bytes = known.max(work.batch.said_bytes()) + work.batch.memory_bytes();
         self.memory_bytes.store(bytes, Ordering::Relaxed);
     }
 
@@ -238,7 +240,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         drop_each(trash.segments.into_iter());
         drop_each(trash.keys.into_iter());
         work.batch.drop_rest();
-        self.measure(work);
+        self.measure(&self.read(), work);
     }
 
     /// Puts the initial state into the table: it is the state before the first batch.
@@ -284,7 +286,7 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
         drop_each([old].into_iter());
         self.state.set_table(Table::new());
         self.state.is_begun.store(true, Ordering::Relaxed);
-        self.state.measure(&work);
+        self.state.measure(&self.state.read(), &work);
     }
 
     fn way(&self) -> &'static str {
@@ -313,6 +315,7 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
         let at = At { table, batch, settings, keys_max: *keys_max };
         let chunk = self.step.run(at, &turn, last)?;
         batch.finish(table, *keys_max, *bytes_max)?;
+        self.state.measure(table, work);
         if let Some(out) = turn.out {
             out.push(chunk);
         }
@@ -328,7 +331,9 @@ impl<K: Key, S: Record, D: Step<K, S>> Stateful for Keyed<K, S, D> {
     fn roll_back(&self, _: &mut ()) {
         let work = &mut *self.state.lock();
         work.starts = false;
-        work.batch.roll_back(&self.state.read());
+        let table = &*self.state.read();
+        work.batch.roll_back(table);
+        self.state.measure(table, work);
     }
 
     fn saved_name(&self) -> Option<&str> {

@@ -149,7 +149,7 @@ impl<K: Key, S: Record> SharedTable<K, S> {
         let mut own = self.lock();
         self.set_table(table);
         *own = work;
-        self.measure(&own);
+        self.measure(&self.read(), &own);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use super::table::{ROWS, Slot};
 use super::{Keyed, MapWithState, SharedTable, State, Step, UpdateState};
 use crate::config::Limits;
 use crate::error::{ErrorKind, Result};
+use crate::memory::Memory;
 use crate::ops::{Changes, Emitter, Stateful, Turn};
 use crate::record::batch::{AnyChunk, columns};
 use crate::record::{Batch, Columns, Key, List, Record, Row, Saved};
@@ -45,7 +46,8 @@ fn turn<K: Key, S: Record, D: Step<K, S>>(
     let (mut out, mut is_absent) = (Vec::new(), false);
     let time = Time::from_millis(now * 10);
     let is_absent = &mut is_absent;
-    let turn = Turn { now, time, chunks, out: Some(&mut out), is_absent, last: None };
+    let memory = &Memory::unlimited().charge("keyed");
+    let turn = Turn { now, time, chunks, out: Some(&mut out), is_absent, last: None, memory };
     operator.take_turn(&mut (), turn)?;
     assert_eq!(*is_absent, out.is_empty());
     Ok(out.pop())

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::batch::{New, has_entry};
+use super::batch::{Entry, New, has_entry};
 use super::repeats::WithKey;
 use super::{At, Step};
 use crate::error::Result;
@@ -84,11 +84,14 @@ where
         turn: &Turn<'_>,
         last: Option<AnyChunk>,
     ) -> Result<AnyChunk> {
+        let last_bytes = last.as_ref().map_or(0, |last| last.held_bytes());
         let mut emitted = reuse::<<(K, S) as Record>::Columns>(last);
         let out = Arc::get_mut(&mut emitted).expect("reuse() gives unshared columns");
         let chunks = turn.chunks.unwrap_or_default();
         assert!(chunks.len() <= 1, "a wide operator, which is before this one, gives one chunk");
         for chunk in chunks {
+            // States, entries and what is given out: about twice what has come.
+            turn.memory.check_room(2 * chunk.held_bytes())?;
             let (keys, values) = &columns::<(K, Vec<V>)>(chunk).members;
             let mut repeats = std::mem::take(&mut batch.repeats);
             repeats.read::<K>(keys);
@@ -128,6 +131,9 @@ where
             }
         }
         if !settings.is_touched_only.load(Ordering::Relaxed) {
+            // An entry for each key, and all of them given out, to where they were the last time.
+            let emitted = table.memory_bytes().saturating_sub(last_bytes);
+            turn.memory.check_room(table.len() * size_of::<Entry<S>>() + emitted)?;
             for (slot, key, stamped) in table.slots() {
                 if !has_entry(stamped) {
                     let found = (key, Some(&stamped.value().state));

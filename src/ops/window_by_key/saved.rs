@@ -25,6 +25,9 @@ const BOUNDARIES: u64 = 1 << 62;
 /// that no longer are.
 const KEPT: u64 = 1 << 63;
 
+/// Bytes that an entry takes until it is saved, beside what is in it.
+const UNSAVED_BYTES: usize = 64;
+
 /// Rows that may be superseded before anything is written anew.
 const SUPERSEDED_MIN: usize = 1024;
 
@@ -40,6 +43,9 @@ pub(super) struct Log<K: Key> {
     entries: VecDeque<Entry>,
     /// Entries to put, or to remove, at the next save.
     unsaved: BTreeMap<u64, Option<Vec<u8>>>,
+    unsaved_bytes: usize,
+    /// Bytes of the rows of all entries.
+    entry_bytes: usize,
     /// The last batch that has a saved entry.
     saved_to: u64,
     boundaries: Vec<Phase>,
@@ -108,6 +114,8 @@ impl<K: Key> Default for Log<K> {
             touched_at: 0,
             entries: VecDeque::new(),
             unsaved: BTreeMap::new(),
+            unsaved_bytes: 0,
+            entry_bytes: 0,
             saved_to: 0,
             boundaries: Vec::new(),
             begun: None,
@@ -168,16 +176,47 @@ impl<K: Key> Log<K> {
         }
     }
 
-    /// Bytes of what is kept as it was written.
-    pub(super) fn bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.rows.byte_len()).sum()
+    fn push_entry(&mut self, entry: Entry) {
+        self.entry_bytes += entry.rows.byte_len();
+        self.entries.push_back(entry);
+    }
+
+    /// An entry is no longer kept.
+    fn popped(&mut self, entry: &Entry) {
+        self.entry_bytes -= entry.rows.byte_len();
+        self.drop_entry(entry.batch);
+    }
+
+    /// About how many bytes of memory are held.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.touched.capacity() * size_of::<(u8, u32)>()
+            + self.entries.capacity() * size_of::<Entry>()
+            + self.entry_bytes
+            + self.unsaved.len() * UNSAVED_BYTES
+            + self.unsaved_bytes
+            + self.emptied.capacity() * size_of::<u32>()
+            + self.forgotten.byte_len()
+            + self.kept_entries.capacity() * size_of::<u64>()
+    }
+
+    /// Has an entry saved, or removed, with the next checkpoint.
+    fn put(&mut self, number: u64, bytes: Option<Vec<u8>>) {
+        self.unsaved_bytes += bytes.as_ref().map_or(0, Vec::len);
+        self.forget(number);
+        self.unsaved.insert(number, bytes);
+    }
+
+    /// Does not save an entry after all.
+    fn forget(&mut self, number: u64) {
+        let before = self.unsaved.remove(&number).flatten();
+        self.unsaved_bytes -= before.map_or(0, |bytes| bytes.len());
     }
 
     fn drop_entry(&mut self, batch: u64) {
         if batch > self.saved_to {
-            self.unsaved.remove(&batch);
+            self.forget(batch);
         } else {
-            self.unsaved.insert(batch, None);
+            self.put(batch, None);
         }
     }
 
@@ -200,7 +239,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
             |entry: &Entry| self.span.has_left(entry.batch.next_multiple_of(self.pane), now);
         while log.entries.front().is_some_and(has_left) {
             let entry = log.entries.pop_front();
-            entry.into_iter().for_each(|entry| log.drop_entry(entry.batch));
+            entry.iter().for_each(|entry| log.popped(entry));
         }
         log.torn = log.torn.filter(|pane| !self.span.has_left(pane * self.pane, now));
     }
@@ -245,12 +284,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         // Nothing below fails.
         for _ in 0..if is_anew { entries } else { 0 } {
             let entry = log.entries.pop_back();
-            entry.into_iter().for_each(|entry| log.drop_entry(entry.batch));
+            entry.iter().for_each(|entry| log.popped(entry));
         }
         log.begun = None;
         log.touched.clear();
-        log.entries.push_back(Entry { batch: log.touched_at, rows: Arc::new(saved) });
-        log.unsaved.insert(log.touched_at, Some(bytes));
+        let entry = Entry { batch: log.touched_at, rows: Arc::new(saved) };
+        log.push_entry(entry);
+        log.put(log.touched_at, Some(bytes));
     }
 
     /// Writes down which keys are kept without values.
@@ -293,12 +333,13 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         log.forgotten.clear();
         if std::mem::take(&mut log.is_kept_stale) || is_anew {
             log.kept_rows = 0;
-            log.unsaved.extend(log.kept_entries.drain(..).map(|number| (number, None)));
+            let entries = std::mem::take(&mut log.kept_entries);
+            entries.into_iter().for_each(|number| log.put(number, None));
         }
         if rows > 0 {
             log.kept_rows += rows;
             log.kept_entries.push(KEPT | log.now);
-            log.unsaved.insert(KEPT | log.now, Some(bytes));
+            log.put(KEPT | log.now, Some(bytes));
         }
     }
 
@@ -311,9 +352,10 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         self.log_kept(panes);
         let Some(log) = &mut panes.log else { return Ok(()) };
         if log.boundaries != panes.phases && !self.aggregate.is_invertible() {
-            log.unsaved.insert(BOUNDARIES, Some(boundaries(&panes.phases)));
+            log.put(BOUNDARIES, Some(boundaries(&panes.phases)));
             log.boundaries.clone_from(&panes.phases);
         }
+        log.unsaved_bytes = 0;
         for (number, bytes) in std::mem::take(&mut log.unsaved) {
             match bytes {
                 Some(bytes) => changes.put(number, |out| out.extend_from_slice(&bytes)),
@@ -330,6 +372,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
         let Some(log) = &mut panes.log else { return Ok(Box::new(|| Ok(Changes::whole()))) };
         // As after a save: only what changes from now on is to be written.
         log.unsaved.clear();
+        log.unsaved_bytes = 0;
         log.emptied.clear();
         log.forgotten.clear();
         log.is_kept_stale = false;
@@ -398,7 +441,7 @@ impl<K: Key, V: Record, A: Aggregate<V>> WindowByKey<K, V, A> {
                 }
             } else {
                 let rows = self.load_rows(panes, number, bytes)?;
-                log.entries.push_back(Entry { batch: number, rows: Arc::new(rows) });
+                log.push_entry(Entry { batch: number, rows: Arc::new(rows) });
                 log.saved_to = number;
             }
         }

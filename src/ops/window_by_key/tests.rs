@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::memory::Memory;
 use crate::ops::window::Window;
 use crate::ops::{
     Aggregate, Changes, Count, DistinctCount, First, Fold, Last, Max, Mean, Min, Stats, Sum, TopK,
@@ -97,6 +98,7 @@ fn turn<S: Stateful>(
         out: is_due.then_some(&mut out),
         last: None,
         is_absent: &mut false,
+        memory: &Memory::unlimited().charge("window"),
     };
     operator.take_turn(state, turn).unwrap();
     out.pop()
@@ -407,8 +409,15 @@ fn windows_of_rows() {
                     let time = Time::from_millis(now);
                     let is_due = now.is_multiple_of(slide);
                     let due = is_due.then_some(&mut out);
-                    let turn =
-                        Turn { now, time, chunks, out: due, last: None, is_absent: &mut false };
+                    let turn = Turn {
+                        now,
+                        time,
+                        chunks,
+                        out: due,
+                        last: None,
+                        is_absent: &mut false,
+                        memory: &Memory::unlimited().charge("window"),
+                    };
                     operator.take_turn(state, turn).unwrap();
                     let partition = |chunk| {
                         let rows = columns::<(String, f64)>(chunk);

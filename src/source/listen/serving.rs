@@ -186,6 +186,7 @@ impl Listen {
                     self.producers.took(producer, given, receipt.whole(), connection.carry.order);
                 }
                 self.ready.push_back(place);
+                self.hold(place, into);
             }
             Ok(Taken::Nothing) => {
                 connection.is_ready = false;
@@ -351,8 +352,34 @@ impl Listen {
         true
     }
 
+    /// Counts the unfinished line of a connection, and closes the one with the longest where all
+    /// together are too long: whole lines of others need the memory.
+    fn hold(&mut self, place: usize, into: &mut BlockWriter) {
+        let Some(connection) = &mut self.connections[place] else { return };
+        let held = connection.carry.memory_bytes();
+        if held == connection.unfinished {
+            return;
+        }
+        self.unfinished = self.unfinished - connection.unfinished + held;
+        connection.unfinished = held;
+        while let Err(max) = into.hold_unfinished(self.unfinished) {
+            let connections = self.connections.iter().enumerate();
+            let held = connections.filter_map(|(at, one)| Some((one.as_ref()?, at)));
+            let Some((longest, at)) = held.max_by_key(|(one, _)| one.unfinished) else { return };
+            let (peer, bytes, all) = (longest.peer, longest.unfinished, self.unfinished);
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            into.count_refused();
+            self.complain(format!(
+                "closed {peer}: unfinished lines take {all} bytes, more than the maximum of {max} \
+                 (Limits::unfinished_bytes), and its own is the longest with {bytes}"
+            ));
+            self.remove(at);
+        }
+    }
+
     fn remove(&mut self, place: usize) {
         let Some(connection) = self.connections[place].take() else { return };
+        self.unfinished -= connection.unfinished;
         if connection.is_ready {
             // Its place in the queue would be the next one's.
             self.ready.retain(|&ready| ready != place);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::memory::Memory;
 
 /// What a source is set to, and what it makes of its input.
 #[derive(Copy, Clone, Debug)]
@@ -22,7 +23,8 @@ struct Setup {
 impl Setup {
     fn writer(&self) -> BlockWriter {
         let needed = ROOM_BYTES_MIN.max(self.line_bytes_max + 1 + ROOM_BYTES_MIN / 2);
-        let pool = BlockPool::new(2, needed + self.block_bytes_more);
+        let charge = Memory::unlimited().charge("blocks");
+        let pool = BlockPool::new(2, needed + self.block_bytes_more, charge);
         BlockWriter::new(pool, self.options, self.form(), self.line_bytes_max)
     }
 
