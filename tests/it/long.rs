@@ -302,7 +302,7 @@ fn soak() {
             fs::write(&hidden, lines.some(1_000)).expect("a file of ours");
             fs::rename(&hidden, incoming.join(format!("{}", round % 5_000))).expect("ours");
         }
-        if round.is_multiple_of(500) {
+        if round % 500 == 499 {
             fs::rename(&log, folder.path().join("log.1")).expect("a file of ours");
             fs::write(&log, "").expect("a file of ours");
         }
