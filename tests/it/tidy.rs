@@ -189,6 +189,32 @@ fn kernels_and_command_keep_their_distance() {
     }
 }
 
+/// A promise in a document names the test that breaks it on purpose: `module::test`.
+#[test]
+fn tests_that_documents_name_are_there() {
+    let sources = sources();
+    let mut named = 0;
+    for document in ["docs/durability.md", "SECURITY.md"] {
+        let text = std::fs::read_to_string(root().join(document)).unwrap();
+        // Between two fences is code, and so is what stands between two single marks elsewhere.
+        let prose = text.split("```").step_by(2);
+        for span in prose.flat_map(|prose| prose.split('`').skip(1).step_by(2)) {
+            let Some((module, function)) = span.rsplit_once("::") else { continue };
+            if !span.chars().all(|c| c.is_ascii_lowercase() || "_:0123456789".contains(c)) {
+                continue;
+            }
+            let module = module.replace("::", "/");
+            let definition = format!("fn {function}(");
+            let is_there = |source: &Source| {
+                source.path.contains(&module) && source.code.contains(&definition)
+            };
+            assert!(sources.iter().any(is_there), "{document}: {span} is nowhere");
+            named += 1;
+        }
+    }
+    assert!(named > 30, "only {named} tests are named");
+}
+
 /// None of the words in the code of these folders, but for files whose paths begin so.
 #[track_caller]
 fn check_absent(absent: &[&str], folders: &[&str], allowed: &[&str]) {
