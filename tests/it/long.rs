@@ -136,7 +136,7 @@ fn kill(what: &str, input: &Path, state: &Path, mut come: impl FnMut(&mut Lines,
     come(&mut lines, &mut random);
     let (rows, totals) = (lines.total(), last_totals(start(&args, true), lines.total()));
     let (lost, doubled) = lines.compare(&totals);
-    println!(
+    eprintln!(
         "kills of {what}: {kills} kills, {rows} rows, {lost} lost, {doubled} doubled \
          (TIDEMILL_SEED={seed} TIDEMILL_KILLS={kills})"
     );
@@ -235,7 +235,7 @@ fn kills_of_acknowledged_connections() {
             let all = rest.iter().filter_map(|line| line.split_once(",all,"));
             let counted = all.filter_map(|(_, count)| count.parse::<u64>().ok()).max().unwrap_or(0);
             let doubled = counted - total;
-            println!(
+            eprintln!(
                 "kills of acknowledged connections: {kills} kills, {total} rows, 0 lost, \
                  {doubled} doubled of {sent_again} that were sent again \
                  (TIDEMILL_SEED={seed} TIDEMILL_KILLS={kills})"
@@ -317,7 +317,7 @@ fn soak() {
     reader.join().expect("no panic");
     let (rows, totals) = (lines.total(), last_totals(start(&args, true), lines.total()));
     let (lost, doubled) = lines.compare(&totals);
-    println!(
+    eprintln!(
         "soak: {seconds} s, {rows} rows, {lost} lost, {doubled} doubled, {} MiB after a fifth of \
          it and {} MiB at the end (TIDEMILL_SOAK_SECONDS={seconds})",
         early >> 20,

@@ -43,7 +43,7 @@ fn simulation() {
     let count = number("TIDEMILL_SIMULATIONS").unwrap_or(20);
     let batches: usize = (0..count).map(run).sum();
     // What is lost or doubled fails.
-    println!(
+    eprintln!(
         "simulations: {count} seeds, {batches} batches, 0 lost, 0 doubled \
          (TIDEMILL_SIMULATIONS={count}; TIDEMILL_SEED runs one)"
     );

@@ -199,5 +199,5 @@ fn a_wire() {
     }
     let count = number("TIDEMILL_SIMULATIONS").unwrap_or(20);
     (0..count).for_each(run);
-    println!("simulations of a wire: {count} seeds, 0 lost (TIDEMILL_SIMULATIONS={count})");
+    eprintln!("simulations of a wire: {count} seeds, 0 lost (TIDEMILL_SIMULATIONS={count})");
 }

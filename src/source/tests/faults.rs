@@ -289,7 +289,7 @@ fn lives_under_read_faults() {
     let all = ids.len();
     ids.dedup();
     let (lost, doubled) = (written - ids.len(), all - ids.len());
-    println!(
+    eprintln!(
         "lives under read faults: {count} lives, {failed} of them with faults that were met before \
          a rotation, {written} rows, {lost} lost, {doubled} doubled ({context})"
     );
