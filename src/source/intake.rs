@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::counts::{Counters, SourceCounts};
 use super::form::Form;
 use super::log::{
     Fill, Log, LogCounts, Replay, head_of, number_at, parts_of, position_of, senders_at,
@@ -18,7 +19,6 @@ use super::log::{
 use super::pace::{Now, Pace};
 use super::status::{News, SourceState, Status};
 pub(crate) use super::writer::Going;
-use super::writer::{Counters, SourceCounts};
 use super::{BlockWriter, LineOptions, Received, Receiver, Waiter};
 use crate::config::{EAGER_BLOCKS_MAX, EAGER_BYTES_MIN, Limits, WAIT_MAX};
 use crate::error::{BoxError, Error, ErrorKind, Result};

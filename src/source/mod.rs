@@ -6,6 +6,7 @@
 
 mod carry;
 mod connection;
+mod counts;
 mod descriptors;
 mod directory;
 mod encoding;
@@ -52,6 +53,7 @@ use std::io;
 use std::time::Duration;
 
 pub use carry::Carry;
+pub use counts::SourceCounts;
 pub use directory::Directory;
 pub use encoding::Encoding;
 pub use files::Files;
@@ -65,7 +67,7 @@ pub use status::SourceState;
 pub use stdin::Stdin;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
-pub use writer::{BadUtf8, BlockWriter, LineOptions, LongLine, SourceCounts};
+pub use writer::{BadUtf8, BlockWriter, LineOptions, LongLine};
 
 use crate::time::Time;
 

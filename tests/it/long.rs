@@ -178,7 +178,13 @@ fn kills_of_followed_files() {
         let (head, rest) = text.split_at(text.len() - random.below(text.len().clamp(1, 9)));
         append(&log, head.as_bytes());
         append(&log, rest.as_bytes());
-        if random.below(20) == 0 {
+        // Before its first checkpoint nobody knows that it was followed.
+        let is_known = fs::read_dir(folder.join("state")).is_ok_and(|mut all| {
+            let is_it =
+                |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"checkpoint-");
+            all.any(|it| it.is_ok_and(|it| is_it(&it.file_name())))
+        });
+        if is_known && random.below(20) == 0 {
             // The highest number is the oldest, and stays: nothing is gone.
             for number in (1..=rotations).rev() {
                 let name = |number| folder.join(format!("input.{number}"));

@@ -7,6 +7,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::memory::Memory;
+use crate::source::SourceCounts;
 
 /// What a source is set to, and what it makes of its input.
 #[derive(Copy, Clone, Debug)]
