@@ -364,15 +364,17 @@ fn run_batches(
     threads: usize,
 ) {
     control.own_this_thread();
-    let helped = control.clone();
-    // The registration of this thread lasts as long as the thread.
+    // What a pool is told outlives it where this thread is a member, and keeps nothing alive.
+    let helped = Arc::downgrade(control);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .use_current_thread()
         .thread_name(|index| format!("tidemill {index}"))
         .start_handler(move |_| {
-            helped.own_this_thread();
-            helped.warnings.keep_on_this_thread();
+            if let Some(helped) = helped.upgrade() {
+                helped.own_this_thread();
+                helped.warnings.keep_on_this_thread();
+            }
         })
         .build();
     let _pool = match pool {

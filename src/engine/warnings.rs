@@ -199,4 +199,22 @@ mod tests {
         assert_eq!(lines, LINES_MAX as usize);
         assert!(tell("last", "last", 2_010));
     }
+
+    /// A process may have any number of contexts, one after the other.
+    #[test]
+    fn a_context_that_is_gone_has_left_nothing_behind() {
+        let mut t = crate::TestContext::new().unwrap();
+        let numbers = t.input::<i64>();
+        numbers.stream().foreach_batch(|_, _| Ok(()));
+        t.tick().unwrap();
+        let own = t.context().control().warnings.dispatch.clone();
+        let left = own.as_ref().map(Arc::downgrade).expect("warnings are wanted");
+        drop((own, numbers, t));
+        // Its threads may still be about to end.
+        let ends = (0..10_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(1));
+            left.strong_count() == 0
+        });
+        assert!(ends, "{} hold what a context has", left.strong_count());
+    }
 }

@@ -64,7 +64,7 @@ pub enum LongLine {
     Reject,
     /// It is given as several lines, cut between words that white space separates, so that all of
     /// them come, however long the line is. Only a word over the maximum is cut there and the rest
-    /// of it dropped, and [counted](SourceCounts::words_cut).
+    /// of it dropped, and [counted](crate::SourceCounts::words_cut).
     ///
     /// For streams in which lines count by their words alone: long lines count as several, also
     /// some that are within the maximum, and come before their ends do.
@@ -124,7 +124,7 @@ pub struct LineOptions {
     pub quoted: Option<u8>,
     /// How the text is encoded that comes in; streams have UTF-8. What a receiver
     /// [pushes](BlockWriter::push_line) is UTF-8 already. Bytes that stand for no character become
-    /// U+FFFD, and their lines are [counted](SourceCounts::lines_replaced).
+    /// U+FFFD, and their lines are [counted](crate::SourceCounts::lines_replaced).
     pub encoding: Encoding,
 }
 
