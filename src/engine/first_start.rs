@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Storage, write_all};
+use crate::storage::{Storage, replace};
 use crate::time::Time;
 
 const NAME: &str = "began";
@@ -30,20 +30,13 @@ pub(super) fn began_before(
     let cannot = |what: &str, error: io::Error| {
         Error::caused(ErrorKind::Checkpoint, format!("cannot {what} {}", path.display()), error)
     };
-    let before = match storage.read(&path) {
+    let before = match storage.read_whole(&path) {
         Ok(bytes) => Some(time_in(&bytes).ok_or_else(|| damaged(&path))?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(cannot("read", error)),
     };
     if before.is_none_or(|before| zero < before) {
-        let begun = directory.join(BEGUN);
-        let written = storage.create(&begun).and_then(|mut file| {
-            write_all(&mut *file, &text_of(zero))?;
-            file.sync()
-        });
-        written
-            .and_then(|()| storage.rename(&begun, &path))
-            .and_then(|()| storage.sync_directory(directory))
+        replace(storage, &directory.join(BEGUN), &path, &text_of(zero))
             .map_err(|error| cannot("write", error))?;
     }
     Ok(before)

@@ -87,6 +87,22 @@ pub(crate) trait StorageFile: Debug + Send + 'static {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// Replaces the file with this name, if there is one. The new one is durable when this returns;
+/// after a crash on the way one of the two is there, and maybe `begun`.
+pub(crate) fn replace(
+    storage: &dyn Storage,
+    begun: &Path,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let mut file = storage.create(begun)?;
+    write_all(&mut *file, bytes)?;
+    file.sync()?;
+    drop(file);
+    storage.rename(begun, path)?;
+    storage.sync_directory(path.parent().unwrap_or(Path::new("")))
+}
+
 /// A number that nobody else has made up, by which what is alike is told apart.
 pub(crate) fn made_up() -> u64 {
     // The seeds of hash maps are the randomness that there is without a crate for it.

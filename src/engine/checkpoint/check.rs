@@ -55,7 +55,7 @@ impl Store {
                 let message = format!("checkpoint {}: {what}", path.display());
                 Error::new(ErrorKind::Checkpoint, message)
             };
-            let bytes = self.storage.read(&path).map_err(|error| {
+            let bytes = self.storage.read_whole(&path).map_err(|error| {
                 let message = format!("cannot read checkpoint {}", path.display());
                 Error::caused(ErrorKind::Checkpoint, message, error)
             })?;

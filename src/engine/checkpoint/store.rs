@@ -17,7 +17,7 @@ use super::Checkpoint;
 use super::chain::{Chain, Link};
 use super::format::{self, Decoded, Positions, Predecessor, Stamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Storage, StorageLock, made_up, write_all};
+use crate::storage::{Storage, StorageLock, made_up, replace};
 
 /// Chains that are kept unless told otherwise: with one, a single damaged file may be all there is.
 pub(in crate::engine) const CHAINS_KEPT: usize = 2;
@@ -308,14 +308,8 @@ impl Store {
     }
 
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let begun = path.with_extension(BEGUN);
-        let written = self.storage.create(&begun).and_then(|mut file| {
-            write_all(&mut *file, bytes)?;
-            file.sync()
-        });
-        let renamed = written.and_then(|()| self.storage.rename(&begun, path));
-        let synced = renamed.and_then(|()| self.storage.sync_directory(&self.directory));
-        synced.map_err(|error| self.cannot("write a checkpoint in", error))
+        let written = replace(&*self.storage, &path.with_extension(BEGUN), path, bytes);
+        written.map_err(|error| self.cannot("write a checkpoint in", error))
     }
 
     /// What is in a checkpoint's file, or else in its copy.

@@ -68,7 +68,7 @@ pub(crate) fn inspect(directory: &Path, life: Option<u64>) -> Result<Vec<IntakeL
         retain_marks(&mut marks, files.first().map(|(number, ..)| *number));
         let mut info = IntakeLogInfo { source: stem, foreign, ..IntakeLogInfo::default() };
         for (_, _, path) in &files {
-            let bytes = Disk::Private.read(path).map_err(failed)?;
+            let bytes = Disk::Private.read_whole(path).map_err(failed)?;
             if let (Header::Source(source), _) = read_header(&bytes) {
                 info.source = source.to_owned();
             }

@@ -147,7 +147,7 @@ impl Replay {
             else {
                 continue;
             };
-            let bytes = match self.storage.read(&path) {
+            let bytes = match self.storage.read_whole(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 read => read.map_err(|error| {
                     let message = format!("cannot read {}", path.display());
