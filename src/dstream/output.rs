@@ -50,9 +50,7 @@ impl<T: Record> DStream<T> {
         F: FnMut(&Batch<T>, Time) -> Result<(), BoxError> + Send + 'static,
     {
         let run = move |chunks: &mut Vec<_>, time: Time| {
-            let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
-            let called = f(&batch, time);
-            *chunks = batch.into_chunks();
+            let called = Batch::lend(chunks, |batch| f(batch, time));
             called.map_err(|error| Error::caused(ErrorKind::Closure, "the closure failed", error))
         };
         self.add_output("foreach_batch", no_check(), run)
@@ -67,9 +65,7 @@ impl<T: Record> DStream<T> {
         T: Show,
     {
         let run = move |chunks: &mut Vec<_>, time: Time| {
-            let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
-            let printed = print_batch(&batch, time, rows_max);
-            *chunks = batch.into_chunks();
+            let printed = Batch::<T>::lend(chunks, |batch| print_batch(batch, time, rows_max));
             printed.map_err(|error| {
                 Error::caused(ErrorKind::Sink, "cannot write to standard output", error)
             })
@@ -170,9 +166,7 @@ impl<T: Record> DStream<T> {
         let mut is_open = true;
         let run = move |chunks: &mut Vec<_>, time: Time| {
             if is_open {
-                let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
-                let rows = batch.to_vec();
-                *chunks = batch.into_chunks();
+                let rows = Batch::<T>::lend(chunks, Batch::to_vec);
                 is_open = deliver(&sender, (time, rows), &is_stopping) == Delivered::Open;
             }
             Ok(())

@@ -47,6 +47,14 @@ impl<T: Record> Batch<T> {
         self.chunks
     }
 
+    /// Lends chunks as a batch.
+    pub(crate) fn lend<R>(chunks: &mut Vec<AnyChunk>, to: impl FnOnce(&Batch<T>) -> R) -> R {
+        let batch = Batch::from_chunks(std::mem::take(chunks));
+        let done = to(&batch);
+        *chunks = batch.into_chunks();
+        done
+    }
+
     /// A batch of these partitions, in this order.
     pub fn from_partitions<P: IntoIterator<Item = T>>(
         partitions: impl IntoIterator<Item = P>,

@@ -87,9 +87,7 @@ pub(crate) fn any_sink<T: Record>(sink: impl Sink<T>) -> Box<dyn AnySink> {
 
 impl<T: Record, S: Sink<T>> AnySink for Typed<T, S> {
     fn write(&mut self, chunks: &mut Vec<AnyChunk>, time: Time) -> Result<()> {
-        let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
-        let written = self.sink.write(&batch, time);
-        *chunks = batch.into_chunks();
+        let written = Batch::lend(chunks, |batch| self.sink.write(batch, time));
         written.map_err(|error| own(error, "the sink failed"))
     }
 

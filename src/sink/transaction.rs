@@ -80,10 +80,7 @@ struct Typed<T, S> {
 
 impl<T: Record, S: TransactionalSink<T>> Erased for Typed<T, S> {
     fn write(&mut self, chunks: &mut Vec<AnyChunk>, time: Time) -> Result<(), BoxError> {
-        let batch = Batch::<T>::from_chunks(std::mem::take(chunks));
-        let written = self.sink.write(&batch, time);
-        *chunks = batch.into_chunks();
-        written
+        Batch::lend(chunks, |batch| self.sink.write(batch, time))
     }
 
     fn prepare(&mut self) -> Result<Vec<u8>, BoxError> {

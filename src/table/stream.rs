@@ -171,9 +171,9 @@ impl TableStream {
     pub fn show(&self, rows_max: usize) -> Output {
         let schema = self.schema.clone();
         let run = move |chunks: &mut Vec<AnyChunk>, time: Time| {
-            let batch = Batch::from_chunks(std::mem::take(chunks));
-            let printed = print_table(&table_of(&schema, &batch).shown(rows_max), time);
-            *chunks = batch.into_chunks();
+            let printed = Batch::lend(chunks, |batch| {
+                print_table(&table_of(&schema, batch).shown(rows_max), time)
+            });
             printed.map_err(|error| {
                 Error::caused(ErrorKind::Sink, "cannot write to standard output", error)
             })
