@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use super::fan_out::fan_out;
 use super::guard::{guard, lock};
-use super::held::{Held, Reserve};
+use super::held::Held;
 use super::metrics::StateMetrics;
+use super::part::{Part, run_chain};
+use super::partial::{ORDERED_PARTIALS_KEPT, Partial, merge, ordered_partials};
 use crate::config::{Limits, PARALLEL_BYTES_MIN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::Memory;
-use crate::ops::{AnyOperator, AnyPartial, AnyState, AnyStateful, Changes, Gather, Turn};
-use crate::plan::{ChainStep, Input, NodeId, Output, OutputRun, Physical, PhysicalNode, Run, Wide};
+use crate::ops::{AnyState, AnyStateful, Changes, Gather, Turn};
+use crate::plan::{Input, NodeId, Output, OutputRun, Physical, PhysicalNode, Run, Wide};
 use crate::record::batch::AnyChunk;
 use crate::record::block::SharedText;
 use crate::record::recycled::Recycled;
@@ -78,51 +80,6 @@ enum SlotState {
     Absent,
     Present,
     Failed(Error),
-}
-
-struct Partial {
-    partial: AnyPartial,
-    is_used: bool,
-    error: Option<Error>,
-    reserve: Reserve,
-}
-
-/// One partition on its way.
-#[derive(Clone)]
-enum Part {
-    /// A block of rows, of which columns are made when somebody wants them.
-    Lines(SharedText, Arc<Intake>),
-    Columns(AnyChunk),
-}
-
-impl Part {
-    /// The part as columns, which are whoever's wants to keep them.
-    fn columns(&self) -> AnyChunk {
-        self.columns_of(&mut Recycled::default())
-    }
-
-    fn columns_of(&self, recycled: &mut Recycled) -> AnyChunk {
-        match self {
-            Part::Lines(block, intake) => intake.rows(block, recycled),
-            Part::Columns(chunk) => chunk.clone(),
-        }
-    }
-
-    /// Bytes of columns that were made.
-    fn held_bytes(&self) -> usize {
-        match self {
-            Part::Lines(..) => 0,
-            Part::Columns(chunk) => chunk.held_bytes(),
-        }
-    }
-
-    /// About how much work there is in it; nobody asks small chunks for more than their presence.
-    fn byte_len(&self) -> usize {
-        match self {
-            Part::Lines(block, _) => block.len(),
-            Part::Columns(_) => PARALLEL_BYTES_MIN / 2,
-        }
-    }
 }
 
 impl Executor {
@@ -389,34 +346,15 @@ impl Executor {
         thread: usize,
         partial: &Mutex<Partial>,
     ) {
-        let mut partial = lock(partial);
-        let Partial { partial, is_used, error, reserve } = &mut *partial;
-        if error.is_some() {
+        let partial = &mut *lock(partial);
+        if partial.has_failed() {
             return;
         }
-        *is_used = true;
         let slot = &self.slots[id];
         let mut recycled = lock(&slot.recycled[thread]);
         let chained = run_chain(&wide.chains[parent], part, wide.takes_lines, &mut recycled);
-        let pushed = chained.and_then(|part| {
-            guard(&self.physical.nodes[id].name, || {
-                match &part {
-                    Part::Lines(block, _) => wide.operator.0.push_lines(partial, block)?,
-                    Part::Columns(chunk) if parent == 0 => wide.operator.0.push(partial, chunk)?,
-                    Part::Columns(chunk) => wide.operator.0.push_other(partial, chunk)?,
-                }
-                slot.held.partial_uses(reserve, wide.operator.0.held_bytes(partial))
-            })
-        });
-        if pushed.is_err() {
-            // What it holds is of no use to the batch, and may be what others need.
-            let _ = guard("clear", || {
-                *partial = wide.operator.0.partial();
-                Ok(())
-            });
-            slot.held.partial_dropped(reserve);
-        }
-        *error = pushed.err();
+        let name = &self.physical.nodes[id].name;
+        partial.push(name, &wide.operator, &slot.held, chained, parent == 0);
         recycled.reclaim();
     }
 
@@ -510,22 +448,7 @@ impl Executor {
         }
         for partial in &mut slot.partials {
             let partial = partial.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let is_used = std::mem::take(&mut partial.is_used);
-            let is_held = partial.reserve.is_worth_a_look();
-            if !is_used && !is_held {
-                continue;
-            }
-            let cleared = guard("clear", || {
-                let Partial { partial, reserve, .. } = partial;
-                let used = if is_used && is_held { wide.operator.0.held_bytes(partial) } else { 0 };
-                if is_used {
-                    wide.operator.0.clear(partial);
-                }
-                Ok(is_held && Held::is_partial_idle(reserve, used))
-            });
-            if cleared.unwrap_or(true) {
-                partial.make_anew(&wide.operator, &slot.held);
-            }
+            partial.end_batch(&wide.operator, &slot.held);
         }
     }
 
@@ -672,32 +595,25 @@ impl Executor {
         if !wide.is_eager {
             self.push_parts(id, wide, &mut partials);
         }
-        let last = self.slots[id].last.take();
-        let held = &mut self.slots[id].held;
-        let merged = guard(&node.name, || {
-            let chunk = merge(&wide.operator, &mut partials, held, last)?;
-            let is_kept = held.keeps_last(chunk.held_bytes())?;
-            Ok((chunk, is_kept))
-        });
         let Slot { partials: kept, last, parts, held, .. } = &mut self.slots[id];
+        let merged = guard(&node.name, || {
+            let chunk = merge(&wide.operator, &mut partials, held, last.take())?;
+            held.keep_last(last, &chunk)?;
+            Ok(chunk)
+        });
         *kept = partials;
-        let (chunk, is_kept) = match merged {
-            Ok(merged) => merged,
+        match merged {
+            Ok(chunk) => {
+                let mut parts = std::mem::take(parts);
+                parts.push(Part::Columns(chunk));
+                Ok(parts)
+            }
             Err(error) => {
                 held.dropped_last();
                 self.reset_partials(id);
-                return Err(error);
+                Err(error)
             }
-        };
-        if is_kept {
-            *last = Some(chunk.clone());
-        } else {
-            held.dropped_last();
-            held.add_chunk(chunk.held_bytes())?;
         }
-        let mut parts = std::mem::take(parts);
-        parts.push(Part::Columns(chunk.clone()));
-        Ok(parts)
     }
 
     /// Takes all parts of all parents in.
@@ -768,12 +684,7 @@ impl Executor {
             return Ok(None);
         }
         if let [chunk] = out.as_slice() {
-            if guard(&node.name, || held.keeps_last(chunk.held_bytes()))? {
-                *last = Some(chunk.clone());
-            } else {
-                held.dropped_last();
-                held.add_chunk(chunk.held_bytes())?;
-            }
+            guard(&node.name, || held.keep_last(last, chunk))?;
         }
         Ok(Some(out.into_iter().map(Part::Columns).collect()))
     }
@@ -836,15 +747,6 @@ impl Executor {
             _ => unreachable!("only sources of lines are asked for"),
         }
     }
-}
-
-/// Partials that an operator keeps where order shows.
-const ORDERED_PARTIALS_KEPT: usize = 64;
-
-/// How many partials take in so many parts where order shows: enough for the threads to share, and
-/// few, since each key is merged once for each partial that has it.
-fn ordered_partials(parts: usize) -> usize {
-    parts.min(4.max(parts / 8))
 }
 
 /// Whether there is enough work for more than one thread.
@@ -911,82 +813,6 @@ impl Slot {
             held,
         }
     }
-}
-
-impl Partial {
-    fn new(operator: &AnyOperator) -> Partial {
-        let (partial, reserve) = (operator.0.partial(), Reserve::default());
-        Partial { partial, is_used: false, error: None, reserve }
-    }
-
-    /// Gives back what it holds.
-    fn make_anew(&mut self, operator: &AnyOperator, held: &Held) {
-        let mut old = std::mem::replace(self, Partial::new(operator));
-        held.partial_dropped(&mut old.reserve);
-    }
-
-    fn drop_from(mut self, held: &Held) {
-        held.partial_dropped(&mut self.reserve);
-    }
-}
-
-/// Merges all partials into the first, in order, and emits it.
-fn merge(
-    operator: &AnyOperator,
-    partials: &mut [Mutex<Partial>],
-    held: &Held,
-    last: Option<AnyChunk>,
-) -> Result<AnyChunk> {
-    let (first, others) = partials.split_first_mut().expect("a wide node has a partial");
-    let first = first.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-    if let Some(error) = first.error.take() {
-        return Err(error);
-    }
-    for other in others {
-        let other = other.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(error) = other.error.take() {
-            return Err(error);
-        }
-        if other.is_used && !first.is_used {
-            std::mem::swap(first, other);
-        } else if other.is_used {
-            held.check_room_for(&other.reserve)?;
-            operator.0.merge(&mut first.partial, &mut other.partial)?;
-            held.partial_uses(&mut first.reserve, operator.0.held_bytes(&mut first.partial))?;
-            if held.check_room_for(&first.reserve).is_err() {
-                other.make_anew(operator, held);
-            }
-        }
-    }
-    held.check_room_for(&first.reserve)?;
-    operator.0.emit(&mut first.partial, last)
-}
-
-/// Runs a chain over a part; without steps, lines stay lines if they may.
-fn run_chain(
-    steps: &[ChainStep],
-    part: &Part,
-    keep_lines: bool,
-    recycled: &mut Recycled,
-) -> Result<Part> {
-    let has_lines = matches!(part, Part::Lines(_, intake) if intake.has_lines());
-    if keep_lines {
-        return Ok(if has_lines { part.clone() } else { Part::Columns(part.columns_of(recycled)) });
-    }
-    let (mut steps, mut chunk) = (steps.iter(), None);
-    if let (Part::Lines(block, _), Some(first)) = (part, steps.as_slice().first())
-        && has_lines
-    {
-        chunk = guard(&first.name, || first.operator.apply_lines(block, recycled))?;
-        if chunk.is_some() {
-            steps.next();
-        }
-    }
-    let mut chunk = chunk.unwrap_or_else(|| part.columns_of(recycled));
-    for step in steps {
-        chunk = guard(&step.name, || step.operator.apply(&chunk, recycled))?;
-    }
-    Ok(Part::Columns(chunk))
 }
 
 /// The next index below `end`, if there is one left.

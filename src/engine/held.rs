@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::config::{IDLE_BATCHES, IDLE_BYTES_MIN, check_key_bytes};
 use crate::error::Result;
 use crate::memory::{Memory, MemoryCharge};
+use crate::record::batch::AnyChunk;
 
 /// What one node holds.
 pub(super) struct Held {
@@ -35,7 +36,7 @@ pub(super) struct Reserve {
 
 impl Reserve {
     /// Notes that a batch has used so many bytes; whether all should be given back.
-    fn ends_batch(&mut self, used: usize) -> bool {
+    pub(super) fn ends_batch(&mut self, used: usize) -> bool {
         let is_idle = self.bytes > IDLE_BYTES_MIN && used < self.bytes / 8;
         self.idle_batches = if is_idle { self.idle_batches + 1 } else { 0 };
         self.idle_batches == IDLE_BATCHES
@@ -78,11 +79,6 @@ impl Held {
         *reserve = Reserve::default();
     }
 
-    /// Whether a partial should be made anew after a batch in which it used so many bytes.
-    pub(super) fn is_partial_idle(reserve: &mut Reserve, used: usize) -> bool {
-        reserve.ends_batch(used)
-    }
-
     /// Whether as much as a partial uses can be taken again: to merge it into another one, or to
     /// give out what is in it, takes no more.
     pub(super) fn check_room_for(&self, reserve: &Reserve) -> Result<()> {
@@ -110,11 +106,22 @@ impl Held {
         let _ = self.charge.replace(&mut { bytes }, 0);
     }
 
-    /// A result was made that is kept for its memory; whether it should not be.
-    pub(super) fn keeps_last(&mut self, bytes: usize) -> Result<bool> {
-        let before = self.last.bytes;
-        self.charge.replace(&mut self.last.bytes, bytes.max(before))?;
-        Ok(!self.last.ends_batch(bytes))
+    /// Keeps a result for its memory, unless results have needed far less of that for a while.
+    pub(super) fn keep_last(
+        &mut self,
+        last: &mut Option<AnyChunk>,
+        chunk: &AnyChunk,
+    ) -> Result<()> {
+        let bytes = chunk.held_bytes();
+        let most = bytes.max(self.last.bytes);
+        let charged = self.charge.replace(&mut self.last.bytes, most);
+        if charged.is_err() || self.last.ends_batch(bytes) {
+            self.dropped_last();
+            charged?;
+            return self.add_chunk(bytes);
+        }
+        *last = Some(chunk.clone());
+        Ok(())
     }
 
     /// The last result is gone.

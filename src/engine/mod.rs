@@ -19,6 +19,8 @@ mod metrics;
 mod missed;
 mod monitor;
 mod outputs;
+mod part;
+mod partial;
 mod pid;
 mod rate;
 mod recovery;

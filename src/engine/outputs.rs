@@ -76,13 +76,8 @@ pub(super) fn run(
     let mut stop = None;
     while !waiting.is_empty() {
         // Those without a retry left end here, so that a stop of one ends the wait of others.
-        let mut index = 0;
-        while let Some(failed) = waiting.get(index) {
-            if failed.retries_left > 0 && stop != Some(Stop::Now) {
-                index += 1;
-                continue;
-            }
-            let failed = waiting.remove(index);
+        let is_over = |failed: &mut Waiting| failed.retries_left == 0 || stop == Some(Stop::Now);
+        for failed in waiting.extract_if(.., is_over) {
             give_up(&outputs[failed.id], failed, time, monitor, control, record);
         }
         let Some(wait) = waiting.iter().map(|failed| failed.wait).min() else { break };

@@ -243,12 +243,7 @@ impl Ticker {
             && self.control.wait_for_room(self.queued_batches_max)
             && !self.control.is_stopping()
         {
-            let (notify, share) = (|| self.control.notify_blocks(), self.share(inputs));
-            for input in inputs {
-                let until = self.clock.exact() + share;
-                let going = || self.going(until);
-                input.cut_missed(time, &Cutting { notify: &notify, going: &going });
-            }
+            self.each(inputs, |input, cutting| input.cut_missed(time, cutting));
             self.submit(time);
             time = time + self.interval;
         }
@@ -318,18 +313,19 @@ impl Ticker {
     }
 
     fn cut(&self, inputs: &[Input], time: Time) {
-        let (notify, share) = (|| self.control.notify_blocks(), self.share(inputs));
-        for input in inputs {
-            let until = self.clock.exact() + share;
-            let going = || self.going(until);
-            input.cut(time, &Cutting { notify: &notify, going: &going });
-        }
+        self.each(inputs, |input, cutting| input.cut(time, cutting));
         self.submit(time);
     }
 
-    /// For how long each input may read what belongs to a batch that is being cut.
-    fn share(&self, inputs: &[Input]) -> Duration {
-        self.interval.min(BATCH_READS_MAX) / inputs.len().max(1) as u32
+    /// Cuts each input, which may read its share of the interval for what belongs to the batch.
+    fn each(&self, inputs: &[Input], cut: impl Fn(&Input, &Cutting<'_>)) {
+        let share = self.interval.min(BATCH_READS_MAX) / inputs.len().max(1) as u32;
+        let notify = || self.control.notify_blocks();
+        for input in inputs {
+            let until = self.clock.exact() + share;
+            let going = || self.going(until);
+            cut(input, &Cutting { notify: &notify, going: &going });
+        }
     }
 
     /// Whether a batch that is being cut goes on reading: not once a stop is wanted.

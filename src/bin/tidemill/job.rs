@@ -397,8 +397,13 @@ impl<J: Job> Run<'_, J> {
         let charge = self.ssc.charge_memory("the result");
         let room = match &*whole {
             Whole::Nothing => Ok(()),
-            Whole::One(batch) => charge_report(&charge, rows::<J>(batch), rows_max, true),
-            Whole::Many(totals) => charge_report(&charge, totals.iter(), rows_max, false),
+            // The engine does not hold these rows any more.
+            Whole::One(batch) => {
+                let sizes = Sizes::of(rows::<J>(batch));
+                let own = sizes.text + sizes.rows * (8 + size_of::<J::Value>());
+                charge.set(own + sizes.report_bytes(rows_max))
+            }
+            Whole::Many(totals) => totals.sizes().charge_report(&charge, rows_max),
         };
         if let Err(error) = room {
             return self.close(Err(error.into()));
@@ -474,23 +479,40 @@ impl<J: Job> Run<'_, J> {
 /// Bytes of a row while rows are sorted, and of its numbers in the output.
 const ROW_BYTES: usize = 64;
 
-/// Charges what it takes to sort rows and to put the output together, and the rows themselves where
-/// the engine does not hold them.
-pub(crate) fn charge_report<'a, V>(
-    charge: &MemoryCharge,
-    rows: impl Iterator<Item = (&'a str, V)>,
-    rows_max: Option<usize>,
-    is_own: bool,
-) -> Result<(), Error> {
-    let (mut count, mut text, mut longest) = (0, 0, 0);
-    for (key, _) in rows {
-        count += 1;
-        text += key.len();
-        longest = longest.max(key.len());
+/// How much rows hold, as far as a result is made of it.
+#[derive(Copy, Clone, Default)]
+pub(crate) struct Sizes {
+    pub(crate) rows: usize,
+    /// Bytes of all keys, and of the longest.
+    pub(crate) text: usize,
+    pub(crate) longest: usize,
+}
+
+impl Sizes {
+    pub(crate) fn of<'a, V>(rows: impl Iterator<Item = (&'a str, V)>) -> Sizes {
+        let mut sizes = Sizes::default();
+        for (key, _) in rows {
+            sizes.rows += 1;
+            sizes.text += key.len();
+            sizes.longest = sizes.longest.max(key.len());
+        }
+        sizes
     }
-    let shown = rows_max.map_or(text, |rows| text.min(rows.saturating_mul(longest)));
-    let own = if is_own { text + count * (8 + size_of::<V>()) } else { 0 };
-    charge.set(own + shown + count * ROW_BYTES)
+
+    /// Charges what it takes to sort the rows and to put the output together.
+    pub(crate) fn charge_report(
+        self,
+        charge: &MemoryCharge,
+        rows_max: Option<usize>,
+    ) -> Result<(), Error> {
+        charge.set(self.report_bytes(rows_max))
+    }
+
+    fn report_bytes(self, rows_max: Option<usize>) -> usize {
+        let Sizes { rows, text, longest } = self;
+        let shown = rows_max.map_or(text, |max| text.min(max.saturating_mul(longest)));
+        shown + rows * ROW_BYTES
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

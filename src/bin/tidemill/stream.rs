@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tidemill::{Batch, BoxError, MemoryCharge, StateHandle, Time};
 
 use crate::failure::Failure;
-use crate::job::{Job, charge_report};
+use crate::job::{Job, Sizes};
 use crate::output::Output;
 use crate::totals::{Totals, rows};
 
@@ -93,12 +93,11 @@ impl<J: Job> Printer<J> {
             return Ok(());
         }
         self.unprinted = None;
-        match &self.shown {
-            Shown::Added(totals) => {
-                charge_report(&self.charge, totals.iter(), self.rows_max, false)?;
-            }
-            _ => charge_report(&self.charge, rows::<J>(batch), self.rows_max, false)?,
-        }
+        let sizes = match &self.shown {
+            Shown::Added(totals) => totals.sizes(),
+            _ => Sizes::of(rows::<J>(batch)),
+        };
+        sizes.charge_report(&self.charge, self.rows_max)?;
         let report = match &self.shown {
             Shown::Added(totals) => self.job.report(totals.iter(), self.rows_max),
             _ => self.job.report(rows::<J>(batch), self.rows_max),

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use tidemill::{Batch, BoxError, Error, ErrorKind, Limits, MemoryCharge, Record, StreamingContext};
 
-use crate::job::Job;
+use crate::job::{Job, Sizes};
 
 /// The keys of a batch and what is known of them.
 pub(crate) fn rows<J: Job>(
@@ -46,8 +46,9 @@ impl<J: Job> Whole<J> {
 /// What is known of each key after several batches.
 pub(crate) struct Totals<J: Job> {
     values: HashMap<String, J::Value>,
-    /// Bytes of the keys.
+    /// Bytes of the keys, and of the longest.
     key_bytes: usize,
+    longest: usize,
     charge: MemoryCharge,
 }
 
@@ -59,14 +60,21 @@ const KEYS_UNCHARGED_MAX: usize = 1 << 10;
 
 impl<J: Job> Totals<J> {
     pub(crate) fn new(ssc: &StreamingContext) -> Totals<J> {
-        Totals { values: HashMap::new(), key_bytes: 0, charge: ssc.charge_memory("totals") }
+        let charge = ssc.charge_memory("totals");
+        Totals { values: HashMap::new(), key_bytes: 0, longest: 0, charge }
     }
 
     /// Charges the keys and values that there are.
     fn charge(&self) -> Result<(), Error> {
         // A table is between seven sixteenths and seven eighths full, and grows into another one.
         let slots = 3 * self.values.len() * (size_of::<(String, J::Value)>() + 1);
-        self.charge.set(self.key_bytes + slots)
+        let allocations = self.values.len() * ALLOCATION_BYTES;
+        self.charge.set(self.key_bytes + allocations + slots)
+    }
+
+    /// How much there is to make a result of.
+    pub(crate) fn sizes(&self) -> Sizes {
+        Sizes { rows: self.values.len(), text: self.key_bytes, longest: self.longest }
     }
 
     pub(crate) fn add(&mut self, batch: &Batch<(String, J::Value)>) -> Result<(), Error> {
@@ -75,7 +83,8 @@ impl<J: Job> Totals<J> {
             match self.values.get_mut(key) {
                 Some(total) => J::merge(key, total, value)?,
                 None => {
-                    self.key_bytes += key.len() + ALLOCATION_BYTES;
+                    self.key_bytes += key.len();
+                    self.longest = self.longest.max(key.len());
                     self.values.insert(key.to_owned(), value);
                     if self.values.len().is_multiple_of(KEYS_UNCHARGED_MAX) {
                         self.charge()?;
