@@ -67,8 +67,8 @@ impl Left {
             fs::write(self.directory.path().join(path), bytes).expect("a file");
         }
         // An error is as good as a start: what must not be is a panic, which ends the fuzzer. To
-        // look at the files is a hundred times faster than a start, which has the same to say of
-        // most that are damaged.
+        // look at the files is far faster than a start, which has the same to say of most that are
+        // damaged.
         let checkpoints = self.directory.path().join("checkpoints");
         let verified = checkpoint::verify(&checkpoints).expect("the files can be read");
         let logs = checkpoint::intake_logs(&checkpoints);

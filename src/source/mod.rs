@@ -18,6 +18,7 @@ mod greeting;
 mod holes;
 mod identity;
 pub(crate) mod intake;
+mod line_options;
 mod links;
 mod listen;
 mod listing;
@@ -59,6 +60,7 @@ pub use encoding::Encoding;
 pub use files::Files;
 pub use first_line::FirstLine;
 pub use follow::Follow;
+pub use line_options::{BadUtf8, LineOptions, LongLine};
 pub use listen::Listen;
 pub use log::{IntakeLog, IntakeLogInfo};
 pub use queue::QueueHandle;
@@ -67,7 +69,7 @@ pub use status::SourceState;
 pub use stdin::Stdin;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
-pub use writer::{BadUtf8, BlockWriter, LineOptions, LongLine};
+pub use writer::BlockWriter;
 
 use crate::time::Time;
 

@@ -7,7 +7,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::memory::Memory;
-use crate::source::SourceCounts;
+use crate::source::quoted::Quoted;
+use crate::source::{BadUtf8, LongLine, SourceCounts};
 
 /// What a source is set to, and what it makes of its input.
 #[derive(Copy, Clone, Debug)]
