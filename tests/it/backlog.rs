@@ -12,6 +12,7 @@ use tidemill::prelude::*;
 
 use crate::child;
 use crate::feed::DEADLINE;
+use crate::process_memory::bytes_of;
 
 /// Bytes of each line with its end.
 const LINE_BYTES: usize = 1_024;
@@ -89,10 +90,10 @@ fn a_slow_consumer_keeps_its_memory() {
 }
 
 /// Bytes of the process that are in memory and that it has written: pages of its code come and go
-/// with what else the machine does.
+/// with what else the machine does. None on systems that do not say it.
 fn resident_bytes() -> usize {
-    let Ok(text) = std::fs::read_to_string("/proc/self/statm") else { return 0 };
-    let mut pages = text.split_whitespace().skip(1).map(|pages| pages.parse::<usize>().unwrap());
-    let (resident, of_files) = (pages.next().unwrap(), pages.next().unwrap());
-    (resident - of_files) * 4_096
+    match cfg!(target_os = "linux") {
+        true => bytes_of("self", "RssAnon").expect("it runs") as usize,
+        false => 0,
+    }
 }

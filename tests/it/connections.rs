@@ -3,24 +3,16 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemill::prelude::*;
 use tidemill::{IntakeLog, LineOptions, Listen};
 
 #[cfg(target_os = "linux")]
 use crate::child;
-use crate::feed::DEADLINE;
+use crate::feed::{DEADLINE, wait_until};
 #[cfg(feature = "cli")]
 use crate::shell::{PATIENCE, Running, STREAM};
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 /// Closes with a reset instead of an end.
 #[cfg(all(target_os = "linux", feature = "cli"))]

@@ -676,9 +676,6 @@ fn settings_of_sources() {
             true => fine("poll_every", value, run),
             false => refused("poll_every", value, "between 1ms and 86400s", run),
         }
-        fine("idle_timeout", value, || {
-            read_some(|ssc| ssc.receiver_stream(Listen::bind(":0")?.idle_timeout(value)))
-        });
         fine("rotated_quiet", value, || {
             read_some(|ssc| ssc.receiver_stream(Follow::new([&path])?.rotated_quiet(value)))
         });
@@ -719,10 +716,6 @@ fn settings_of_sources() {
         });
         fine("connections_max", value, || {
             read_some(|ssc| ssc.receiver_stream(Listen::bind(":0")?.connections_max(value)))
-        });
-        fine("producers_max", value, || {
-            let listen = Listen::bind(":0")?.acknowledging().producers_max(value);
-            read_some(|ssc| ssc.receiver_stream(listen))
         });
         let files = || Directory::new(folder.path()).map(|source| source.files_max(value));
         let read = calm("files_max", value, || read_some(|ssc| ssc.receiver_stream(files()?)));

@@ -3,13 +3,22 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidemill::prelude::*;
 use tidemill::{Carry, Waiter};
 
 /// How long a test waits for what must come: far longer than it ever takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for what must come.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// The receiver; each piece goes through one `fill`, if the block has room for it.
 pub(crate) struct Feed {

@@ -13,7 +13,7 @@ use tidemill::prelude::*;
 use tidemill::{ErrorKind, IntakeLog, Listen, TestOutput};
 
 use crate::child;
-use crate::feed::DEADLINE;
+use crate::feed::{DEADLINE, wait_until};
 
 /// A sender with a memory: it gives lines, and keeps each until it is told that it is safe. Clones
 /// are the same one, which outlives the program.
@@ -123,14 +123,6 @@ fn once(lines: std::ops::Range<u64>) -> Vec<(String, i64)> {
     let mut all: Vec<_> = lines.map(|line| (line.to_string(), 1)).collect();
     all.sort();
     all
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// What is in the log and in no checkpoint comes again; what is in both, once.

@@ -81,6 +81,7 @@ mod panics;
 mod pipes;
 mod plan;
 mod pressure;
+mod process_memory;
 #[cfg(all(unix, feature = "cli"))]
 mod producers;
 mod properties;

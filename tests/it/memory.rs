@@ -1,10 +1,12 @@
 //! The memory account: what a context holds stays within one number, whatever comes, and what
 //! passes it ends in an error that says who holds most.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tidemill::prelude::*;
 use tidemill::{ErrorKind, Metrics};
+
+use crate::feed::wait_until;
 
 fn context(bytes: usize) -> TestContext {
     let builder = StreamingContext::builder("memory").batch_interval(Duration::from_millis(1));
@@ -286,9 +288,5 @@ fn everything_is_given_back_at_the_end() {
     drop((t, input, totals));
     ssc.stop();
     // The threads end soon after.
-    let begun = Instant::now();
-    while ssc.metrics().memory.held > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", ssc.metrics().memory);
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_until("everything is given back", || ssc.metrics().memory.held == 0);
 }

@@ -1,27 +1,21 @@
 //! The command's resident memory stays within `--memory` and what its manual names besides,
 //! whatever comes. A test that cannot measure fails.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::process_memory::bytes_of;
 use crate::shell::{Running, tidemill};
 
 const MEMORY: u64 = 64 << 20;
 
 /// What the process takes besides: 64 MiB and an eighth.
 const SLACK: u64 = (64 << 20) + MEMORY / 8;
-
-/// The most memory that a process has had so far; `None` once it has ended.
-fn peak(child: &Child) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
-}
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -46,7 +40,7 @@ fn fed(args: &[&str], feed: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send
         });
         let (mut most, begun) = (0, Instant::now());
         let status = loop {
-            most = most.max(peak(&child).unwrap_or(0));
+            most = most.max(bytes_of(&child.id().to_string(), "VmHWM").unwrap_or(0));
             if let Some(status) = child.try_wait().expect("a child") {
                 break status;
             }

@@ -11,20 +11,12 @@ use std::time::{Duration, Instant};
 use tidemill::prelude::*;
 use tidemill::{ContextState, ErrorKind, OnFailure, Output, TextFiles, TransactionalFiles};
 
-use crate::feed::DEADLINE;
+use crate::feed::{DEADLINE, wait_until};
 use crate::panics::panic_on_purpose;
 use crate::replay::Tape;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_so() {
-        assert!(started.elapsed() < DEADLINE, "{what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// An output that cannot take the next so many times that it is called.
 #[derive(Clone, Default)]

@@ -13,6 +13,7 @@ use tidemill::{BLOCK_BYTES, Carry, ErrorKind, LineOptions, LongLine, SourceCount
 
 use crate::child;
 use crate::feed::{DEADLINE, Feed};
+use crate::process_memory::bytes_of;
 
 /// Gives numbered lines of a kilobyte, as fast as the blocks take them.
 struct Numbers {
@@ -278,12 +279,8 @@ fn memory_max() -> Option<u64> {
     if !cfg!(target_os = "linux") {
         return None;
     }
-    let status = std::fs::read_to_string("/proc/self/status").expect("the process has a status");
-    let bytes = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
-        line.split_whitespace().next().and_then(|n| n.parse::<u64>().ok()).expect(name) << 10
-    };
-    Some(bytes("VmHWM:").saturating_sub(bytes("RssFile:")))
+    let bytes = |line| bytes_of("self", line).expect("it runs");
+    Some(bytes("VmHWM").saturating_sub(bytes("RssFile")))
 }
 
 /// 64 MiB; with `TIDEMILL_LONG`, 1 GiB.

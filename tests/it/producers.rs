@@ -455,7 +455,7 @@ fn kills_of_the_command_double_and_lose_nothing() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use crate::shell::Running;
+    use crate::shell::{self, Running};
 
     let folder = tempfile::tempdir().expect("a folder of ours");
     let state = folder.path().join("state");
@@ -512,15 +512,7 @@ fn kills_of_the_command_double_and_lose_nothing() {
         }
     }
     // The last totals are of all words.
-    let mut counted = BTreeMap::new();
-    for row in &rows {
-        let fields: Vec<&str> = row.split(',').collect();
-        if let [_, word, count] = fields[..]
-            && let Ok(count) = count.parse::<u64>()
-        {
-            counted.insert(word.to_owned(), count);
-        }
-    }
+    let counted: BTreeMap<_, _> = rows.iter().filter_map(|row| shell::total(row)).collect();
     let total: u64 = sent.iter().sum();
     let doubled = counted["all"].saturating_sub(total);
     let lost = total.saturating_sub(counted["all"]);

@@ -479,7 +479,7 @@ fn a_sink_that_cannot_take_back_refuses_the_start_and_says_what_to_do() {
     let damaged = damage_newest(folder.path());
     let error = exact(folder.path(), &tape, &save).context().start().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Sink);
-    for part in ["\"posted.v1\"", "ms", "damaged: 3", "remove these checkpoints"] {
+    for part in ["\"posted.v1\"", "after 2000 ms", "damaged: 3", "remove these checkpoints"] {
         assert!(error.to_string().contains(part), "{part}: {error}");
     }
     // As it says.

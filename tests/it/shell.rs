@@ -215,6 +215,13 @@ pub(crate) fn read_csv(csv: &str) -> Vec<Vec<String>> {
     records
 }
 
+/// The word of a row of a stream's totals and its count; the header has none.
+#[cfg(unix)]
+pub(crate) fn total(row: &str) -> Option<(String, u64)> {
+    let [_, word, count] = row.split(',').collect::<Vec<_>>()[..] else { return None };
+    Some((word.to_owned(), count.parse().ok()?))
+}
+
 /// Lines of so many different words.
 pub(crate) fn distinct_words(count: usize) -> Vec<u8> {
     (0..count).flat_map(|number| format!("word-{number}\n").into_bytes()).collect()
