@@ -52,7 +52,7 @@ pub struct Pattern {
 #[derive(Clone, Debug)]
 enum Means {
     /// By an expression; what is wrong with it is the start's error.
-    Expression(std::result::Result<Regex, String>),
+    Expression(std::result::Result<Regex, regex::Error>),
     /// As what an expression says, but by hand, which is many times as fast.
     AccessLog { is_combined: bool },
 }
@@ -61,7 +61,6 @@ impl Pattern {
     /// A regular expression. Whether it is one is checked by the start.
     pub fn new(expression: &str) -> Pattern {
         let regex = RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build();
-        let regex = regex.map_err(|error| error.to_string());
         Pattern { means: Means::Expression(regex), times: TimeFormat::default() }
     }
 
@@ -119,8 +118,10 @@ impl Pattern {
     }
 }
 
-fn compiled(regex: &std::result::Result<Regex, String>) -> Result<&Regex> {
-    regex.as_ref().map_err(|error| Error::new(ErrorKind::Config, format!("the pattern: {error}")))
+fn compiled(regex: &std::result::Result<Regex, regex::Error>) -> Result<&Regex> {
+    let caused =
+        |error: &regex::Error| Error::caused(ErrorKind::Config, "the pattern", error.clone());
+    regex.as_ref().map_err(caused)
 }
 
 impl<R: Decode> Decoder<R> for Pattern {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::text_files::{hidden, shown_name, write_rows};
 use super::{TextFiles, TransactionalSink};
-use crate::error::BoxError;
+use crate::error::{BoxError, io_within};
 use crate::record::saved::{push_varint, take_varint};
 use crate::record::{Batch, Show};
 use crate::storage::{Disk, Storage};
@@ -101,7 +101,10 @@ impl TransactionalFiles {
         for (index, path) in later.iter().enumerate() {
             self.storage.rename(path, &hidden(path, TAKEN_BACK)).map_err(|error| {
                 let names = names(&later[index..]);
-                format!("these were committed after batch {after} and are left: {names}: {error}")
+                io_within(
+                    format!("these were committed after batch {after} and are left: {names}"),
+                    error,
+                )
             })?;
         }
         self.storage.sync_directory(&self.files.directory())?;
@@ -126,7 +129,7 @@ impl<T: Show> TransactionalSink<T> for TransactionalFiles {
         }
         let path = hidden(&self.files.path(time), PENDING);
         write_rows(&*self.storage, &path, batch)
-            .map_err(|error| format!("cannot write {path:?}: {error}"))?;
+            .map_err(|error| io_within(format!("cannot write {path:?}"), error))?;
         self.open.push(time);
         Ok(())
     }

@@ -17,7 +17,7 @@ use super::stdin::STDIN;
 use super::whole_file::{WholeFile, plain};
 use super::{BlockWriter, FirstLine, Received, Receiver, Stdin, Waiter};
 use crate::config::{FILES_A_CALL_MAX, FOLLOWED_NAMES_KEPT_MAX, READ_NAMES_KEPT_MAX};
-use crate::error::Result;
+use crate::error::{Result, io_within};
 use crate::record::saved::{push_bytes, push_varint, take_byte, take_bytes, take_varint};
 
 /// What stands before a name in a position: its file was read, and its length then follows, or it
@@ -289,9 +289,9 @@ impl Files {
     fn go_on(&mut self) -> io::Result<()> {
         let Input { path, place, .. } = &mut self.inputs[self.current];
         let Some(place) = place.take() else { return Ok(()) };
-        self.file.go_on(path, place).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot go on in {}: {error}", path.display()))
-        })?;
+        self.file
+            .go_on(path, place)
+            .map_err(|error| io_within(format!("cannot go on in {}", path.display()), error))?;
         self.note_progress();
         Ok(())
     }
@@ -351,8 +351,7 @@ impl Receiver for Files {
                     self.finish(&path, into);
                 }
                 Err(error) => {
-                    let message = format!("cannot read {}: {error}", path.display());
-                    return Err(io::Error::new(error.kind(), message));
+                    return Err(io_within(format!("cannot read {}", path.display()), error));
                 }
             }
         }

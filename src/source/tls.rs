@@ -18,7 +18,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore};
 use rustls::{ServerConfig, ServerConnection};
 
-use crate::error::{self, Error, Result};
+use crate::error::{self, Error, Result, io_within};
 
 /// What a connection shows of itself, and whom it trusts: for [`Listen`](crate::Listen) and
 /// [`Socket`](crate::Socket).
@@ -241,7 +241,7 @@ impl Read for TlsStream {
         if let Err(error) = self.tls.process_new_packets() {
             // The peer hears why, if it takes that at once.
             let _ = self.send();
-            return Err(io::Error::new(ErrorKind::InvalidData, format!("TLS: {error}")));
+            return Err(io_within("TLS", io::Error::new(ErrorKind::InvalidData, error)));
         }
         match self.send() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),

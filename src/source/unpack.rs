@@ -378,6 +378,7 @@ mod decoders {
     use flate2::bufread::GzDecoder;
 
     use super::{Content, Packing, UNPACK_WINDOW_LOG_MAX};
+    use crate::error::io_within;
 
     /// Counts the bytes that the decoders have taken.
     struct Counted {
@@ -414,10 +415,7 @@ mod decoders {
             ErrorKind::UnexpectedEof => {
                 io::Error::new(error.kind(), "the archive is truncated: what came before is kept")
             }
-            _ => io::Error::new(
-                error.kind(),
-                format!("the archive is damaged: what came before is kept ({error})"),
-            ),
+            _ => io_within("the archive is damaged: what came before is kept", error),
         })
     }
 

@@ -94,7 +94,8 @@ fn last_totals(mut child: Child, all: u64) -> BTreeMap<String, u64> {
 
 fn start(args: &[&str], is_last: bool) -> Child {
     let mut command = tidemill();
-    command.args(args).stderr(Stdio::null());
+    // Why the last one fails is told.
+    command.args(args).stderr(if is_last { Stdio::inherit() } else { Stdio::null() });
     command.stdout(if is_last { Stdio::piped() } else { Stdio::null() });
     command.spawn().expect("the command starts")
 }
