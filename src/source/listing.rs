@@ -28,6 +28,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Whether a file is to be read.
 pub(super) type Filter = Box<dyn Fn(&Path) -> bool + Send>;
 
+/// Numbers, length and time of a file, which stay when it is renamed.
+pub(super) type Unmoved = (FileId, u64, Duration);
+
 /// What says that a file has not been touched, as long as it is the same.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hint {
@@ -41,6 +44,11 @@ pub(super) struct Hint {
 }
 
 impl Hint {
+    /// All but `changed`, which a renaming sets on most file systems.
+    pub(super) fn unmoved(self) -> Unmoved {
+        (self.id, self.len, self.modified)
+    }
+
     fn of(metadata: &Metadata) -> io::Result<Hint> {
         Ok(Hint {
             id: FileId::of(metadata),

@@ -356,6 +356,35 @@ fn files_that_cannot_be_read_are_counted_and_left_out() {
     assert_eq!(t.context().source_counts()[0].files_unread, 2);
 }
 
+#[test]
+fn files_that_are_renamed_before_they_are_read_are_not_missing() {
+    let folder = Folder::new();
+    let (mut t, lines) = behind_a_large_file(&folder, &["1", "2", "3"]);
+    t.tick().unwrap();
+    let rename = |from: &str, to: &str| {
+        fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
+    };
+    // One gets another name, and one is away for so long that it is given up.
+    rename("1", "one");
+    let elsewhere = TempDir::new_in(folder.path().parent().unwrap()).unwrap();
+    let away = elsewhere.path().join("2");
+    fs::rename(folder.path().join("2"), &away).unwrap();
+    for _ in 0..20 {
+        t.tick().unwrap();
+    }
+    let counts = t.context().source_counts()[0];
+    assert_eq!((counts.files_unread, counts.files_recovered), (1, 0));
+    fs::rename(&away, folder.path().join("two")).unwrap();
+    for _ in 0..3 {
+        t.tick().unwrap();
+    }
+    let came = lines.take();
+    assert_eq!(came.len(), 5_003);
+    assert_eq!(came[5_000..], ["1", "3", "2"]);
+    let counts = t.context().source_counts()[0];
+    assert_eq!((counts.files_unread, counts.files_recovered), (1, 1));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_without_permission_is_left_out() {

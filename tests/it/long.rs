@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::shell::{PATIENCE, Running, append, send_signal, tidemill, total};
 
 /// Keys of the lines, which have them in turn.
 const KEYS: usize = 1_000;
+
+/// Files that the soak leaves in its directory, each for about a minute.
+const FILES_KEPT: u64 = 500;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
@@ -62,8 +65,8 @@ impl Lines {
     }
 }
 
-/// Totals of a command's last life: until all is there, or nothing more comes.
-fn last_totals(mut child: Child, all: u64) -> BTreeMap<String, u64> {
+/// Totals of a command's last life, until all is there or nothing more comes, and how it ended.
+fn last_totals(mut child: Child, all: u64) -> (BTreeMap<String, u64>, ExitStatus) {
     let stdout = child.stdout.take().expect("a pipe");
     let (sender, lines) = channel();
     let reader = std::thread::spawn(move || {
@@ -87,9 +90,7 @@ fn last_totals(mut child: Child, all: u64) -> BTreeMap<String, u64> {
         take(line);
     }
     reader.join().expect("no panic");
-    let status = child.wait().expect("it ends");
-    assert!(status.success(), "{status}");
-    totals
+    (totals, child.wait().expect("it ends"))
 }
 
 fn start(args: &[&str], is_last: bool) -> Child {
@@ -131,13 +132,15 @@ fn kill(what: &str, input: &Path, state: &Path, mut come: impl FnMut(&mut Lines,
         child.wait().expect("it ends");
     }
     come(&mut lines, &mut random);
-    let (rows, totals) = (lines.total(), last_totals(start(&args, true), lines.total()));
+    let rows = lines.total();
+    let (totals, status) = last_totals(start(&args, true), rows);
     let (lost, doubled) = lines.compare(&totals);
     eprintln!(
         "kills of {what}: {kills} kills, {rows} rows, {lost} lost, {doubled} doubled \
          (TIDEMILL_SEED={seed} TIDEMILL_KILLS={kills})"
     );
     assert_eq!((lost, doubled), (0, 0));
+    assert!(status.success(), "{status}");
 }
 
 #[test]
@@ -293,7 +296,11 @@ fn soak() {
         if round.is_multiple_of(10) {
             let hidden = incoming.join(".new");
             fs::write(&hidden, lines.some(1_000)).expect("a file of ours");
-            fs::rename(&hidden, incoming.join(format!("{}", round % 5_000))).expect("ours");
+            // A name that was read is another file's no more: those that are long read go.
+            fs::rename(&hidden, incoming.join(format!("{round}"))).expect("ours");
+            if let Some(old) = round.checked_sub(FILES_KEPT * 10) {
+                fs::remove_file(incoming.join(format!("{old}"))).expect("ours");
+            }
         }
         if round % 500 == 499 {
             fs::rename(&log, folder.path().join("log.1")).expect("a file of ours");
@@ -308,7 +315,8 @@ fn soak() {
     send_signal(&child, "TERM");
     assert!(child.wait().expect("it ends").success());
     reader.join().expect("no panic");
-    let (rows, totals) = (lines.total(), last_totals(start(&args, true), lines.total()));
+    let rows = lines.total();
+    let (totals, status) = last_totals(start(&args, true), rows);
     let (lost, doubled) = lines.compare(&totals);
     eprintln!(
         "soak: {seconds} s, {rows} rows, {lost} lost, {doubled} doubled, {} MiB after a fifth of \
@@ -317,5 +325,6 @@ fn soak() {
         late >> 20
     );
     assert_eq!((lost, doubled), (0, 0));
+    assert!(status.success(), "{status}");
     assert!(late < 2 * early.max(64 << 20), "its memory grows");
 }
