@@ -129,7 +129,7 @@ impl std::error::Error for Error {
 mod tests {
     use std::error::Error as _;
 
-    use super::*;
+    use crate::error::*;
 
     /// The first cause of an error, and how many errors lead to it.
     fn first_cause(error: &Error) -> (usize, &(dyn std::error::Error + 'static)) {
