@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tidemill::{
-    DStream, Error, IntakeLog, Limits, MemoryCharge, MissedBatches, OnFailure, Record,
-    StreamingContext, Time, checkpoint,
+    DStream, Error, IntakeLog, Limits, MissedBatches, OnFailure, Record, StreamingContext, Time,
+    checkpoint,
 };
 
 use crate::failure::Failure;
@@ -403,7 +403,7 @@ impl<J: Job> Run<'_, J> {
                 let own = sizes.text + sizes.rows * (8 + size_of::<J::Value>());
                 charge.set(own + sizes.report_bytes(rows_max))
             }
-            Whole::Many(totals) => totals.sizes().charge_report(&charge, rows_max),
+            Whole::Many(totals) => charge.set(totals.sizes().report_bytes(rows_max)),
         };
         if let Err(error) = room {
             return self.close(Err(error.into()));
@@ -499,16 +499,8 @@ impl Sizes {
         sizes
     }
 
-    /// Charges what it takes to sort the rows and to put the output together.
-    pub(crate) fn charge_report(
-        self,
-        charge: &MemoryCharge,
-        rows_max: Option<usize>,
-    ) -> Result<(), Error> {
-        charge.set(self.report_bytes(rows_max))
-    }
-
-    fn report_bytes(self, rows_max: Option<usize>) -> usize {
+    /// Bytes that it takes to sort the rows and to put the output together.
+    pub(crate) fn report_bytes(self, rows_max: Option<usize>) -> usize {
         let Sizes { rows, text, longest } = self;
         let shown = rows_max.map_or(text, |max| text.min(max.saturating_mul(longest)));
         shown + rows * ROW_BYTES

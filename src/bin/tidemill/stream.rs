@@ -97,7 +97,7 @@ impl<J: Job> Printer<J> {
             Shown::Added(totals) => totals.sizes(),
             _ => Sizes::of(rows::<J>(batch)),
         };
-        sizes.charge_report(&self.charge, self.rows_max)?;
+        self.charge.set(sizes.report_bytes(self.rows_max))?;
         let report = match &self.shown {
             Shown::Added(totals) => self.job.report(totals.iter(), self.rows_max),
             _ => self.job.report(rows::<J>(batch), self.rows_max),
