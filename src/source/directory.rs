@@ -334,7 +334,6 @@ impl Directory {
     fn drop_gone(&mut self) {
         let open = self.file.place().and(self.pending.front()).map(|file| file.number);
         let Directory { pending, picks, listing, unread, given_up, path, .. } = self;
-        let mut present = None;
         pending.retain_mut(|file| {
             file.is_missing = false;
             let Some(name) = picks.name(file.number) else { return false };
@@ -342,10 +341,6 @@ impl Directory {
                 return true;
             }
             let path = path.join(name);
-            let present = present.get_or_insert_with(|| picks.present(listing));
-            if picks.forget_old_name(file.number, present) {
-                return false;
-            }
             let path = path.display();
             tracing::warn!(%path, "a file is gone before it was read to its end");
             *given_up = Some(format!("{path} is gone before it was read to its end"));

@@ -4,7 +4,8 @@
 //! stands beside a name whether it is still that of the same file. What is changed in place shows
 //! in neither, so now and then all files are looked at, and in small directories always.
 //!
-//! Invariant: what cannot be looked at is as it was, so nothing is gone that is only away.
+//! Invariants: what cannot be looked at is as it was, so nothing is gone that is only away; and a
+//! file that is renamed amid a look is not there under both names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -28,9 +29,6 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// Whether a file is to be read.
 pub(super) type Filter = Box<dyn Fn(&Path) -> bool + Send>;
 
-/// Numbers, length and time of a file, which stay when it is renamed.
-pub(super) type Unmoved = (FileId, u64, Duration);
-
 /// What says that a file has not been touched, as long as it is the same.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hint {
@@ -44,9 +42,10 @@ pub(super) struct Hint {
 }
 
 impl Hint {
-    /// All but `changed`, which a renaming sets on most file systems.
-    pub(super) fn unmoved(self) -> Unmoved {
-        (self.id, self.len, self.modified)
+    /// Whether these are of one file, which may have been renamed in between: that sets `changed`
+    /// on most file systems.
+    pub(super) fn is_same_but_renamed(self, before: Hint) -> bool {
+        (self.id, self.len, self.modified) == (before.id, before.len, before.modified)
     }
 
     fn of(metadata: &Metadata) -> io::Result<Hint> {
@@ -150,6 +149,8 @@ struct Seen {
 pub(super) struct News {
     pub(super) changed: Vec<(OsString, Hint)>,
     pub(super) has_gone: bool,
+    /// The files of names that were not there before.
+    came: Vec<FileId>,
     /// Why a file, or a directory below, could not be looked at.
     pub(super) trouble: Option<String>,
 }
@@ -260,6 +261,7 @@ impl Listing {
             }
             is_there
         });
+        self.drop_old_names(&mut news);
         if looks_at_all {
             self.looked_at_all = Some(Instant::now());
         }
@@ -267,6 +269,42 @@ impl Listing {
             news.trouble = self.folders.values().find_map(|folder| folder.trouble.clone());
         }
         Ok(news)
+    }
+
+    /// Drops the old names of files that came and were there under two names: names are listed one
+    /// after the other, so that one that is renamed meanwhile may be seen under both. A file with
+    /// two names for good, by a hard link, keeps them.
+    fn drop_old_names(&mut self, news: &mut News) {
+        let mut names: HashMap<FileId, usize> = news.came.drain(..).map(|came| (came, 0)).collect();
+        if names.is_empty() {
+            return;
+        }
+        for seen in self.folders.values().flat_map(|folder| folder.files.values()) {
+            if let Some(names) = names.get_mut(&seen.hint.id) {
+                *names += 1;
+            }
+        }
+        let Listing { folders, files, links, root, looks, .. } = self;
+        for (folder, own) in folders {
+            let before = own.files.len();
+            own.files.retain(|name, seen| {
+                if names.get(&seen.hint.id).is_none_or(|&names| names < 2) {
+                    return true;
+                }
+                *looks += 1;
+                let path = folder.join(name);
+                let is_it = match links.metadata(&root.join(&path)) {
+                    Ok(metadata) => FileId::of(&metadata) == seen.hint.id,
+                    Err(error) => error.kind() != io::ErrorKind::NotFound,
+                };
+                if !is_it {
+                    news.changed.retain(|(changed, _)| Path::new(changed) != path);
+                }
+                is_it
+            });
+            *files -= before - own.files.len();
+            news.has_gone |= before > own.files.len();
+        }
     }
 
     /// Looks at one file again, and says what it is if that can be seen.
@@ -381,7 +419,10 @@ impl Listing {
             let hint = Hint::of(&metadata)?;
             let seen = Seen { number, hint, look: self.look };
             let before = folder.files.insert(own.clone(), seen);
-            *files += usize::from(before.is_none());
+            if before.is_none() {
+                *files += 1;
+                news.came.push(hint.id);
+            }
             if before.is_none_or(|before| before.hint != hint) {
                 news.changed.push((name.join(own).into_os_string(), hint));
             }
@@ -468,6 +509,37 @@ mod tests {
         assert_eq!(looks(&mut listing), (vec![], 1));
         listing.looked_at_all = Instant::now().checked_sub(DIRECTORY_LOOK_EVERY);
         assert_eq!(looks(&mut listing), (vec!["3".into()], 1_001));
+    }
+
+    /// The names of a large directory are listed in several calls of the system.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_renamed_amid_a_look_is_seen_once() {
+        let (folder, mut listing) = settled(4_000);
+        fs::hard_link(folder.path().join("1"), folder.path().join("link")).unwrap();
+        listing.look(&all()).unwrap();
+        let (path, mut renamed) = (folder.path().to_owned(), 0);
+        let rename = std::cell::RefCell::new(move |seen: &Path| {
+            let is_link = ["1", "link"].iter().any(|name| seen.ends_with(name));
+            if renamed < 100 && !is_link {
+                let to = path.join(format!("renamed-{renamed}"));
+                fs::rename(seen, to).unwrap();
+                renamed += 1;
+            }
+        });
+        let filter: Filter = Box::new(move |path| {
+            rename.borrow_mut()(path);
+            true
+        });
+        listing.looked_at_all = None;
+        listing.look(&filter).unwrap();
+        let seen = || listing.folders.values().flat_map(|folder| &folder.files);
+        let is_renamed = |name: &OsStr| name.as_encoded_bytes().starts_with(b"renamed");
+        let came = seen().filter(|(name, _)| is_renamed(name)).count();
+        assert!(came > 0, "none of them was seen under its new name");
+        let twice: BTreeSet<u64> = seen().map(|(_, seen)| seen.number).collect();
+        assert_eq!(seen().count(), twice.len() + 1, "only the link has two names");
+        assert_eq!(listing.len(), seen().count());
     }
 
     #[cfg(unix)]

@@ -10,12 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::carry::Standing;
 use super::identity::{FileId, Proof, Verdict};
 use super::links::Links;
-use super::listing::{Hint, Listing, Unmoved, nanos};
+use super::listing::{Hint, Listing, nanos};
 use super::open_file::{OpenFile, Place, is_passing, unless_passing};
 use crate::config::DIRECTORY_FILES_MAX;
 use crate::error::Result;
@@ -460,7 +460,7 @@ impl Picks {
                 _ if !self.gone.contains_key(&number) => Ok(false),
                 Some(proof) => is_renamed(&self.links, &path, hint, picked.hint, &proof),
                 // Its numbers may be another file's by now, but hardly with its time.
-                None => Ok(hint.unmoved() == picked.hint.unmoved()),
+                None => Ok(hint.is_same_but_renamed(picked.hint)),
             }
         };
         let mut found = None;
@@ -483,38 +483,13 @@ impl Picks {
             (picked.name, picked.hint) = (name.to_owned(), hint);
             self.saved = RefCell::default();
             if picked.state == State::Unread {
-                // It is read under this name, and then no longer missing.
+                // The file of this name is chosen as any other, also at a later look, and is no
+                // longer missing once it was read: what is known here is of no file that is seen.
                 picked.hint.id = FileId::UNKNOWN;
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// The files with a place in the directory that were read, or will be, by what stays of them
-    /// when they are renamed.
-    pub(super) fn present(&self, listing: &Listing) -> HashSet<Unmoved> {
-        let is_read = |picked: &&Picked| matches!(picked.state, State::Pending | State::Read(_));
-        let present = self.picked.values().filter(is_read);
-        let present = present.filter(|picked| listing.contains(&picked.name));
-        present.map(|picked| picked.hint.unmoved()).collect()
-    }
-
-    /// Forgets a file that is gone and is among those that are [present](Self::present): it was
-    /// renamed while the directory was being listed, and seen under both names.
-    pub(super) fn forget_old_name(&mut self, number: u64, present: &HashSet<Unmoved>) -> bool {
-        let is_it = |gone: &Picked| present.contains(&gone.hint.unmoved());
-        if !self.picked.get(&number).is_some_and(is_it) {
-            return false;
-        }
-        if let Some(gone) = self.picked.remove(&number)
-            && self.has_name(number, &gone)
-        {
-            self.numbers.remove(&gone.name);
-        }
-        self.gone.remove(&number);
-        self.saved = RefCell::default();
-        true
     }
 
     /// Files that have grown after they were read, since the last call.

@@ -49,12 +49,38 @@ const UNNUMBERED: [&str; 6] = ["", ".old", ".bak", ".prev", "~", ".0"];
 /// Numbers of rotated files have fewer digits than dates.
 const NUMBER_DIGITS_MAX: usize = 6;
 
-/// The regular files beside these ones, as far as their directories can be listed.
+/// Listings of a directory in one look until two in a row have the same files.
+const LISTINGS_MAX: usize = 8;
+
+/// The regular files beside these ones, as far as their directories can be listed, by their paths.
+///
+/// Names are listed one after the other: while a log is rotated, a file may be seen under none of
+/// its names, or under the old one. So a listing counts when the one before has the same files with
+/// names of these logs.
 ///
 /// # Errors
 ///
 /// Those that are passing: what is there is not known by then.
 pub(super) fn siblings(paths: &[&Path]) -> io::Result<Vec<Sibling>> {
+    let is_of_log = |it: &&Sibling| {
+        let is_of =
+            |&path: &&Path| it.path == path || Log { path, named: path }.age(&it.path).is_some();
+        paths.iter().any(is_of)
+    };
+    let mut before = None;
+    for _ in 0..LISTINGS_MAX {
+        let found = list(paths)?;
+        let logs = found.iter().filter(is_of_log).map(|it| (it.path.clone(), it.id));
+        let logs = Some(logs.collect::<Vec<_>>());
+        if logs == before {
+            return Ok(found);
+        }
+        before = logs;
+    }
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "the log is being rotated"))
+}
+
+fn list(paths: &[&Path]) -> io::Result<Vec<Sibling>> {
     let mut directories: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
     directories.dedup();
     // By two paths of a directory, or by two links, a file is found once.
@@ -76,6 +102,7 @@ pub(super) fn siblings(paths: &[&Path]) -> io::Result<Vec<Sibling>> {
             }
         }
     }
+    found.sort_by(|one: &Sibling, other| one.path.cmp(&other.path));
     Ok(found)
 }
 
@@ -234,9 +261,11 @@ pub(super) fn missing(siblings: &[Sibling], log: &Log<'_>, point: &Point) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
     use super::*;
+    use crate::source::open_file::is_passing;
 
     fn age_among(log: &str, other: &str) -> Option<Age> {
         Log { path: Path::new(log), named: Path::new(log) }.age(Path::new(other))
@@ -270,6 +299,40 @@ mod tests {
         assert_eq!(age_among("app.log", "app.log.2"), number(2));
         assert_eq!(age_among("app.log", "app2.log"), None);
         assert_eq!(age_among("app.log", "app-web.log"), None);
+    }
+
+    /// However many files a rotation renames, and whenever they are looked for.
+    #[test]
+    fn none_is_missed_while_files_are_renamed() {
+        const FILES: usize = 300;
+        let folder = tempfile::tempdir().unwrap();
+        let name = |number: usize| folder.path().join(format!("log.{number}"));
+        for number in 1..=FILES {
+            std::fs::write(name(number), "x").unwrap();
+        }
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut first = 1;
+                while !is_over.load(Ordering::Relaxed) {
+                    for number in (first..first + FILES).rev() {
+                        std::fs::rename(name(number), name(number + 1)).unwrap();
+                    }
+                    first += 1;
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+            let log = folder.path().join("log");
+            let counts: Vec<_> = (0..100).map(|_| siblings(&[&log]).map(|it| it.len())).collect();
+            is_over.store(true, Ordering::Relaxed);
+            assert!(counts.iter().any(Result::is_ok));
+            for count in counts {
+                match count {
+                    Ok(count) => assert_eq!(count, FILES),
+                    Err(error) => assert!(is_passing(&error), "{error}"),
+                }
+            }
+        });
     }
 
     /// Files with these names, each modified a second after the one before.

@@ -361,11 +361,8 @@ fn files_that_are_renamed_before_they_are_read_are_not_missing() {
     let folder = Folder::new();
     let (mut t, lines) = behind_a_large_file(&folder, &["1", "2", "3"]);
     t.tick().unwrap();
-    let rename = |from: &str, to: &str| {
-        fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
-    };
     // One gets another name, and one is away for so long that it is given up.
-    rename("1", "one");
+    fs::rename(folder.path().join("1"), folder.path().join("one")).unwrap();
     let elsewhere = TempDir::new_in(folder.path().parent().unwrap()).unwrap();
     let away = elsewhere.path().join("2");
     fs::rename(folder.path().join("2"), &away).unwrap();
