@@ -19,9 +19,6 @@ use crate::shell::{PATIENCE, Running, append, send_signal, tidemill, total};
 /// Keys of the lines, which have them in turn.
 const KEYS: usize = 1_000;
 
-/// Files that the soak leaves in its directory, each for about a minute.
-const FILES_KEPT: u64 = 500;
-
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -295,12 +292,10 @@ fn soak() {
         append(&log, lines.some(500).as_bytes());
         if round.is_multiple_of(10) {
             let hidden = incoming.join(".new");
-            fs::write(&hidden, lines.some(1_000)).expect("a file of ours");
-            // A name that was read is another file's no more: those that are long read go.
-            fs::rename(&hidden, incoming.join(format!("{round}"))).expect("ours");
-            if let Some(old) = round.checked_sub(FILES_KEPT * 10) {
-                fs::remove_file(incoming.join(format!("{old}"))).expect("ours");
-            }
+            // One line more than there are keys: the same bytes under a name that was read would be
+            // the file that was read, and each name is used again.
+            fs::write(&hidden, lines.some(KEYS + 1)).expect("a file of ours");
+            fs::rename(&hidden, incoming.join(format!("{}", round % 5_000))).expect("ours");
         }
         if round % 500 == 499 {
             fs::rename(&log, folder.path().join("log.1")).expect("a file of ours");
