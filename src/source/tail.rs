@@ -120,7 +120,8 @@ struct Between {
 enum By {
     /// Its device and inode; then it has to hold what was read, too.
     Id,
-    /// What was read of it, under a name that logs are given when they are rotated.
+    /// What was read of it, under a name that logs are given when they are rotated. A file that has
+    /// a place of its own is not it, however much the logs begin alike.
     Content,
 }
 
@@ -367,7 +368,7 @@ impl Tail {
         // Until all of this is known nothing is changed: it is tried again.
         open.is_at_end = true;
         let found = siblings(&[&self.path, &kept.real])?;
-        let copy = beside(&found, &kept, By::Content, Some(id))?;
+        let copy = self.beside(&found, &kept, By::Content, Some(id))?;
         let between = match &copy {
             Some((copy, _)) => self.find_between(&found, &kept, Some(copy), Some(id))?,
             None => Between::default(),
@@ -459,7 +460,7 @@ impl Tail {
             Some(open) if is_begun => open.file.holds(&kept.place.proof)?,
             _ => false,
         };
-        let by = |by| beside(&siblings, kept, by, named_id);
+        let by = |by| self.beside(&siblings, kept, by, named_id);
         let is_it = named_id == Some(kept.place.id) && (is_held || !is_begun);
         // The same bytes under another inode, as after `sed -i` and `rsync`, and on a volume that
         // was mounted again.
@@ -549,8 +550,8 @@ impl Tail {
             return Ok(());
         }
         let new_id = new.file.id();
-        let rotated = match beside(&found, &kept, By::Id, Some(new_id))? {
-            None => beside(&found, &kept, By::Content, Some(new_id))?,
+        let rotated = match self.beside(&found, &kept, By::Id, Some(new_id))? {
+            None => self.beside(&found, &kept, By::Content, Some(new_id))?,
             rotated => rotated,
         };
         let point = rotated.as_ref().map(|(sibling, _)| *sibling);
@@ -660,6 +661,55 @@ impl Tail {
                 }
             }
         }
+    }
+
+    /// The file in which a place is, among those beside the log, but for the one that is `named`.
+    ///
+    /// # Errors
+    ///
+    /// Those that are passing.
+    fn beside<'a>(
+        &self,
+        found: &'a [Sibling],
+        kept: &Kept,
+        by: By,
+        named: Option<FileId>,
+    ) -> io::Result<Option<(&'a Sibling, OpenFile)>> {
+        let log = Log { path: &kept.real, named: &kept.real };
+        let Place { id, proof, standing } = kept.place;
+        for sibling in found.iter().filter(|sibling| Some(sibling.id) != named) {
+            let is_wanted = match by {
+                // Of a file of which nothing was read there is no proof but its name.
+                By::Id => {
+                    sibling.id == id && (proof.offset > 0 || log.age(&sibling.path).is_some())
+                }
+                By::Content => proof.offset > 0 && log.age(&sibling.path).is_some(),
+            };
+            if !is_wanted {
+                continue;
+            }
+            let Some(mut file) = unless_passing(OpenFile::open(&sibling.path))? else { continue };
+            if by == By::Content && self.has_place(sibling.id, &mut file)? {
+                continue;
+            }
+            if file.holds(&proof)? && unless_passing(file.resume(standing))?.is_some() {
+                return Ok(Some((sibling, file)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a file is one that is followed or was: by its numbers, and what was read of it, as
+    /// the numbers of one that is gone may be another's by now.
+    fn has_place(&self, id: FileId, file: &mut OpenFile) -> io::Result<bool> {
+        let followed = self.rotated.iter().chain(&self.current).map(|open| open.file.place());
+        let places = self.kept.iter().map(|kept| kept.place).chain(followed);
+        for place in places.filter(|place| place.id == id) {
+            if file.holds(&place.proof)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Says what is wrong with the name, or that nothing is any more, when it has changed.
@@ -785,36 +835,6 @@ impl Followed {
         let modified = modified.unwrap_or(self.modified);
         Kept { place, real, modified, is_read, is_newest: false }
     }
-}
-
-/// The file in which a place is, among those beside the log, but for the one that is `named`.
-///
-/// # Errors
-///
-/// Those that are passing.
-fn beside<'a>(
-    found: &'a [Sibling],
-    kept: &Kept,
-    by: By,
-    named: Option<FileId>,
-) -> io::Result<Option<(&'a Sibling, OpenFile)>> {
-    let log = Log { path: &kept.real, named: &kept.real };
-    let Place { id, proof, standing } = kept.place;
-    for sibling in found.iter().filter(|sibling| Some(sibling.id) != named) {
-        let is_wanted = match by {
-            // Of a file of which nothing was read there is no proof but its name.
-            By::Id => sibling.id == id && (proof.offset > 0 || log.age(&sibling.path).is_some()),
-            By::Content => proof.offset > 0 && log.age(&sibling.path).is_some(),
-        };
-        if !is_wanted {
-            continue;
-        }
-        let Some(mut file) = unless_passing(OpenFile::open(&sibling.path))? else { continue };
-        if file.holds(&proof)? && unless_passing(file.resume(standing))?.is_some() {
-            return Ok(Some((sibling, file)));
-        }
-    }
-    Ok(None)
 }
 
 /// Whether a copy has more than the file with what was read, which has no name any more.

@@ -791,6 +791,29 @@ fn a_rotated_file_that_is_gone_is_missed_unless_it_was_read_to_its_end() {
     }
 }
 
+/// Logs that begin alike are no copies of one another: what is gone is not looked for in those that
+/// are known.
+#[test]
+fn a_rotated_file_that_is_gone_is_none_that_begins_as_it_did() {
+    let log = Log::new();
+    let patient = || Follow::new([log.path("log")]).unwrap().poll_every(LOOK);
+    let mut driver = Driver::new(patient().rotated_quiet(NEVER));
+    log.append("log", "start\n");
+    driver.expect(&["start"]);
+    log.rename("log", "log.1");
+    log.append("log", "start\ntwo\n");
+    driver.expect(&["start", "start", "two"]);
+    driver.settle();
+    let position = driver.receiver.position().unwrap();
+    log.rename("log", "log.1");
+    log.append("log", "three\n");
+    let mut driver = Driver::new(patient());
+    driver.receiver.resume(&position).unwrap();
+    driver.expect(&["three"]);
+    driver.settle();
+    driver.expect(&["three"]);
+}
+
 /// However long nothing came before it was rotated: the writer may take a moment to open the new
 /// one.
 #[test]
