@@ -463,9 +463,10 @@ impl Tail {
         let by = |by| self.beside(&siblings, kept, by, named_id);
         let is_it = named_id == Some(kept.place.id) && (is_held || !is_begun);
         // The same bytes under another inode, as after `sed -i` and `rsync`, and on a volume that
-        // was mounted again.
+        // was mounted again. Of a file that had the name before, the log is none, if it begins as
+        // that did.
         let (is_named, other) = match if is_it { None } else { by(By::Id)? } {
-            None if is_it || is_held => (true, None),
+            None if is_it || is_held && is_last => (true, None),
             Some((sibling, _)) if is_held && self.is_rewritten(kept, sibling)? => (true, None),
             None => (false, by(By::Content)?),
             other => (false, other),

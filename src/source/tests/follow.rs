@@ -814,6 +814,28 @@ fn a_rotated_file_that_is_gone_is_none_that_begins_as_it_did() {
     driver.expect(&["three"]);
 }
 
+/// Nor is the log itself one that is gone, where it begins as that did.
+#[test]
+fn a_log_that_begins_as_one_that_is_gone_is_read_from_its_start() {
+    let log = Log::new();
+    let patient = || Follow::new([log.path("log")]).unwrap().poll_every(LOOK);
+    let mut driver = Driver::new(patient().rotated_quiet(NEVER));
+    log.append("log", "start\n");
+    driver.expect(&["start"]);
+    log.rename("log", "log.1");
+    log.append("log", "two\n");
+    driver.expect(&["start", "two"]);
+    driver.settle();
+    let position = driver.receiver.position().unwrap();
+    log.rename("log", "log.1");
+    log.append("log", "start\nthree\n");
+    let mut driver = Driver::new(patient());
+    driver.receiver.resume(&position).unwrap();
+    driver.expect(&["start", "three"]);
+    driver.settle();
+    driver.expect(&["start", "three"]);
+}
+
 /// However long nothing came before it was rotated: the writer may take a moment to open the new
 /// one.
 #[test]
